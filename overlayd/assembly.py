@@ -260,8 +260,8 @@ class Assembly:
             return rows
         folder = await keep_aside(Path(self.config.host.state), rows, bad)
         # Who lost rows may have lost what it promised: it is another store (trust/own_store.py).
-        bad.append((SELF, STORE))
-        await self.store.write([Put(table, key, None) for table, key in bad], must=True)
+        gone = {*bad, (SELF, STORE)}
+        await self.store.write([Put(table, key, None) for table, key in sorted(gone)], must=True)
         tables = ", ".join(f"{n} of {t}" for t, n in Counter(table for table, _ in bad).items())
         detail = (
             f"rows of the store that cannot be read were moved to {folder} ({tables}); what they were about "
@@ -269,7 +269,6 @@ class Assembly:
         )
         logger().error("store.set-aside", detail=detail)
         self.ring.add(Note("store.set-aside", str(self.config.host.name), detail), now)
-        gone = set(bad)
         return {t: {k: v for k, v in r.items() if (t, k) not in gone} for t, r in rows.items()}
 
     def _begin_anew(self) -> Tables:

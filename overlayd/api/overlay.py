@@ -5,8 +5,8 @@ from litestar.params import FromQuery, JSONBody
 
 from overlayd.api.problems import ApiProblem
 from overlayd.api.service import Here
-from overlayd.api.views import Health, RevocationView, Telling
-from protocol.node.events import NewsGiven, Revoking
+from overlayd.api.views import Health, LeavingBody, RevocationView, Telling
+from protocol.node.events import Leaving, NewsGiven, Revoking
 from protocol.node.rows import PeerRow, SelfRow, SiteRow, TimetableRow
 from protocol.node.status_rows import StatusRow
 from protocol.peering import news
@@ -65,6 +65,16 @@ async def tell(service: Here, data: JSONBody[Telling]) -> Telling:
     return data
 
 
+@post("/leaving", summary="Whether this host is to be stopped for good", status_code=202)
+async def leave(service: Here, data: JSONBody[LeavingBody]) -> SelfRow:
+    """Its seats as a steward of grids go to other hosts within minutes; `seats` of `/self` says what is left.
+
+    It is remembered across restarts until it is taken back. Answers this peer as it was before.
+    """
+    service.peer.submit(Leaving(data.leaving))
+    return service.peer.view.this_peer()
+
+
 @post("/revocations", status_code=202, summary="Publish a revocation")
 async def revoke(service: Here, data: JSONBody[SignedRecord]) -> RevocationView:
     """Checks a revocation, takes it in and spreads it. No peer that has heard it believes the certificate."""
@@ -86,6 +96,17 @@ async def metrics(service: Here) -> Response[bytes]:
 
 router = Router(
     "/",
-    route_handlers=[this_peer, peers, sites, timetable, status, health, tell, revoke, metrics],
+    route_handlers=[
+        this_peer,
+        peers,
+        sites,
+        timetable,
+        status,
+        health,
+        tell,
+        leave,
+        revoke,
+        metrics,
+    ],
     tags=["overlay"],
 )

@@ -87,6 +87,12 @@ class Telling(msgspec.Struct, frozen=True):
     text: str
 
 
+class LeavingBody(msgspec.Struct, frozen=True):
+    """Whether this host is to be stopped for good."""
+
+    leaving: bool
+
+
 class FileView(msgspec.Struct, frozen=True):
     """A file that guests of a cluster are given: what it is known by, never what it says."""
 

@@ -25,6 +25,7 @@ _COMMANDS = {
     "peers": "overlay:peers",
     "sites": "overlay:sites",
     "tell": "overlay:tell",
+    "leave": "leaving:leave",
     "revoke": "overlay:revoke",
     "plan": "placing:plan",
     "up": "placing:up",

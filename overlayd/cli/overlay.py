@@ -31,6 +31,10 @@ def peers(
     and some cannot; `by NAME` if what this peer says to it goes through NAME now, sealed. DISTANCE is a
     round trip, estimated from network coordinates.
 
+    `leaving` is a host that is to be stopped for good (`overlayctl leave`).
+
+    `out` is a host that, as a steward, signed what no honest one signs; `overlayctl events` says what.
+
     With --wide, GUESTS ARE CONFINED BY says what of `user` (one of its own for each workspace), `seccomp`,
     `namespaces` and `mac` (AppArmor or SELinux) a guest's process was seen to have there; `root` if it is root.
 
@@ -101,6 +105,10 @@ def _peers(rows: list[PeerRow], wide: bool = False) -> None:
 
 def _health(row: PeerRow) -> str:
     words = ["this one" if row.health == "self" else row.health]
+    if row.leaving:
+        words.append("leaving")
+    if row.lied:
+        words.append("proven to lie as a steward")
     if row.quarantine_s:
         words.append(f"refused {format_duration(row.quarantine_s)}")
     if row.clock_ahead_s:

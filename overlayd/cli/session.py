@@ -89,6 +89,7 @@ class Session:
         One that brings a grid up names its stewards, drawn from the hosts that the peer asked hears.
         """
         credentials = self.credentials
+        seats = stewards(self.client, self.site) if action is Action.UP else ((), ())
         order = Order(
             action=action,
             grid=grid,
@@ -98,7 +99,8 @@ class Session:
             workspace=workspace,
             body=body,
             via=via,
-            stewards=stewards(self.client, self.site) if action is Action.UP else (),
+            stewards=seats[0],
+            stores=seats[1],
         )
         try:
             return sign_order(order, credentials.identity, credentials.chain)

@@ -10,6 +10,8 @@ Owners with one record of a kind, as all hosts have a presence and an advert, co
 
 from collections.abc import Iterable
 
+import msgspec
+
 from protocol.broadcast.held import Held
 from protocol.terms.ids import KeyId
 from protocol.terms.kinds import KINDS, KindLimit
@@ -28,14 +30,15 @@ def fault(record: Record, size_bytes: int) -> str:
     return "named-record" if limit.number == 1 and record.name else ""
 
 
-class _Owned:
+class _Owned(msgspec.Struct):
     """One owner's records of a kind that it may have several of."""
 
-    __slots__ = ("bytes", "records", "site")
+    site: str
+    bytes: int = 0
+    records: dict[RecordKey, Held] = {}
 
-    def __init__(self, site: str) -> None:
-        self.site, self.bytes = site, 0
-        self.records: dict[RecordKey, Held] = {}
+    def copied(self) -> "_Owned":
+        return _Owned(self.site, self.bytes, self.records.copy())
 
 
 class Budgets:
@@ -50,8 +53,8 @@ class Budgets:
     def add(self, held: Held) -> None:
         """A record is kept."""
         owner, kind = held.record.owner, held.record.kind
-        where = (held.site, kind)
-        self._site_bytes[where] = self._site_bytes.get(where, 0) + held.cost_bytes
+        where, cost_bytes = (held.site, kind), held.cost_bytes
+        self._site_bytes[where] = self._site_bytes.get(where, 0) + cost_bytes
         if KINDS[kind].number == 1:
             return
         owned = self._owned.get((owner, kind))
@@ -59,7 +62,7 @@ class Budgets:
             owned = self._owned[owner, kind] = _Owned(held.site)
             self._owners.setdefault(where, {})[owner] = None
         owned.records[held.record.key] = held
-        owned.bytes += held.cost_bytes
+        owned.bytes += cost_bytes
 
     def remove(self, held: Held) -> None:
         """A record is kept no more."""
@@ -105,21 +108,26 @@ class Budgets:
         other = Budgets()
         other._site_bytes = self._site_bytes.copy()
         other._owners = {where: owners.copy() for where, owners in self._owners.items()}
-        for key, owned in self._owned.items():
-            mine = other._owned[key] = _Owned(owned.site)
-            mine.bytes, mine.records = owned.bytes, owned.records.copy()
+        other._owned = {key: owned.copied() for key, owned in self._owned.items()}
         return other
+
+    def __eq__(self, other: object) -> bool:
+        """Whether the other has the same numbers, and the same records."""
+        return (
+            isinstance(other, Budgets)
+            and self._site_bytes == other._site_bytes
+            and self._owned == other._owned
+            and self._owners == other._owners
+        )
+
+    __hash__ = None  # type: ignore[assignment]  # it changes
 
     def check(self, every: Iterable[Held]) -> None:
         """Asserts that the running numbers are what a recomputation gives, and that no budget is exceeded."""
         fresh = Budgets()
         for held in every:
             fresh.add(held)
-        assert fresh._site_bytes == self._site_bytes
-        assert {k: o.bytes for k, o in fresh._owned.items()} == {
-            k: o.bytes for k, o in self._owned.items()
-        }
-        assert fresh._owners.keys() == self._owners.keys()
+        assert fresh == self
         assert not any(_exceeds(owned, KINDS[kind]) for (_, kind), owned in self._owned.items())
         for (_, kind), site_bytes in self._site_bytes.items():
             assert site_bytes <= KINDS[kind].site_bytes

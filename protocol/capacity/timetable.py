@@ -9,6 +9,7 @@ over the steps asked about. `forget` drops the past.
 """
 
 from bisect import bisect_left, bisect_right
+from typing import NamedTuple
 
 import msgspec
 
@@ -46,6 +47,19 @@ def lease_spans(quantum: Quantum, window: Window) -> tuple[Occupancy, ...]:
     return (runs, Occupancy(window.end_s, window.kept_until_s, quantum.kept))
 
 
+class _Judged(NamedTuple):
+    """All that `Timetable.check` reads, as it was when it last found no fault."""
+
+    capacity: Quantum
+    entries: dict[EntryKey, tuple[Occupancy, ...]]
+    at_s: list[float]
+    free: list[Quantum]
+    shrunk: bool
+    from_s: float
+    """The horizon. Until the first edge after it, it says nothing new of what is promised."""
+    until_s: float
+
+
 class Timetable:
     """One host's promises over time."""
 
@@ -56,6 +70,7 @@ class Timetable:
         """What is not promised. Others only read it."""
         self._horizon_s = -FOREVER
         self._shrunk = False
+        self._judged: _Judged | None = None
 
     @property
     def capacity(self) -> Quantum:
@@ -139,7 +154,13 @@ class Timetable:
 
     def check(self) -> None:
         """Asserts reserved + used <= total at every instant (unless the host itself shrank), and that the
-        steps are the sum of the entries."""
+        steps are the sum of the entries.
+
+        It is called after every step of a host, and few steps promise anything. What is as it was when it
+        was right is right.
+        """
+        if self._judged is not None and self._is_as(self._judged):
+            return
         changes: dict[float, Quantum] = {}
         for spans in self._entries.values():
             for span in spans:
@@ -155,8 +176,33 @@ class Timetable:
             assert self.room.at(at_s) == free, (at_s, self.room.at(at_s), free)
         assert len(self.room.at_s) == len(self.room.free) <= len(changes) + 1
         assert self._shrunk or all(Quantum().fits(f) for f in self.room.free), self.room.free
+        self._judged = self._copied()
 
     # -- parts
+
+    def _is_as(self, judged: _Judged) -> bool:
+        """Whether everything is as it was then, for all that `check` says of it."""
+        return (
+            judged.from_s <= self._horizon_s < judged.until_s
+            and self._shrunk == judged.shrunk
+            and self._entries == judged.entries
+            and self.room.at_s == judged.at_s
+            and self.room.free == judged.free
+            and self._capacity == judged.capacity
+        )
+
+    def _copied(self) -> _Judged:
+        spans = [span for entry in self._entries.values() for span in entry]
+        edges = [at_s for span in spans for at_s in (span.start_s, span.end_s)] + self.room.at_s
+        return _Judged(
+            self._capacity,
+            self._entries.copy(),
+            self.room.at_s.copy(),
+            self.room.free.copy(),
+            self._shrunk,
+            self._horizon_s,
+            min((at_s for at_s in edges if at_s > self._horizon_s), default=FOREVER),
+        )
 
     def _take(self, span: Occupancy, more: Quantum) -> None:
         """Adds to what is free over a span."""

@@ -70,7 +70,7 @@ def _check(
     there = [name for name in names(spec) if name not in gone]
     if sorted(a.workspace for a in record.assignments) != sorted(dict.fromkeys(there)):
         raise _wrong("a record of other workspaces than were ordered")
-    _check_seats(applied, spec)
+    _check_places(applied, spec)
     _check_volumes(record, applied, spec)
     _check_promised(record, applied, spec, ordered, reading)
 
@@ -96,7 +96,7 @@ def _check_epoch(record: GridRecord, applied: Applied, terms: ApplyTerms) -> Non
         raise _wrong(f"an epoch of {record.epoch}, which no order explains")
 
 
-def _check_seats(applied: Applied, spec: GridSpec) -> None:
+def _check_places(applied: Applied, spec: GridSpec) -> None:
     """Each workspace has one place on each of its networks, and no place is had twice."""
     meant = [
         (network.name, cluster.name, cluster.count)
@@ -104,10 +104,10 @@ def _check_seats(applied: Applied, spec: GridSpec) -> None:
         for cluster in spec.clusters
         if network.name in cluster.networks
     ]
-    if meant != [(s.network, s.cluster, len(s.positions)) for s in applied.seats]:
+    if meant != [(s.network, s.cluster, len(s.positions)) for s in applied.places]:
         raise _wrong("a record of places on other networks than were ordered")
     for network in spec.networks:
-        mine = [p for s in applied.seats if s.network == network.name for p in s.positions]
+        mine = [p for s in applied.places if s.network == network.name for p in s.positions]
         if len(mine) != len(set(mine)):
             raise _wrong(f"a record of two workspaces in one place on {network.name}")
         if mine and max(mine) >= capacity(IPv4Network(network.cidr)):

@@ -5,7 +5,7 @@ import msgspec
 from protocol.grid.addresses import Card, plan, seated
 from protocol.grid.expand import providers, workspace_name, workspaces
 from protocol.grid.model import GridSpec, Workspace
-from protocol.grid.record import ApplyTerms, GridRecord, Seats, apply_terms, hold_terms
+from protocol.grid.record import ApplyTerms, GridRecord, Places, apply_terms, hold_terms
 from protocol.terms.ids import GridId
 from protocol.terms.limits import CARDS_KEPT, HOLD_S, ORDERS_READ_BYTES
 from protocol.trust.order import Action, Order, SignedOrder
@@ -62,24 +62,24 @@ def ordered(order: Order, spec: GridSpec, *, sensible: bool) -> OrderedGrid:
 def cards_of(record: GridRecord, spec: GridSpec) -> tuple[Card, ...]:
     """Where each workspace is on each network, by network and then in file order. `spec` is of the record's
     standing order: by its rule, or by the record's own places if it was changed."""
-    return plan(spec) if record.applied is None else seated(spec, record.applied.seats)
+    return plan(spec) if record.applied is None else seated(spec, record.applied.places)
 
 
 class RecordCards:
     """The cards of records, made once for each grid: every notice and every frame needs them."""
 
     def __init__(self) -> None:
-        self._made: dict[GridId, tuple[SignedOrder, tuple[Seats, ...], tuple[Card, ...]]] = {}
+        self._made: dict[GridId, tuple[SignedOrder, tuple[Places, ...], tuple[Card, ...]]] = {}
         self._cards = 0
 
     def of(self, record: GridRecord, spec: GridSpec) -> tuple[Card, ...]:
         """The same as `cards_of`."""
-        order, seats = record.standing, record.applied.seats if record.applied is not None else ()
+        order, places = record.standing, record.applied.places if record.applied is not None else ()
         made = self._made.get(record.id)
-        if made is not None and made[:2] == (order, seats):
+        if made is not None and made[:2] == (order, places):
             return made[2]
         self._drop(record.id)
-        made = self._made[record.id] = order, seats, cards_of(record, spec)
+        made = self._made[record.id] = order, places, cards_of(record, spec)
         self._cards += len(made[2])
         while self._cards > CARDS_KEPT and len(self._made) > 1:
             self._drop(next(iter(self._made)))

@@ -13,7 +13,7 @@ import msgspec
 from protocol.grid.addresses import capacity
 from protocol.grid.expand import member, workspace_name
 from protocol.grid.model import ClusterSpec, Driver, GridSpec, ImageRef, Workspace
-from protocol.grid.record import Seats, grid_id
+from protocol.grid.record import Places, grid_id
 from protocol.terms.ids import GridId
 from protocol.trust.order import SignedOrder
 
@@ -132,18 +132,18 @@ def _sizes(cluster: ClusterSpec, spec: GridSpec) -> list[int]:
     return [sizes.get(mount.volume, 0) for mount in cluster.mounts]
 
 
-def seats_of(spec: GridSpec) -> tuple[Seats, ...]:
+def places_of(spec: GridSpec) -> tuple[Places, ...]:
     """Where a grid that was never changed has its workspaces, as addresses.py counts them."""
-    return reseated((), spec)
+    return places_after((), spec)
 
 
-def reseated(before: Sequence[Seats], spec: GridSpec) -> tuple[Seats, ...]:
-    """The seats of what `spec` says: who had one keeps it, others take the first that are free, in file order.
+def places_after(before: Sequence[Places], spec: GridSpec) -> tuple[Places, ...]:
+    """The places of what `spec` says: who had one keeps it, others take the first that are free, in file order.
 
     Raises ValueError where a network is full.
     """
     had = {(s.network, s.cluster): s.positions for s in before}
-    seats: list[Seats] = []
+    places: list[Places] = []
     for network in spec.networks:
         room = capacity(IPv4Network(network.cidr))
         members = [cluster for cluster in spec.clusters if network.name in cluster.networks]
@@ -157,5 +157,5 @@ def reseated(before: Sequence[Seats], spec: GridSpec) -> tuple[Seats, ...]:
                 if position is None:
                     raise ValueError(f"{network.cidr} holds {room} workspaces")
                 positions.append(position)
-            seats.append(Seats(network.name, cluster.name, tuple(positions)))
-    return tuple(seats)
+            places.append(Places(network.name, cluster.name, tuple(positions)))
+    return tuple(places)

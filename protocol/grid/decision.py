@@ -11,14 +11,27 @@ Stewards can be replaced (seal.py). `follow_seals` is the only function that mak
 order that names the first, over as many seals as a value has.
 """
 
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
 from protocol.grid.record import GridRecord, Register, Void, read_register, register_key
-from protocol.grid.seal import Ballot, Closing, Seal, Signature, Votes, succeeds
-from protocol.terms.ids import KeyId, PeerId, digest_of
+from protocol.grid.seal import (
+    Ballot,
+    Closing,
+    Seal,
+    Seats,
+    Signature,
+    Stewardship,
+    Stores,
+    Votes,
+    seats_of,
+    succeeds,
+)
+from protocol.terms.ids import Digest, KeyId, PeerId, StoreId, digest_of
 from protocol.terms.limits import SEALS_MOST
 from protocol.trust.order import ORDER_KEY_DIGITS, SignedOrder, read_order
 from protocol.trust.signing import Reason, Signer, Untrusted, Verifier
@@ -31,6 +44,9 @@ __all__ = ["Ballot", "Signature"]
 ACCEPTANCE = "acceptance"
 PROMISE = "promise"
 
+_ANY = StoreId("")
+_NOBODY = Seats()
+
 ALL_ASKED = 2
 """So few stewards are all needed for a majority. If they know nothing of a record, nobody does."""
 
@@ -38,22 +54,63 @@ RegisterKey = Annotated[str, Meta(min_length=ORDER_KEY_DIGITS, max_length=ORDER_
 VALUE_BYTES_MOST = MAX_FRAME_BYTES - 8192
 """Bounded so that whatever is accepted fits in one frame with what is said of it."""
 Value = Annotated[bytes, Meta(max_length=VALUE_BYTES_MOST)]
+Place = Annotated[str, Meta(min_length=ORDER_KEY_DIGITS, max_length=ORDER_KEY_DIGITS + 3)]
+"""What signed statements call a register: its key, and from the first replacement on a dot and the term."""
 
 
-class _Accepted(msgspec.Struct, frozen=True, array_like=True):
+class Acceptance(msgspec.Struct, frozen=True, array_like=True):
+    """What a steward signs that accepts a value, where its seat is a store's."""
+
+    register: Place
+    ballot: Ballot
+    digest: Digest
+    """Of the value."""
+    heirs: Stewardship
+    """The next stewards, if the value closes its term; else nobody."""
+    stores: Stores
+    """Which store of each heir has its seat."""
+    store: StoreId
+    """The one that is to remember it."""
+
+
+class Promised(msgspec.Struct, frozen=True, array_like=True):
+    """What a steward signs that promises a ballot, likewise."""
+
+    register: Place
+    ballot: Ballot
+    accepted: Ballot | None
+    """At which ballot it accepted something last in this term; None if it never did."""
+    digest: Digest
+    """Of that; empty if there is none."""
+    store: StoreId
+
+
+class _BareAccepted(msgspec.Struct, frozen=True, array_like=True):
+    """The same where no store is named."""
+
     register: str
     ballot: Ballot
     digest: str
 
 
-class _Closed(msgspec.Struct, frozen=True, array_like=True):
+class _BareClosed(msgspec.Struct, frozen=True, array_like=True):
     register: str
     ballot: Ballot
     digest: str
     heirs: tuple[PeerId, ...]
 
 
-class _Promised(msgspec.Struct, frozen=True, array_like=True):
+class _BareNamed(msgspec.Struct, frozen=True, array_like=True):
+    """Where none is named yet, but one of an heir."""
+
+    register: str
+    ballot: Ballot
+    digest: str
+    heirs: tuple[PeerId, ...]
+    stores: tuple[StoreId, ...]
+
+
+class _BarePromised(msgspec.Struct, frozen=True, array_like=True):
     register: str
     ballot: Ballot
     accepted: Ballot | None
@@ -95,42 +152,46 @@ class Decision(msgspec.Struct, frozen=True):
 class Stewards(msgspec.Struct, frozen=True):
     """Who keeps a register at a term. Only `follow_seals` makes one."""
 
-    members: tuple[PeerId, ...]
+    seats: Seats
     term: int
+
+    @property
+    def members(self) -> tuple[PeerId, ...]:
+        """The hosts."""
+        return self.seats.members
 
 
 def acceptance(
-    register: str, ballot: Ballot, value: bytes, term: int = 0, heirs: tuple[PeerId, ...] = ()
-) -> bytes:
-    """What a steward signs that accepts a value: MessagePack of [register, ballot, SHA-256 of the value].
-
-    A value that closes its term has the next stewards, `heirs`, as a fourth element.
-    """
-    return _acceptance(_place(register, term), ballot, digest_of(value), heirs)
-
-
-def promise(
-    register: str, ballot: Ballot, accepted: Ballot | None, value: bytes, term: int = 0
-) -> bytes:
-    """What a steward signs that promises a ballot: the same, and what it accepted last; null and "" if
-    nothing."""
-    digest = digest_of(value) if accepted is not None else ""
-    return encode(_Promised(_place(register, term), ballot, accepted, digest))
-
-
-def accepts(
-    verifier: Verifier,
-    by: PeerId,
     register: str,
     ballot: Ballot,
     value: bytes,
-    signature: bytes,
     term: int = 0,
-    heirs: tuple[PeerId, ...] = (),
-) -> bool:
-    """Whether that steward signed that it accepted the value."""
-    said = acceptance(register, ballot, value, term, heirs)
-    return verifier.verify(KeyId(by), ACCEPTANCE, said, signature)
+    heirs: Seats = _NOBODY,
+    store: StoreId = _ANY,
+) -> bytes:
+    """What a steward signs that accepts a value: MessagePack of [register, ballot, SHA-256 of the value].
+
+    A value that closes its term has the next stewards, `heirs`, as a fourth element, and their stores, if any
+    are named, as a fifth. If its own seat is a store's, that comes last, and these two before it anyhow.
+    """
+    return _acceptance(_place(register, term), ballot, digest_of(value), heirs, store)
+
+
+def promise(
+    register: str,
+    ballot: Ballot,
+    accepted: Ballot | None,
+    value: bytes,
+    term: int = 0,
+    store: StoreId = _ANY,
+) -> bytes:
+    """What a steward signs that promises a ballot: the same, and what it accepted last; null and "" if
+    nothing. At the end its store, if its seat is a store's."""
+    digest = digest_of(value) if accepted is not None else Digest("")
+    place = _place(register, term)
+    if not store:
+        return encode(_BarePromised(place, ballot, accepted, digest))
+    return encode(Promised(place, ballot, accepted, digest, store))
 
 
 def sign_acceptance(
@@ -139,10 +200,11 @@ def sign_acceptance(
     ballot: Ballot,
     value: bytes,
     term: int = 0,
-    heirs: tuple[PeerId, ...] = (),
+    heirs: Seats = _NOBODY,
+    store: StoreId = _ANY,
 ) -> bytes:
     """The signature of a steward that accepts a value, which must be on its disk."""
-    return signer.sign(ACCEPTANCE, acceptance(register, ballot, value, term, heirs))
+    return signer.sign(ACCEPTANCE, acceptance(register, ballot, value, term, heirs, store))
 
 
 def majority(stewards: tuple[PeerId, ...]) -> int:
@@ -163,9 +225,9 @@ def check_certificate(certificate: Certificate, verifier: Verifier) -> Decision:
     if register_key(order) != certificate.register:
         raise Untrusted(Reason.MALFORMED, "a decision about another order")
     stewards = follow_seals(order, register.seals, verifier)
-    term, value = stewards.term, certificate.value
-    said = acceptance(certificate.register, certificate.ballot, value, term, heirs_of(register))
-    _check_votes("decision", stewards.members, said, certificate.votes, verifier)
+    place, digest = _place(certificate.register, stewards.term), digest_of(certificate.value)
+    said = partial(_acceptance, place, certificate.ballot, digest, heirs_of(register))
+    _check_votes("decision", stewards.seats, said, certificate.votes, verifier)
     return Decision(register, certificate)
 
 
@@ -176,14 +238,33 @@ def follow_seals(order: SignedOrder, seals: tuple[Seal, ...], verifier: Verifier
     """
     if len(seals) > SEALS_MOST:
         raise Untrusted(Reason.MALFORMED, f"at most {SEALS_MOST} seals are followed")
-    members, key = read_order(order).stewards, register_key(order)
+    seats, key = seats_of(read_order(order)), register_key(order)
     for term, seal in enumerate(seals):
-        if not succeeds(seal.heirs, members):
+        if not succeeds(seal.seats, seats):
             raise Untrusted(Reason.MALFORMED, "a seal that replaces other than one steward")
-        said = _acceptance(_place(key, term), seal.ballot, seal.digest, seal.heirs)
-        _check_votes("seal", members, said, seal.votes, verifier)
-        members = seal.heirs
-    return Stewards(members, len(seals))
+        place, digest = _place(key, term), Digest(seal.digest)
+        said = partial(_acceptance, place, seal.ballot, digest, seal.seats)
+        _check_votes("seal", seats, said, seal.votes, verifier)
+        seats = seal.seats
+    return Stewards(seats, len(seals))
+
+
+def votes_in(decision: Decision) -> Iterator[tuple[PeerId, bytes, Signature]]:
+    """(steward, what it would have signed, signature) of each vote in a certificate and in its seals.
+
+    Only a majority of each was checked.
+    """
+    certificate, register = decision.certificate, decision.register
+    key, seats = certificate.register, seats_of(read_order(register.ordered))
+    for term, seal in enumerate(register.seals):
+        place, digest = _place(key, term), Digest(seal.digest)
+        for steward, vote in seal.votes:
+            store = seats.store_of(steward)
+            yield steward, _acceptance(place, seal.ballot, digest, seal.seats, store), vote
+        seats = seal.seats
+    said = partial(acceptance, key, certificate.ballot, certificate.value, register.term)
+    for steward, vote in certificate.votes:
+        yield steward, said(heirs_of(register), seats.store_of(steward)), vote
 
 
 def seal_of(decision: Decision) -> Seal:
@@ -191,17 +272,18 @@ def seal_of(decision: Decision) -> Seal:
     certificate, closed = decision.certificate, decision.register.closed
     if closed is None:
         raise ValueError("a decision that closes nothing has no seal")
-    return Seal(closed.heirs, certificate.ballot, decision.digest, certificate.votes)
+    ballot, votes = certificate.ballot, certificate.votes
+    return Seal(closed.heirs, ballot, decision.digest, votes, closed.stores)
 
 
-def heirs_of(register: Register) -> tuple[PeerId, ...]:
-    """The next stewards that a value names; nothing unless it closes its term."""
-    return register.closed.heirs if register.closed is not None else ()
+def heirs_of(register: Register) -> Seats:
+    """The next stewards that a value names; nobody unless it closes its term."""
+    return register.closed.seats if register.closed is not None else _NOBODY
 
 
 def alike(one: tuple[Seal, ...], other: tuple[Seal, ...]) -> bool:
     """Whether one chain of seals goes on where the other ends. If not, stewards of one set named two others."""
-    return all(a.heirs == b.heirs for a, b in zip(one, other, strict=False))
+    return all(a.seats.pairs == b.seats.pairs for a, b in zip(one, other, strict=False))
 
 
 def proof_of(decision: Decision) -> Proof:
@@ -226,7 +308,7 @@ def certificate_of(record: GridRecord, proof: Proof) -> Certificate:
 def stewards_by(record: GridRecord, proof: Proof | None) -> tuple[PeerId, ...]:
     """Who keeps the register of a record now, by the proof that was kept beside it."""
     later = _successors(proof)
-    return later[-1] if later else record.stewards
+    return tuple(member for member, _ in later[-1]) if later else record.stewards
 
 
 def term_by(proof: Proof | None) -> int:
@@ -254,12 +336,12 @@ def succession_fault(register: Register, proof: Proof | None, *, newer: bool) ->
     return "stewards that were replaced decided it" if late else ""
 
 
-def _successors(of: Register | Proof | None) -> tuple[tuple[PeerId, ...], ...]:
+def _successors(of: Register | Proof | None) -> tuple[tuple[tuple[PeerId, StoreId], ...], ...]:
     """The sets of stewards that followed that which the order names, in turn; none without a proof."""
     if of is None:
         return ()
-    closed = (of.closed.heirs,) if of.closed is not None else ()
-    return (*(seal.heirs for seal in of.seals), *closed)
+    closed = (of.closed.seats.pairs,) if of.closed is not None else ()
+    return (*(seal.seats.pairs for seal in of.seals), *closed)
 
 
 def _place(register: str, term: int) -> str:
@@ -267,22 +349,28 @@ def _place(register: str, term: int) -> str:
     return f"{register}.{term}" if term else register
 
 
-def _acceptance(place: str, ballot: Ballot, digest: str, heirs: tuple[PeerId, ...]) -> bytes:
-    if heirs:
-        return encode(_Closed(place, ballot, digest, heirs))
-    return encode(_Accepted(place, ballot, digest))
+def _acceptance(place: str, ballot: Ballot, digest: Digest, heirs: Seats, store: StoreId) -> bytes:
+    if store:
+        return encode(Acceptance(place, ballot, digest, heirs.members, heirs.stores, store))
+    if heirs.stores:
+        return encode(_BareNamed(place, ballot, digest, heirs.members, heirs.stores))
+    if heirs.members:
+        return encode(_BareClosed(place, ballot, digest, heirs.members))
+    return encode(_BareAccepted(place, ballot, digest))
 
 
 def _check_votes(
-    what: str, stewards: tuple[PeerId, ...], said: bytes, votes: Votes, verifier: Verifier
+    what: str, seats: Seats, said: Callable[[StoreId], bytes], votes: Votes, verifier: Verifier
 ) -> None:
-    """A majority of the stewards signed that. Raises Untrusted."""
-    needed, voices, right = majority(stewards), dict(votes), 0
-    for steward in dict.fromkeys(stewards):
+    """A majority of the stewards signed that, each as the store that has its seat. Raises Untrusted."""
+    needed, voices, right = majority(seats.members), dict(votes), 0
+    for steward, store in dict.fromkeys(seats.pairs):
         vote = voices.get(steward)
-        if vote is not None and verifier.verify(KeyId(steward), ACCEPTANCE, said, vote):
+        if vote is None:
+            continue
+        if verifier.verify(KeyId(steward), ACCEPTANCE, said(store), vote):
             right += 1
         if right == needed:
             return
-    why = f"a {what} that {right} of {len(stewards)} stewards signed, {needed} needed"
+    why = f"a {what} that {right} of {len(seats.members)} stewards signed, {needed} needed"
     raise Untrusted(Reason.BAD_SIGNATURE, why)

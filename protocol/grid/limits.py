@@ -27,7 +27,7 @@ TAG_MAX: Final = 63
 WORKSPACES_MAX: Final = 1024
 """Workspaces of one grid: its record and its certificate of holds must fit in one message."""
 
-SEATS_MOST: Final = 1024
+PLACES_MOST: Final = 1024
 """Rows of places on networks in a record that was changed: 64 clusters on 16 networks."""
 
 VOLUMES_KEPT_MOST: Final = 256

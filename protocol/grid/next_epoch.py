@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from protocol.grid.apply import reseated, seats_of
+from protocol.grid.apply import places_after, places_of
 from protocol.grid.expand import names
 from protocol.grid.grant import SignedGrant
 from protocol.grid.history import line_of, lines_since, said_of
@@ -19,7 +19,7 @@ from protocol.grid.record import (
     Assignment,
     GridRecord,
     HostRef,
-    Seats,
+    Places,
 )
 from protocol.grid.volumes import deletes, volumes_after, volumes_at
 from protocol.terms.ids import GridId, PeerId
@@ -69,7 +69,7 @@ def applied_to(
             order=order,
             attempt=added.attempt,
             before=before.standing if before.applied is not None else None,
-            seats=reseated(seats_in(before, old), terms.spec),
+            places=places_after(places_in(before, old), terms.spec),
             volumes=volumes,
             folded=len(changes),
             past=(*past, *lines_since(before), line)[-PAST_MOST:],
@@ -77,9 +77,9 @@ def applied_to(
     )
 
 
-def seats_in(record: GridRecord, spec: GridSpec) -> tuple[Seats, ...]:
+def places_in(record: GridRecord, spec: GridSpec) -> tuple[Places, ...]:
     """Who has which place on which network. `spec` is of the record's standing order."""
-    return record.applied.seats if record.applied is not None else seats_of(spec)
+    return record.applied.places if record.applied is not None else places_of(spec)
 
 
 def placed_after(

@@ -18,12 +18,12 @@ from protocol.grid.grant import SignedGrant, read_grant
 from protocol.grid.limits import (
     APPLY_ORDER_BYTES,
     LEASE_S_MAX,
-    SEATS_MOST,
+    PLACES_MOST,
     VOLUMES_KEPT_MOST,
     WORKSPACES_MAX,
 )
 from protocol.grid.model import GridSpec
-from protocol.grid.seal import Closing, Seal
+from protocol.grid.seal import Closing, Seal, Seats, seats_of
 from protocol.terms.ids import GridId, KeyId, PeerId, short_hash
 from protocol.terms.limits import (
     ATTEMPT_MOST,
@@ -74,7 +74,7 @@ class Past(msgspec.Struct, frozen=True, array_like=True):
     """What it changed: `+2 worker, head-1 memory 4G > 8G`."""
 
 
-class Seats(msgspec.Struct, frozen=True, array_like=True):
+class Places(msgspec.Struct, frozen=True, array_like=True):
     """The places of a cluster's workspaces on a network, from the first one on, each from 0 (addresses.py)."""
 
     network: Name
@@ -99,7 +99,7 @@ class Applied(msgspec.Struct, frozen=True):
     """The attempt of that order that was decided (`change_id` in apply.py). The grants it brought name it."""
     before: SignedOrder | None = None
     """The order by which the grid was what it was before; None for the one that made it."""
-    seats: Annotated[tuple[Seats, ...], Meta(max_length=SEATS_MOST)] = ()
+    places: Annotated[tuple[Places, ...], Meta(max_length=PLACES_MOST)] = ()
     """Where everything is on its networks: what stays keeps its address."""
     volumes: Annotated[tuple[KeptVolume, ...], Meta(max_length=VOLUMES_KEPT_MOST)] = ()
     """Every volume that had data then, also those that no workspace uses any more."""
@@ -248,9 +248,14 @@ class Register(msgspec.Struct, frozen=True):
         return len(self.seals)
 
     @property
+    def seats(self) -> Seats:
+        """Of the stewards that decide this value. Raises Malformed or Untrusted if its order is unreadable."""
+        return self.seals[-1].seats if self.seals else seats_of(read_order(self.ordered))
+
+    @property
     def keepers(self) -> tuple[PeerId, ...]:
-        """The stewards that decide this value. Raises Malformed or Untrusted if it names no readable order."""
-        return self.seals[-1].heirs if self.seals else read_order(self.ordered).stewards
+        """The stewards that decide this value. Raises as `seats` does."""
+        return self.seats.members
 
     @property
     def stewards(self) -> tuple[PeerId, ...]:

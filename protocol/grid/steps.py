@@ -19,8 +19,8 @@ from protocol.grid.record import (
     lease_change,
     was_decided,
 )
-from protocol.grid.seal import Closing, Seal
-from protocol.terms.ids import GridId, PeerId
+from protocol.grid.seal import Closing, Seal, Seats, succeeds
+from protocol.terms.ids import GridId, PeerId, StoreId
 from protocol.terms.limits import ATTEMPT_MOST, CHANGES_MOST, SEALS_MOST, VOIDED
 from protocol.trust.certificate import Chain
 from protocol.trust.order import MAX_VALID_S, Action, SignedOrder, order_id, read_order
@@ -88,12 +88,17 @@ class Finish(msgspec.Struct, frozen=True, tag="finish"):
 
 
 class Replace(msgspec.Struct, frozen=True, tag="replace"):
-    """Replace a steward that is gone: close the present set. A steward takes this from itself alone."""
+    """Replace a steward that is gone: close the present set. A steward takes this from itself alone.
+
+    A host that has another store now than its seat's is gone as well, and may be its own heir.
+    """
 
     gone: PeerId
     heir: PeerId
     chain: Annotated[Chain, Meta(max_length=2)]
     """The certificates of the heir."""
+    store: StoreId = StoreId("")
+    """The one that the heir has."""
 
 
 Step = Commit | Vote | End | Lapse | Extend | Apply | Decline | Remove | Finish | Replace
@@ -212,11 +217,14 @@ def _declined(register: Register, grid: GridId, extension: GridId, now_s: float)
 
 
 def _sealed(register: Register, step: Replace) -> Register:
-    stewards = register.keepers
-    if register.term >= SEALS_MOST or step.gone not in stewards or step.heir in stewards:
+    seats = register.seats
+    heir = (step.heir, step.store)
+    pairs = [heir if steward == step.gone else (steward, s) for steward, s in seats.pairs]
+    heirs = Seats(tuple(peer for peer, _ in pairs), tuple(store for _, store in pairs))
+    if register.term >= SEALS_MOST or not succeeds(heirs, seats):
         return register
-    heirs = tuple(step.heir if steward == step.gone else steward for steward in stewards)
-    return msgspec.structs.replace(register, closed=Closing(heirs, step.chain))
+    stores = heirs.stores if any(heirs.stores) else ()
+    return msgspec.structs.replace(register, closed=Closing(heirs.members, step.chain, stores))
 
 
 def opened(closed: Register, seals: tuple[Seal, ...]) -> Register:

@@ -1,9 +1,9 @@
 """Which hosts the signer of an order makes its stewards."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from protocol.terms.dice import Dice
-from protocol.terms.ids import PeerId
+from protocol.terms.ids import PeerId, StoreId
 from protocol.terms.limits import STEWARDS
 
 
@@ -27,3 +27,13 @@ def draw_stewards(
             sites[site] = None
     seats += [peer for peer, _ in drawn if peer not in seats]
     return tuple(seats[:wanted])
+
+
+def stores_of(drawn: Sequence[PeerId], stores: Mapping[PeerId, StoreId]) -> tuple[StoreId, ...]:
+    """The stores whose seats these are, for their order, as each host says; none if fewer than three are drawn.
+
+    Where one is the whole set, what it lost can be given back to it, and nobody else could go on without it.
+    """
+    if len(drawn) < STEWARDS:
+        return ()
+    return tuple(stores.get(peer, StoreId("")) for peer in drawn)

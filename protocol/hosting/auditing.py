@@ -10,7 +10,7 @@ from protocol.grid.record import GridState, order_part
 from protocol.grid.steps import Decline, End, Finish, Lapse, Step
 from protocol.hosting.lease import Lease
 from protocol.terms.dice import Dice
-from protocol.terms.effects import Deadline, earliest
+from protocol.terms.effects import Deadline, earliest, soonest
 from protocol.terms.ids import GridId
 from protocol.terms.limits import AUDIT_EVERY_S, HALTED_EVERY_S, HOLD_S
 from protocol.trust.order import read_order
@@ -90,10 +90,12 @@ class Auditing:
 
     def next_deadline(self, rows: list[Lease]) -> Deadline | None:
         """When the first question is due; None if none will be."""
+        if not (rows or self._lapse_s or self._read_s):
+            return None
         return earliest(
-            *(Deadline(at_s, "lapse") for at_s in self._lapse_s.values()),
-            *(Deadline(self._pending_s(row), "extension") for row in rows if row.pending),
-            *(Deadline(at_s, "audit") for at_s in self._read_s.values()),
+            soonest(self._lapse_s.values(), "lapse"),
+            soonest([self._pending_s(row) for row in rows if row.pending], "extension"),
+            soonest(self._read_s.values(), "audit"),
         )
 
     def _pending_s(self, row: Lease) -> float:

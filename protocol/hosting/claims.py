@@ -37,7 +37,7 @@ from protocol.contract.messages import RoomClaim, RoomKept, RoomRenew
 from protocol.contract.outcomes import Answer, Outcome, RoomChanged
 from protocol.grid.lease import LeaseTime, asked, window
 from protocol.placement.fit import Offer, quantum_of, rules_of, unsuitable
-from protocol.terms.effects import Deadline, Effect, Note, Send, earliest
+from protocol.terms.effects import Deadline, Effect, Note, Send, soonest
 from protocol.terms.ids import KeyId, PeerId
 from protocol.terms.limits import CLAIM_AGE_S, CLAIM_MOST_S, CLAIM_S, CLAIMS_PER_HOST
 from protocol.terms.quantities import counted
@@ -176,10 +176,14 @@ class Claims:
 
     def next_deadline(self) -> Deadline | None:
         """When the first claim ends, unless it is renewed."""
-        return earliest(*(Deadline(claim.until_s, "claim") for claim in self._rows.values()))
+        if not self._rows:
+            return None
+        return soonest((claim.until_s for claim in self._rows.values()), "claim")
 
     def check(self) -> None:
         """Each owner has claims for one order, of a few peers, and there are not too many."""
+        if not self._rows:
+            return
         orders = {(key[0], claim.owner) for key, claim in self._rows.items()}
         owners = {claim.owner for claim in self._rows.values()}
         assert len(orders) == len(owners), orders

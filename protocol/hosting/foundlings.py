@@ -38,7 +38,7 @@ from protocol.hosting.keepsake import Keepsake, read_keepsake
 from protocol.hosting.lease import Lease
 from protocol.hosting.leases import Leases
 from protocol.terms.dice import Dice
-from protocol.terms.effects import Deadline, Note, earliest
+from protocol.terms.effects import Deadline, Note, soonest
 from protocol.terms.ids import GridId, PeerId
 from protocol.terms.limits import FOUND_LEASE_S, FOUNDLING_ASK_MOST_S, FOUNDLINGS
 from protocol.trust.signing import Reason, Untrusted
@@ -207,8 +207,10 @@ class Foundlings:
 
     def next_deadline(self) -> Deadline | None:
         """When stewards are asked next; None if nobody is to be asked."""
-        asks = (Deadline(r.ask_s, "foundling") for r in self._found.values() if r.ask_s != _NEVER)
-        return earliest(*asks)
+        if not self._found:
+            return None
+        asks = (row.ask_s for row in self._found.values() if row.ask_s != _NEVER)
+        return soonest(asks, "foundling")
 
     def check(self) -> None:
         """Everything found has its room, and nothing is carried and found at once."""

@@ -32,7 +32,7 @@ from protocol.hosting.hold_replies import granted, refuse, yields_held
 from protocol.hosting.hold_row import Fate, HoldNotSaved, HoldRow, fate
 from protocol.hosting.taken import Taken
 from protocol.placement.fit import Offer, quantum_of, refusals, rules_of
-from protocol.terms.effects import Deadline, Effect, Note, Persist, Row, Send, Untidied, earliest
+from protocol.terms.effects import Deadline, Effect, Note, Persist, Row, Send, Untidied, soonest
 from protocol.terms.ids import GridId, PeerId, StoreId
 from protocol.terms.limits import HOLD_S, PLAN_HOLD_MOST_S
 from protocol.terms.refusal import Constraint, Refusal
@@ -43,6 +43,8 @@ from protocol.wire.codec import decode, encode
 
 TABLE = "hold"
 _ASK_AGAIN_S = 2.0
+NOT_HELD = "it places workspaces here that are not held"
+"""Why a record is refused."""
 
 
 class Holds:
@@ -235,7 +237,7 @@ class Holds:
         if sender is not None and row.requester not in ("", sender):
             return "another peer asked for what is held here; its stewards are asked in time"
         if row.change is None and any(name not in row.workspaces for name in record.on(me)):
-            return "it places workspaces here that are not held"
+            return NOT_HELD
         if (record.vnis, record.start_s) != (row.vnis, row.start_s):
             return "it has other VXLAN ids, or another start, than is held here"
         return ""
@@ -321,6 +323,19 @@ class Holds:
         note = Note("hold.expired", row.name, "voted down: nobody committed it in time")
         return False, [Persist((Row(TABLE, row.grid, None),), Untidied()), note], [RoomChanged()]
 
+    def refused(self, grid: GridId) -> Answer:
+        """The stewards decided its grid, and this host could not take that: nothing can come of it any more.
+
+        Who asked for it may have let a part of it go, and have shown the stewards the grant of all of it.
+        """
+        row = self._rows.get(grid)
+        if row is None:
+            return [], []
+        self._strike(grid, row.workspaces)
+        why = "its grid was decided, and not as it is held here"
+        over = Persist((Row(TABLE, grid, None),), Untidied())
+        return [over, Note("hold.expired", row.name, why)], [RoomChanged()]
+
     def unsettled(self, grid: GridId, now: float) -> None:
         """The stewards did not answer, so they are asked again soon."""
         if grid in self._rows:
@@ -360,8 +375,9 @@ class Holds:
 
     def next_deadline(self) -> Deadline | None:
         """When the first hold's time is up."""
-        ends = (Deadline(self._ask_s.get(g, r.until_s), "hold") for g, r in self._rows.items())
-        return earliest(*ends)
+        if not self._rows:
+            return None
+        return soonest((self._ask_s.get(g, r.until_s) for g, r in self._rows.items()), "hold")
 
     def check(self) -> None:
         """Every hold is in the ledger."""

@@ -50,8 +50,8 @@ from protocol.hosting.events import Cleared, Found, GuestSaid, Happened, Kept, M
 from protocol.hosting.foundlings import Foundlings
 from protocol.hosting.guest_words import GuestWords
 from protocol.hosting.hold_row import HoldNotSaved
+from protocol.hosting.holds import NOT_HELD, Holds
 from protocol.hosting.holds import TABLE as HELD
-from protocol.hosting.holds import Holds
 from protocol.hosting.in_use import taken_by
 from protocol.hosting.lease_book import TABLE as CARRIED
 from protocol.hosting.leases import CHANGING, Leases
@@ -317,8 +317,7 @@ class Host:
                 return self.leases.cleared(grid)
             case Measured(saved=saved, size_bytes=size_bytes, took_s=took_s):
                 self.rates = self.rates.after(saved, size_bytes, took_s)
-                row = Row(RATES, "", encode(self.rates))
-                return [Persist((row,), Untidied())], [RoomChanged()]
+                return [Persist((Row(RATES, "", encode(self.rates)),), Untidied())], [RoomChanged()]
             case Kept(grid=grid, subject=subject, care=care, detail=detail):
                 return [Note(care, subject, detail, grid)], []
             case Found():
@@ -334,8 +333,12 @@ class Host:
         match purpose:
             case VoidHold(grid=grid):
                 made, effects, outcomes = self.holds.settled(grid, decision)
-                won = decision if made else None
-                return self._decided(None, won, now) if won is not None else (effects, outcomes)
+                if made and decision is not None:
+                    effects, outcomes = self._decided(None, decision, now)
+                    if self.foundlings.row(grid) is None:
+                        over, changed = self.holds.refused(grid)
+                        return [*effects, *over], [*outcomes, *changed]
+                return effects, outcomes
             case AuditLease(grid=grid):
                 try:
                     return self.leases.audited(grid, decision, now)
@@ -478,10 +481,7 @@ class Host:
         except Untrusted as error:
             return [Note("record.refused", record.name, str(error))], []
         if not known:
-            note = Note(
-                "record.refused", record.name, "it places workspaces here that are not held"
-            )
-            return [note], []
+            return [Note("record.refused", record.name, NOT_HELD)], []
         self.holds.take(record, self._identity.peer)
         if (row is not None or over) and self.leases.row(record.id) is None:
             down = record.state is GridState.DOWN

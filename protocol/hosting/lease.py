@@ -196,7 +196,7 @@ def next_change_s(row: Lease, stage: LeaseStage) -> float | None:
 
 def next_warning(row: Lease) -> float:
     """The next warning to give, as seconds before the end; 0 if there is none."""
-    return max((w for w in row.terms.warn_s if w < row.warned_s), default=0.0)
+    return max([w for w in row.terms.warn_s if w < row.warned_s], default=0.0)
 
 
 def effective(row: Lease, stage: LeaseStage) -> tuple[Wanted, ...]:

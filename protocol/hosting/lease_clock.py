@@ -25,7 +25,7 @@ from protocol.hosting.lease import (
 )
 from protocol.hosting.lease_book import LeaseBook
 from protocol.membership.clocks import SURE, ClockView
-from protocol.terms.effects import Deadline, Note, Realise, earliest
+from protocol.terms.effects import Deadline, Note, Realise, soonest
 from protocol.terms.ids import GridId
 from protocol.terms.limits import FOUND_OVER_S
 from protocol.terms.quantities import format_duration, format_moment
@@ -148,13 +148,16 @@ class LeaseClock:
 
     def next_deadline(self) -> Deadline | None:
         """When the first lease changes its stage, or warns; None if none will."""
+        rows = self._book.rows()
+        if not rows:
+            return None
         counts = self.counts()
         changes = (
-            Deadline(at_s, "lease")
-            for row in self._book.rows()
+            at_s
+            for row in rows
             if (at_s := self._next_s(row) if counts else self._next_doubtful_s(row)) is not None
         )
-        return earliest(*changes)
+        return soonest(changes, "lease")
 
     def _next_s(self, row: Lease) -> float | None:
         stage = self._book.stage(row)

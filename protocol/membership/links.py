@@ -118,6 +118,10 @@ class Links:
         """How many peers showed who they are, on connections or through relays."""
         return sum(link.introduced for link in self._links.values())
 
+    def any_introduced(self) -> bool:
+        """Whether any peer is."""
+        return any(link.introduced for link in self._links.values())
+
     def directs(self) -> list[PeerId]:
         """All peers that are introduced on a direct connection."""
         return [p for p, link in self._links.items() if link.introduced and not link.relayed]

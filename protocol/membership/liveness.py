@@ -208,6 +208,8 @@ class Liveness:
 
     def check(self) -> None:
         """Asserts that each suspect is waited for once, the earliest first."""
+        if not (self._doubts or self._lonely or self._confirmed):
+            return
         suspects = [peer for peer, doubt in self._doubts.items() if doubt.health is Health.SUSPECT]
         assert len(suspects) == len(self._lonely) + len(self._confirmed)
         assert all(peer in self._lonely or peer in self._confirmed for peer in suspects)

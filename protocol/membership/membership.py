@@ -341,7 +341,7 @@ class Membership:
 
     def next_deadline(self) -> Deadline | None:
         """When to tick."""
-        join = Deadline(self._join_s, "join") if self._joins and not self._alive else None
+        join = Deadline(self._join_s, "join") if self._is_cut_off else None
         return earliest(
             self._neighbours.next_ping(),
             join,
@@ -360,18 +360,26 @@ class Membership:
         self.doubles.check()
         assert not self.view.is_neighbour(self._me)
         assert all(peer in self.known for peer in self.view.neighbours)
-        assert all(peer in self.known for peer in self._alive)
+        assert self._alive.keys() <= self.known.keys()
         if self._guests is not None:
             self._guests.check()
 
     # -- joining and healing
 
+    @property
+    def _is_cut_off(self) -> bool:
+        """Whether there are addresses to join by, and nobody is connected. Beliefs may be out of date."""
+        return bool(self._joins) and not self.links.any_introduced()
+
     def _join(self, now: float) -> list[Effect]:
-        """Nobody is known to be alive, so a few addresses are tried, and others at the next try."""
-        if not self._joins or self._alive or now < self._join_s:
+        """Nobody is connected, so a few addresses are tried, and others at the next try.
+
+        Peers that are believed alive are asked to be neighbours anyway.
+        """
+        if now < self._join_s or not self._is_cut_off:
             return []
         self._join_s = now + REDIAL_EVERY_S
-        peers = [peer for peer in self._joins if not self.links.introduced(peer)]
+        peers = [peer for peer in self._joins if peer not in self._alive]
         if len(peers) > JOINS_TRIED:
             peers = self._dice.sample(peers, JOINS_TRIED)
         effects: list[Effect] = []

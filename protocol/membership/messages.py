@@ -12,7 +12,7 @@ from protocol.terms.ranges import Moment, Name, NumberOrNone, Place
 from protocol.terms.reach import Reach
 from protocol.trust.certificate import Chain
 from protocol.trust.record import SignedRecord
-from protocol.wire.versions import GREETING, Number
+from protocol.wire.versions import GREETING, SPOKEN, Number, Span
 
 
 class Presence(msgspec.Struct, frozen=True):
@@ -36,6 +36,8 @@ class Presence(msgspec.Struct, frozen=True):
     """Where the host takes the traffic of its grids' networks; None while it does not know."""
     store: StoreId = StoreId("")
     """The store that remembers what the host promises (trust/own_store.py)."""
+    leaving: bool = False
+    """Whether the host is to be stopped for good, so that others take its seats as a steward."""
 
 
 class Hello(msgspec.Struct, frozen=True, tag="hello"):
@@ -48,6 +50,13 @@ class Hello(msgspec.Struct, frozen=True, tag="hello"):
     yours: SignedRecord | None = None
     """The newest presence of the receiver that the sender has. A host that was restored from a backup, or
     cloned, sees there that it lost something, before it is asked anything."""
+
+
+def greeting(
+    presence: SignedRecord, speaks: Span = SPOKEN, yours: SignedRecord | None = None
+) -> Hello:
+    """The Hello of a peer that speaks those versions."""
+    return Hello(presence, speaks.oldest, speaks.newest, yours)
 
 
 class Unwelcome(msgspec.Struct, frozen=True, tag="unwelcome"):

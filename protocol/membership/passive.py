@@ -8,6 +8,8 @@ What we add: near (same site) and far contacts have half of it each, as long as 
 peer whose site is cut off, or that loses the far half, makes up for that from what is left.
 """
 
+from collections.abc import Iterable
+
 import msgspec
 
 from protocol.membership.messages import Contact
@@ -36,6 +38,10 @@ class Passive:
 
     def __len__(self) -> int:
         return len(self._contacts)
+
+    def has_none_of(self, peers: Iterable[PeerId]) -> bool:
+        """Whether no peer of some is among the contacts."""
+        return self._contacts.keys().isdisjoint(peers)
 
     def contacts(self) -> list[Contact]:
         """All contacts, in the order in which they came."""
@@ -93,8 +99,7 @@ class Passive:
         """Asserts that the view is bounded, counted right, and without this peer."""
         assert len(self._contacts) <= PASSIVE_VIEW
         assert self._me not in self._contacts
-        far = [c for c in self._contacts.values() if c.site != self._site]
-        assert len(far) == self._far
+        assert len([c for c in self._contacts.values() if c.site != self._site]) == self._far
 
     def _make_room(self, for_far: bool) -> None:
         """The larger half gives up one contact. If they are equal, the newcomer's half does."""

@@ -38,6 +38,8 @@ class Known(msgspec.Struct, frozen=True):
     """Where it takes the traffic of its grids' networks; None if it does not say, or cannot mean it."""
     store: StoreId = StoreId("")
     """Its store; empty if it does not say."""
+    leaving: bool = False
+    """Whether it is to be stopped for good."""
 
     @property
     def contact(self) -> Contact:
@@ -101,4 +103,5 @@ def _known(record: Record, presence: Presence, principal: Principal) -> Known:
         process=presence.process,
         tunnel=end if end is not None and usable(end) else None,
         store=presence.store if is_store(presence.store) else StoreId(""),
+        leaving=presence.leaving,
     )

@@ -141,8 +141,9 @@ class View:
         """Asserts that no peer is in both views, and the bound (one above the size while room is made)."""
         bound = max(ACTIVE_VIEW + 1, FULL_MESH_BELOW - 1)
         assert len(self._active) <= bound, len(self._active)
-        assert self._remote == sum(site != self._site for site in self._active.values())
-        assert not [peer for peer in self._active if peer in self.passive]
+        here = list(self._active.values()).count(self._site)
+        assert self._remote == len(self._active) - here
+        assert self.passive.has_none_of(self._active)
         self.passive.check()
 
     def _pause_s(self, alive: dict[PeerId, str]) -> float:

@@ -125,6 +125,12 @@ class Readdressed(msgspec.Struct, frozen=True):
     """Why they cannot, for people, and after a semicolon what would help; empty if they can."""
 
 
+class Leaving(msgspec.Struct, frozen=True):
+    """Somebody here says whether this host is to be stopped for good."""
+
+    leaving: bool
+
+
 class Stopping(msgspec.Struct, frozen=True):
     """The daemon stops in order, so the peer is to say goodbye."""
 
@@ -157,6 +163,7 @@ Event = (
     | Revoking
     | Renewed
     | Readdressed
+    | Leaving
     | Stopping
     | HoldNotSaved
     | QueueNotSaved

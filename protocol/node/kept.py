@@ -9,8 +9,8 @@ from protocol.hosting.lease import Lease
 from protocol.hosting.lease_book import TABLE as CARRIED
 from protocol.peering.announcer import TABLE as SELF
 from protocol.peering.announcer import begun_anew
-from protocol.register.acceptor import TABLE as REGISTERS
-from protocol.register.acceptor import Slot
+from protocol.register.slot import TABLE as REGISTERS
+from protocol.register.slot import Slot
 from protocol.terms.ids import GridId, PeerId
 from protocol.wire.codec import Malformed, decode
 

@@ -31,6 +31,7 @@ from protocol.node.events import (
     Garbled,
     ImagesChanged,
     Knocked,
+    Leaving,
     NewsGiven,
     Probed,
     Readdressed,
@@ -134,7 +135,7 @@ class Node:
             self.notices,
         )
         carried, authority = self.host.leases.certificate, self.authority
-        self.registers = Registers(identity, life, dice, rows, authority, seen, carried, now)
+        self.registers = Registers(identity, life, dice, rows, authority, seen, carried, now, store)
         self.announcer.tunnel_at(self.host.tunnel, now)
         self.publishing = Publishing(self.host)
         self._starting = Starting(self.host.leases, self.notices)
@@ -262,6 +263,8 @@ class Node:
             case Readdressed(address=address, fault=fault):
                 self.relay.reachability.readdressed(address, now)
                 return self.overlay.readdressed(address, fault, now)
+            case Leaving(leaving=leaving):
+                return self.announcer.leaves(leaving, now)
             case Stopping():
                 return self.announcer.leave(self.membership.view.neighbours, now)
             case _:
@@ -321,6 +324,8 @@ class Node:
         except Untrusted as error:
             return self.overlay.blame(sender, "register-value", now, error.detail)
         self._touch()
+        for lie in self.registers.pop_found():
+            effects += self._heed(self.overlay.accuse(lie, now), now)
         return effects + self._settle(settled, now)
 
     def _clocks(self, message: MembershipMessage, now: float) -> list[Effect]:

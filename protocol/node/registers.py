@@ -13,9 +13,10 @@ from protocol.contract.authority import Authority
 from protocol.contract.messages import Decided
 from protocol.contract.outcomes import Propose, Purpose, ReplaceSteward
 from protocol.grid.decision import Certificate
+from protocol.grid.equivocation import Equivocation
 from protocol.node.messages import RegisterMessage
 from protocol.node.replacing import Replacing, Sees
-from protocol.register.acceptor import TABLE, Acceptor, Opened
+from protocol.register.acceptor import Acceptor
 from protocol.register.asking import Answer, Askings, Settled, Unsettled
 from protocol.register.messages import (
     Accept,
@@ -30,12 +31,15 @@ from protocol.register.messages import (
     StepDone,
     StepFailed,
 )
+from protocol.register.slot import TABLE, Opened
 from protocol.register.stewarding import Stewarding
+from protocol.register.witness import Witness
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, Send, earliest
 from protocol.terms.ids import PeerId
 from protocol.trust.identity import Identity
 from protocol.trust.order import Action, SignedOrder
+from protocol.trust.own_store import OwnStore
 from protocol.trust.signing import Reason, Untrusted
 
 Outcome = Settled[Purpose] | Unsettled[Purpose]
@@ -55,6 +59,7 @@ class Registers:
         sees: Sees,
         carried: Callable[[str], Certificate | None],
         now: float,
+        store: OwnStore,
     ) -> None:
         """`life` is greater at every start of this peer. Stewards that it sees alive are asked first.
 
@@ -62,10 +67,12 @@ class Registers:
         """
         self._carried = carried
         signer, verifier, opens = identity.signer, identity.verifier, _opens(authority)
-        self.acceptor = Acceptor(signer, verifier, opens, authority.judges, rows.get(TABLE, {}))
-        self._stewarding = Stewarding(self.acceptor, verifier, authority, dice)
+        kept, judges = rows.get(TABLE, {}), authority.judges
+        self._witness = witness = Witness(verifier)
+        self.acceptor = Acceptor(signer, verifier, opens, judges, kept, store)
+        self._stewarding = Stewarding(self.acceptor, verifier, authority, dice, witness)
         self._askings: Askings[Purpose | ReplaceSteward] = Askings(
-            life, verifier, authority.decision, sees.alive, sees.stewards
+            life, verifier, authority.decision, sees.alive, witness, sees.stewards
         )
         self._replacing = Replacing(self.acceptor, sees, dice, now)
         self._forget_s = now + _FORGET_EVERY_S
@@ -99,7 +106,7 @@ class Registers:
                     return [Send(sender, Looked(ask, register))], []
                 return [Send(sender, StepDone(ask, certificate))], []
             case Prepare() | Accept() | LookAsk():
-                return self.acceptor.handle(sender, message, ""), []
+                return self.acceptor.handle(sender, message, now), []
             case Promise() | Accepted() | Conflict():
                 return self._stewarding.handle(sender, message, now), []
             case Sealed(ask=""):
@@ -108,6 +115,10 @@ class Registers:
                 return self._replaced(self._askings.handle(sender, message, now))
             case _:
                 assert_never(message)
+
+    def pop_found(self) -> list[Equivocation]:
+        """The stewards that were found to lie since the last call."""
+        return self._witness.pop_found()
 
     def tick(self, now: float) -> Answer[Purpose]:
         """Lets go on what has come due."""
@@ -131,6 +142,11 @@ class Registers:
             self._askings.next_deadline(),
             self._replacing.next_deadline(),
         )
+
+    @property
+    def seats(self) -> int:
+        """In how many registers of living grids this host is a steward."""
+        return self._replacing.seats()
 
     def check(self) -> None:
         """Invariants of the acceptor."""
@@ -166,6 +182,7 @@ def _opens(authority: Authority) -> Callable[[SignedOrder], Opened]:
         checked = authority.signed(order)
         if checked.order.action is not Action.UP or not checked.order.stewards:
             raise Untrusted(Reason.MALFORMED, "an order that has no register")
-        return Opened(checked.principal.key, checked.order.stewards, checked.fresh_until_s)
+        said, until_s = checked.order, checked.fresh_until_s
+        return Opened(checked.principal.key, said.stewards, until_s, said.stores)
 
     return opens

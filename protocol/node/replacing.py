@@ -1,8 +1,10 @@
 """When a steward has another that is gone replaced, and by whom.
 
 Each steward looks at the registers it keeps, now and then, and does what it finds is to be done; so nothing is
-lost if one attempt comes to nothing, or if the peer starts anew. It goes by what it sees itself. Two that look
-at the same time may propose two heirs: one is decided, and the other finds that nothing is left to do.
+lost if one attempt comes to nothing, or if the peer starts anew. A steward that has another store than its
+seat's is gone as well: it lost what it knew of the register. One that says that it leaves for good is replaced
+at the next look, while it is there to vote. Each goes by what it sees itself. Two that look at the same time
+may propose two heirs: one is decided, and the other finds that nothing is left to do.
 """
 
 from typing import Protocol
@@ -15,16 +17,18 @@ from protocol.grid.steps import Finish, Replace
 from protocol.membership.messages import Presence
 from protocol.membership.presence import KIND as PRESENCE
 from protocol.peering.overlay import Overlay
-from protocol.register.acceptor import Acceptor, Kept
+from protocol.register.acceptor import Acceptor
+from protocol.register.slot import Kept
 from protocol.requesting.host_directory import HostDirectory
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline
-from protocol.terms.ids import KeyId, PeerId
+from protocol.terms.ids import KeyId, PeerId, StoreId
 from protocol.terms.limits import SEAL_LOOK_EVERY_S, SEALS_AT_ONCE, SEALS_MOST, STEWARD_GONE_S
 from protocol.trust.certificate import Chain
 from protocol.wire.codec import Malformed, decode
 
 Work = tuple[ReplaceSteward, Replace | Finish]
+_Seat = tuple[PeerId, StoreId]
 
 
 class Sees(Protocol):
@@ -39,11 +43,17 @@ class Sees(Protocol):
     def expelled(self, peer: PeerId) -> bool:
         """Whether a certificate of a peer was revoked."""
 
+    def leaving(self, peer: PeerId) -> bool:
+        """Whether a peer, which may be this one, says that it is to be stopped for good."""
+
     def members(self) -> dict[PeerId, str]:
         """Live peers and their sites."""
 
     def chain(self, peer: PeerId) -> Chain:
         """The certificates that a peer shows; empty if they are not known here."""
+
+    def store(self, peer: PeerId) -> StoreId:
+        """The store that a peer says it has; empty if that is not known here."""
 
     def stewards(self, register: str) -> tuple[PeerId, ...]:
         """Who keeps the register of an order by now, as hosts tell it; nobody if none does."""
@@ -65,6 +75,13 @@ class PeersSeen:
         overlay = self._overlay
         return overlay.certificates.is_revoked(peer, overlay.members.site(peer))
 
+    def leaving(self, peer: PeerId) -> bool:
+        """Whether a peer, which may be this one, says that it is to be stopped for good."""
+        known = self._overlay.membership.known.get(peer)
+        if peer == self._overlay.me:
+            return self._overlay.announcer.leaving
+        return known is not None and known.leaving
+
     def members(self) -> dict[PeerId, str]:
         """Live peers and their sites."""
         return self._overlay.membership.sites_alive()
@@ -76,6 +93,11 @@ class PeersSeen:
             return decode(held.record.body, Presence).chain if held is not None else ()
         except Malformed:
             return ()
+
+    def store(self, peer: PeerId) -> StoreId:
+        """The store that a peer says it has; empty if that is not known here."""
+        known = self._overlay.membership.known.get(peer)
+        return known.store if known is not None else StoreId("")
 
 
 class AllSeen:
@@ -93,6 +115,10 @@ class AllSeen:
         """Never."""
         return False
 
+    def leaving(self, peer: PeerId) -> bool:
+        """Never."""
+        return False
+
     def members(self) -> dict[PeerId, str]:
         """Nobody that could be asked."""
         return {}
@@ -100,6 +126,10 @@ class AllSeen:
     def chain(self, peer: PeerId) -> Chain:
         """Unknown."""
         return ()
+
+    def store(self, peer: PeerId) -> StoreId:
+        """Unknown."""
+        return StoreId("")
 
     def stewards(self, register: str) -> tuple[PeerId, ...]:
         """Nobody tells."""
@@ -111,8 +141,8 @@ class Replacing:
 
     def __init__(self, acceptor: Acceptor, sees: Sees, dice: Dice, now: float) -> None:
         self._acceptor, self._sees, self._dice = acceptor, sees, dice
-        self._silent_s: dict[PeerId, float] = {}
-        """By steward: since when it was not heard, at every look."""
+        self._away_s: dict[_Seat, float] = {}
+        """By seat: since when its store was not heard, at every look."""
         self._look_s = now + SEAL_LOOK_EVERY_S
 
     def due(self, now: float) -> list[Work]:
@@ -129,6 +159,10 @@ class Replacing:
         """When it looks next; None while this peer is no steward of anything."""
         return Deadline(self._look_s, "look at stewards") if self._acceptor.rows() else None
 
+    def seats(self) -> int:
+        """In how many registers of living grids this host is a steward."""
+        return sum(self._goes_on(kept) for _, kept in self._acceptor.rows())
+
     # -- parts
 
     def _next_s(self, now: float) -> float:
@@ -141,9 +175,14 @@ class Replacing:
 
     def _watch(self, kept: list[Kept], now: float) -> None:
         """Notes which stewards are not heard. Who was heard once in between is noted anew."""
-        others = dict.fromkeys(peer for one in kept for peer in one.stewards)
-        silent = [peer for peer in others if self._sees.silent(peer, now)]
-        self._silent_s = {peer: self._silent_s.get(peer, now) for peer in silent}
+        others = dict.fromkeys(seat for one in kept for seat in one.seats.pairs)
+        away = [seat for seat in others if self._is_away(seat, now)]
+        self._away_s = {seat: self._away_s.get(seat, now) for seat in away}
+
+    def _is_away(self, seat: _Seat, now: float) -> bool:
+        peer, store = seat
+        has = self._sees.store(peer)
+        return self._sees.silent(peer, now) or (store != "" and has not in ("", store))
 
     def _step(self, kept: Kept, now: float) -> Replace | Finish | None:
         if kept.register.closed is not None or (kept.term and kept.slot.accepted is None):
@@ -152,31 +191,36 @@ class Replacing:
         stewards = kept.stewards
         if kept.term >= SEALS_MOST:
             return None
-        silent = [peer for peer in stewards if peer in self._silent_s]
-        gone = [peer for peer in silent if self._gone(peer, now)]
-        if not gone or len(stewards) - len(silent) < majority(stewards):
+        away = [seat for seat in kept.seats.pairs if seat in self._away_s]
+        gone = [peer for peer, store in away if self._gone((peer, store), now)]
+        gone += [
+            peer for peer in stewards if peer != self._acceptor.me and self._sees.leaving(peer)
+        ]
+        if not gone or len(stewards) - len(away) < majority(stewards):
             return None
         return self._heir(kept, gone[0])
 
-    def _gone(self, peer: PeerId, now: float) -> bool:
-        long = now - self._silent_s[peer] >= STEWARD_GONE_S
-        return long or self._sees.expelled(peer)
+    def _gone(self, seat: _Seat, now: float) -> bool:
+        long = now - self._away_s[seat] >= STEWARD_GONE_S
+        return long or self._sees.expelled(seat[0])
 
     def _heir(self, kept: Kept, gone: PeerId) -> Replace | None:
         """By whom a steward is replaced: by a host of a site of which no other steward is, if there is one; and
-        by one that carries the grid before others."""
+        by one that carries the grid before others. Last by itself, if it is there with another store."""
         record = kept.register.record
         assert record is not None
         members, stewards = self._sees.members(), kept.stewards
         allowed = heirs_sites(kept.register, record.owner_site)
         others = {members[peer] for peer in stewards if peer in members and peer != gone}
-        carriers = record.carriers()
+        carriers, named = record.carriers(), kept.seats.store_of(gone) != ""
         ranked = sorted(
-            (site in others, peer not in carriers, self._dice.random(), peer)
+            (peer == gone, site in others, peer not in carriers, self._dice.random(), peer)
             for peer, site in members.items()
-            if site in allowed and peer not in stewards
+            if (peer == gone or (site in allowed and peer not in stewards))
+            and not self._sees.leaving(peer)
         )
         for *_, peer in ranked:
-            if chain := self._sees.chain(peer):
-                return Replace(gone, peer, chain)
+            chain, store = self._sees.chain(peer), self._sees.store(peer)
+            if chain and (store or not (named or peer == gone)):
+                return Replace(gone, peer, chain, store)
         return None

@@ -56,6 +56,11 @@ class PeerRow(msgspec.Struct, frozen=True):
     """What its guests' processes are confined by, as it says."""
     store: StoreId = StoreId("")
     """The store that remembers what it promises, as it says. Orders name it with their stewards."""
+    leaving: bool = False
+    """Whether it is to be stopped for good, as it says."""
+    lied: str = ""
+    """What it, as a steward, is proven to have lied of; empty if nothing is. With `health` `out` it is not
+    believed."""
 
 
 class SiteRow(msgspec.Struct, frozen=True):
@@ -195,6 +200,10 @@ class SelfRow(msgspec.Struct, frozen=True):
     """How many messages and bytes this peer passed on for others, and how many paths dropped, by reason."""
     quarantined: int = 0
     """How many peers' connections are refused for their faults."""
+    leaving: bool = False
+    """Whether it is to be stopped for good."""
+    seats: int = 0
+    """How many living grids it keeps the record of, as one of their stewards."""
 
 
 class TimetableRow(msgspec.Struct, frozen=True):

@@ -34,6 +34,8 @@ def this_peer(node: Node) -> SelfRow:
         dropped=node.membership.links.dropped,
         relayed=dict(sorted(node.relay.counts.items())),
         quarantined=len(node.quarantines.quarantined),
+        leaving=node.announcer.leaving,
+        seats=node.registers.seats,
     )
 
 
@@ -74,9 +76,45 @@ def peers(node: Node, now: float) -> list[PeerRow]:
                 clock_ahead_s=_clock_ahead_s(node, peer, advert),
                 confined=facts.confined if facts else "",
                 store=known.store,
+                leaving=known.leaving,
+                lied=node.overlay.past.out.said_of(peer),
             )
         )
+    rows += _ousted(node)
     return sorted(rows, key=lambda row: (row.site, row.name))
+
+
+def _ousted(node: Node) -> list[PeerRow]:
+    """Hosts that are out because they are proven to lie: what is left of them is the proof."""
+    found = {out.proven.steward: out for out in node.overlay.past.out.all()}
+    return [
+        PeerRow(
+            peer=peer,
+            name=out.name,
+            site=out.site,
+            address="",
+            health="out",
+            neighbour=False,
+            reach="-",
+            through="",
+            age_s=-1.0,
+            round_trip_s=0.0,
+            distance_s=-1.0,
+            driver="",
+            accelerator="",
+            accelerator_why="",
+            free=Quantum(),
+            capacity=Quantum(),
+            shapes=(),
+            workspaces=0,
+            images=(),
+            faults=node.quarantines.faults(peer),
+            store=out.proven.store,
+            lied=node.overlay.past.out.said_of(peer),
+        )
+        for peer, out in found.items()
+        if peer not in node.membership.known and peer != node.me
+    ]
 
 
 def timetables(node: Node, now: float) -> list[TimetableRow]:
@@ -190,6 +228,7 @@ def _own_row(node: Node, now: float) -> PeerRow:
         clock_ahead_s=node.membership.clock.ahead_s,
         confined=facts.confined,
         store=node.overlay.past.store.id,
+        leaving=node.announcer.leaving,
     )
 
 

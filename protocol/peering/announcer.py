@@ -4,14 +4,15 @@ The incarnation is on disk before it is said. It rises at every start, to refute
 certificate, and when others remember a greater one (the store was lost). Nobody else can drive it up.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from protocol.broadcast.broadcast import Broadcast
 from protocol.broadcast.messages import Gossip
 from protocol.grid.tunnel import TunnelEnd
 from protocol.membership.doubles import Double
-from protocol.membership.messages import Goodbye, Hello, Presence
+from protocol.membership.messages import Goodbye, Hello, Presence, greeting
 from protocol.membership.presence import KIND as PRESENCE
+from protocol.peering.leaving import is_leaving, row
 from protocol.peering.near_peers import Whereabouts
 from protocol.peering.twin import Twin
 from protocol.peering.welcome import printable
@@ -67,8 +68,13 @@ class Announcer:
         whereabouts: Callable[[], Whereabouts],
         now: float,
         store: OwnStore,
+        rows: Mapping[str, Mapping[str, bytes]],
     ) -> None:
-        """`whereabouts` answers how this peer is reached; it is asked whenever a presence is made."""
+        """`whereabouts` answers how this peer is reached; it is asked whenever a presence is made.
+
+        `rows` is the whole store, by table.
+        """
+        self.leaving = is_leaving(rows)
         self._store = store
         self._identity, self._broadcast, self._whereabouts = identity, broadcast, whereabouts
         self._said: Whereabouts | None = None
@@ -97,6 +103,13 @@ class Announcer:
     def newer(self, now: float) -> list[Effect]:
         """This peer is not what it was: says so in a new incarnation. Answers the write."""
         return self._raise(self._broadcast.incarnation + 1, now)
+
+    def leaves(self, leaving: bool, now: float) -> list[Effect]:
+        """Whether this host is to be stopped for good, as its person says. Answers the write."""
+        if leaving is self.leaving:
+            return []
+        self.leaving = leaving
+        return [Persist((row(leaving),)), *self.newer(now)]
 
     def refute(self, incarnation: int, now: float, *, of_liar: bool = False) -> list[Effect]:
         """Somebody suspects this peer in that incarnation. It answers with a new one, at once or soon.
@@ -189,8 +202,7 @@ class Announcer:
 
     def hello(self, now: float, yours: SignedRecord | None = None) -> Hello:
         """The first word on a connection, with what the other end is to be reminded of."""
-        speaks = self._identity.speaks
-        return Hello(self._held(now), speaks.oldest, speaks.newest, yours)
+        return greeting(self._held(now), self._identity.speaks, yours)
 
     def leave(self, neighbours: list[PeerId], now: float) -> list[Effect]:
         """Sends the last presence to every neighbour: there is no time to announce it and be asked for it."""
@@ -230,7 +242,7 @@ class Announcer:
         identity = self._identity
         self._said = self._whereabouts()
         process, store = self.twin.process, self._store.id
-        said = (*self._said, process, self._tunnel, store)
+        said = (*self._said, process, self._tunnel, store, self.leaving)
         presence = Presence(identity.chain, identity.address, left, *said)
         body = encode(presence)
         self._broadcast.publish(PRESENCE, "", body, PRESENCE_TTL_S, now, identity.site)

@@ -10,6 +10,8 @@ from protocol.membership.outcomes import Outcome
 from protocol.membership.presence import KIND as PRESENCE
 from protocol.membership.presence import Known
 from protocol.peering.certificates import Certificates
+from protocol.peering.equivocators import KIND as EQUIVOCATION
+from protocol.peering.equivocators import Equivocators
 from protocol.peering.quarantine import Quarantines
 from protocol.terms.ids import KeyId, PeerId
 from protocol.trust.record import Record, SignedRecord
@@ -21,10 +23,15 @@ class Members:
     """The owners of records."""
 
     def __init__(
-        self, me: PeerId, membership: Membership, certificates: Certificates, faults: Quarantines
+        self,
+        me: PeerId,
+        membership: Membership,
+        certificates: Certificates,
+        faults: Quarantines,
+        equivocators: Equivocators,
     ) -> None:
         """`faults` counts what is not believed."""
-        self._me, self._membership = me, membership
+        self._me, self._membership, self._equivocators = me, membership, equivocators
         self._certificates, self._faults = certificates, faults
         self._believed: tuple[Record, Known] | None = None
         """The presence that was looked at last, so that it is not checked twice."""
@@ -37,13 +44,16 @@ class Members:
     # -- as broadcast asks
 
     def admits(self, record: Record, now: float) -> bool:
-        """Whether a record is kept: it is a member's, or a believed presence, or a believed revocation."""
+        """Whether a record is kept: a member's, a believed presence or revocation, or what proves itself."""
         if record.kind == PRESENCE:
             return self.believed(record, now) is not None
-        if record.kind != REVOCATION:
-            return PeerId(record.owner) in self._membership.known
+        if record.kind != REVOCATION and PeerId(record.owner) not in self._membership.known:
+            return False
         try:
-            self._certificates.revocation(record)
+            if record.kind == REVOCATION:
+                self._certificates.revocation(record)
+            elif record.kind == EQUIVOCATION:
+                self._equivocators.read(record, now)
         except Untrusted as error:
             self._faults.count(f"{record.kind}-{error.reason}")
             return False
@@ -81,6 +91,8 @@ class Members:
             return self._believed[1]
         try:
             known = self._certificates.known(presence, now)
+            if why := self._equivocators.why(known.peer, known.store):
+                raise Untrusted(Reason.EQUIVOCATED, why)
         except Untrusted as error:
             self._faults.count(f"presence-{error.reason}")
             return None

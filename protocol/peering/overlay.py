@@ -21,6 +21,7 @@ from protocol.broadcast.broadcast import (
     Stray,
 )
 from protocol.broadcast.messages import BroadcastMessage, version_of
+from protocol.grid.equivocation import Equivocation
 from protocol.membership.doubles import Double
 from protocol.membership.liveness import Changed, Health
 from protocol.membership.membership import Membership
@@ -34,12 +35,13 @@ from protocol.peering.announcer import DOUBLE_HELP, Announcer, double_in_words, 
 from protocol.peering.certificates import TABLE as REVOKED
 from protocol.peering.certificates import Certificates, own_revocation
 from protocol.peering.doorstep import Doorstep, parting
+from protocol.peering.equivocators import KIND as LIED
 from protocol.peering.joining import Joining
 from protocol.peering.members import Members
 from protocol.peering.near_peers import Whereabouts
 from protocol.peering.news import KIND as NEWS
 from protocol.peering.news import Crier
-from protocol.peering.past import Past
+from protocol.peering.past import Past, Told
 from protocol.peering.quarantine import Quarantines
 from protocol.peering.shut_sites import shut
 from protocol.peering.suspicions import KIND as SUSPICION
@@ -87,12 +89,12 @@ class Overlay:
         self.addresses = Addresses(self.membership, rows, now)
         self.certificates = Certificates(identity, rows.get(REVOKED, {}), now, shut(rows, now))
         self.quarantines = Quarantines(rows, now)
-        self.past = past = Past(identity, rows, dice, now)
-        self.members = Members(self.me, membership, self.certificates, self.quarantines)
+        self.past = past = Past(identity, membership, rows, dice, now)
+        self.members = Members(self.me, membership, self.certificates, self.quarantines, past.out)
         self.broadcast = broadcast = Broadcast(
             identity.signer, identity.verifier, dice, next_incarnation(rows), self.members
         )
-        self.announcer = Announcer(identity, broadcast, whereabouts, now, past.store)
+        self.announcer = Announcer(identity, broadcast, whereabouts, now, past.store, rows)
         past.among(broadcast, self.announcer, self.members)
         self.crier = Crier(identity.name, self.broadcast)
         self.versions = Versions(identity.speaks)
@@ -178,6 +180,7 @@ class Overlay:
         try:
             presence = hello.presence
             record, known = self.certificates.shown(presence, now)
+            self.past.require_believable(known)
             if known.peer != sender:
                 shown = f"{sender[:16]} shows the presence of {known.name}"
                 raise Untrusted(Reason.WRONG_ROLE, shown)
@@ -350,6 +353,8 @@ class Overlay:
                 return self.follow(self.membership.suspected(owner, suspicion, now), now), []
             if record.kind == REVOCATION:
                 return self._revoked(record, now)
+            if record.kind == LIED:
+                return self._ousted(self.past.learnt(record, now), now)
             if record.kind == NEWS:
                 author = self.membership.known[PeerId(record.owner)]
                 return self.crier.heard(record, author, now) if record.body else [], []
@@ -369,6 +374,15 @@ class Overlay:
         return effects
 
     # -- the past
+
+    def accuse(self, proof: Equivocation, now: float) -> Answer:
+        """This peer can prove that a steward lied: it tells everybody."""
+        return self._ousted(self.past.accuse(proof, now), now)
+
+    def _ousted(self, told: Told, now: float) -> Answer:
+        effects, liar, why = told
+        more, gone = self._expel(liar, why, now) if liar is not None else ([], [])
+        return effects + more, gone
 
     def _reminded(self, sender: PeerId, hello: Hello, now: float) -> list[Effect]:
         try:

@@ -1,7 +1,7 @@
 """The version of the protocol in which each peer is spoken to (wire/versions.py has the rule).
 
-That is almost always the first one, so only others are remembered. What is known of a peer here came in its
-Hello. It is forgotten with the connection, because the peer may come back as another build.
+What is known of a peer here came in its Hello. It is forgotten with the connection, because the peer may come
+back as another build. A peer that has said none is spoken to as in a greeting, and is told nothing else.
 """
 
 from collections.abc import Iterable
@@ -24,14 +24,13 @@ class Versions:
 
     def met(self, peer: PeerId, hello: Hello) -> str:
         """Takes in what a Hello says. Answers why the two have no version in common; empty if they have."""
+        self.forget(peer)
         theirs = Span(hello.oldest, hello.newest)
         version = agreed(self.mine, theirs)
         if version is None:
             whose = "its" if theirs.newest < self.mine.oldest else "this peer's"
             return f"it speaks {theirs}, this peer {self.mine}; {whose} overlayd must be upgraded"
-        self.forget(peer)
-        if version != GREETING:
-            self._agreed[peer] = version
+        self._agreed[peer] = version
         if theirs.newest > self.mine.newest:
             self._newer[peer] = None
         return ""

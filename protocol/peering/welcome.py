@@ -98,6 +98,12 @@ def _told_by(reason: str, believed: str) -> Sentence:
                 "it speaks another version of the protocol",
                 "overlayd of the same release on both hosts",
             )
+        case Reason.EQUIVOCATED:
+            return (
+                "it has a proof that this host, as a steward, signed what no honest one signs",
+                "nothing, if its disk was restored from a backup: it takes another store by itself, once; "
+                "else a new key: `overlayctl host enrol`",
+            )
         case Reason.WRONG_ROLE | Reason.BROKEN_CHAIN | Reason.BAD_SIGNATURE | Reason.MALFORMED:
             return (
                 f"it does not believe this host's certificate ({reason})",

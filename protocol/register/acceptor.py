@@ -11,10 +11,14 @@ Stewards may be replaced. Who is shown seals that lead to a later set than it kn
 answers nothing any more as a steward of the earlier: that set has decided its last. What was promised stays
 promised, so that rounds never go back. Who is in no set any more keeps the seals, and answers with them.
 
+A seat is a store's, where the order or a seal names one. A host that has another store now may have forgotten
+what that one promised, and has no seat: it answers nothing, and never as one that accepted nothing. So it is
+with a register whose row cannot be read, and with what may have been forgotten here because it was over. An
+order alone opens none that is over for so long. Grids outlive their orders, so seals may; but none whose order
+is no younger than one of which this store forgot what a later set keeps.
+
 What fails there is the sender's fault: Untrusted is raised, and nothing was changed.
 """
-
-from collections.abc import Callable
 
 import msgspec
 
@@ -30,9 +34,9 @@ from protocol.grid.decision import (
     seal_of,
     sign_acceptance,
 )
-from protocol.grid.limits import LEASE_S_MAX
-from protocol.grid.record import GridState, Register, register_key
-from protocol.grid.seal import Seal
+from protocol.grid.record import Register, register_key
+from protocol.grid.seal import Seal, Seats
+from protocol.grid.statement import Statement, read_statement
 from protocol.grid.steps import opened
 from protocol.register.messages import (
     Accept,
@@ -44,70 +48,25 @@ from protocol.register.messages import (
     Promise,
     Sealed,
 )
+from protocol.register.slot import (
+    TABLE,
+    Judges,
+    Kept,
+    Opened,
+    Opens,
+    Slot,
+    Unseated,
+    beyond,
+    is_over,
+    may_be_forgotten,
+)
 from protocol.terms.effects import Effect, Persist, Row, Send
-from protocol.terms.ids import KeyId, PeerId, digest_of
+from protocol.terms.ids import KeyId, PeerId, StoreId, digest_of
 from protocol.terms.limits import REGISTERS_PER_OWNER, ROUND_LEAP
 from protocol.trust.order import SignedOrder
-from protocol.trust.signing import Reason, Signer, Untrusted, Verifier
+from protocol.trust.own_store import OwnStore
+from protocol.trust.signing import Reason, Signer, Untrusted, Verifier, require_signature
 from protocol.wire.codec import Malformed, decode, encode
-
-TABLE = "steward"
-
-
-class Slot(msgspec.Struct, frozen=True):
-    """What is on disk of one register. `order` is there while no value has it."""
-
-    promised: Ballot
-    accepted: Ballot | None = None
-    value: bytes = b""
-    signature: bytes = b""
-    order: SignedOrder | None = None
-    seals: tuple[Seal, ...] = ()
-    """How its stewards came to be those that they are."""
-    base: bytes = b""
-    """What the set before decided last; empty if this steward was not told, or there was none before."""
-
-
-class Opened(msgspec.Struct, frozen=True):
-    """What the order of a register says of it."""
-
-    owner: KeyId
-    stewards: tuple[PeerId, ...]
-    until_s: float
-    """Until when the order may be carried out for the first time, Unix seconds."""
-
-
-Opens = Callable[[SignedOrder], Opened]
-"""An order whose signature is right. Raises Untrusted."""
-Judges = Callable[[str, bytes], Register]
-"""The register that a value of that key says. Raises Untrusted if it does not vouch for itself."""
-
-
-class Kept(msgspec.Struct, frozen=True):
-    """One register as this steward has it."""
-
-    slot: Slot
-    register: Register
-    opened: Opened
-    order: SignedOrder
-
-    @property
-    def term(self) -> int:
-        """How often its stewards were replaced, as far as this one knows."""
-        return len(self.slot.seals)
-
-    @property
-    def stewards(self) -> tuple[PeerId, ...]:
-        """Who they are now."""
-        return self.at(self.term)
-
-    def at(self, term: int) -> tuple[PeerId, ...]:
-        """Who they were at a term that it knows."""
-        return self.slot.seals[term - 1].heirs if term else self.opened.stewards
-
-    def sealed(self, ask: str, key: str) -> Sealed:
-        """What is answered to who does not know who they are now."""
-        return Sealed(ask, key, self.order, self.slot.seals)
 
 
 class Acceptor:
@@ -120,9 +79,12 @@ class Acceptor:
         opens: Opens,
         judges: Judges,
         rows: dict[str, bytes],
+        store: OwnStore,
     ) -> None:
-        """`rows` are those of TABLE. One that cannot be believed any more is left where it is."""
+        """`rows` are those of TABLE. One that cannot be believed any more stays there, and has no seat."""
         self._signer, self._verifier, self._opens, self._judges = signer, verifier, opens, judges
+        self._store = store
+        self._lost: dict[str, None] = {}
         self.me = PeerId(signer.key)
         self._kept: dict[str, Kept] = {}
         self._owned: dict[KeyId, int] = {}
@@ -135,44 +97,58 @@ class Acceptor:
                 order = slot.order or register.ordered
                 self._put(key, Kept(slot, register, opens(order), order))
             except (Untrusted, Malformed):
-                continue
+                self._lost[key] = None
 
     def get(self, key: str) -> Kept | None:
-        """The register, if this peer is its steward and has heard of it."""
-        return self._kept.get(key)
+        """The register, if this peer has heard of it, and is its steward or was one.
+
+        None if it has its seat no more.
+        """
+        kept = self._kept.get(key)
+        return kept if kept is not None and self.sits(kept.seats) else None
+
+    def sits(self, seats: Seats) -> bool:
+        """Whether no other store of this host is named there."""
+        return seats.store_of(self.me) in ("", self._store.id)
 
     def rows(self) -> list[tuple[str, Kept]]:
-        """(key, what is kept) of every one."""
-        return list(self._kept.items())
+        """(key, what is kept) of every one of which it has not lost its seat."""
+        return [(key, kept) for key, kept in self._kept.items() if self.sits(kept.seats)]
 
     def values(self) -> list[tuple[str, Register]]:
         """(key, register) of every one; hints, not decisions."""
         return [(key, kept.register) for key, kept in self._kept.items()]
 
-    def open(self, key: str, order: SignedOrder, seals: tuple[Seal, ...] = ()) -> Kept:
+    def open(self, key: str, order: SignedOrder, now: float, seals: tuple[Seal, ...] = ()) -> Kept:
         """The register of that order, which may be new, at that term or a later one. It is not kept yet.
 
-        Raises Untrusted if this peer is not its steward, or the seals lead to others than it knows.
+        Raises Untrusted if this peer is not its steward, or the seals lead to others than it knows. Raises
+        Unseated if it is its steward no more.
         """
+        if key in self._lost:
+            raise Unseated(Reason.MALFORMED, "this host cannot read what it knew of that register")
         kept = self._kept.get(key)
         if kept is not None and not alike(kept.slot.seals, seals):
             raise Untrusted(Reason.MALFORMED, "seals that lead to other stewards than are known")
         if kept is not None and len(seals) <= kept.term:
+            self._require_seat(kept.seats)
             return kept
         if register_key(order) != key:
             raise Untrusted(Reason.MALFORMED, "a register of another order")
         opened_ = self._opens(order)
-        stewards = opened_.stewards
-        if seals:
-            stewards = follow_seals(order, seals, self._verifier).members
-        if self.me not in stewards:
+        seats = follow_seals(order, seals, self._verifier).seats if seals else opened_.seats
+        if self.me not in seats.members:
             raise Untrusted(Reason.WRONG_ROLE, "this peer is none of its stewards")
+        self._require_seat(seats)
         if kept is not None:
             return self._moved(kept, seals)
+        if self._may_have_forgotten(opened_, len(seals), now):
+            raise Unseated(Reason.EXPIRED, "this host may have forgotten a register that is so old")
         if self._owned.get(opened_.owner, 0) >= REGISTERS_PER_OWNER:
             most = f"{REGISTERS_PER_OWNER} registers of one owner are kept here"
             raise Untrusted(Reason.WRONG_ROLE, most)
-        new = Kept(Slot(Ballot(0, stewards[0]), order=order), Register(), opened_, order)
+        first = Ballot(0, opened_.stewards[0])
+        new = Kept(Slot(first, order=order), Register(), opened_, order)
         return self._moved(new, seals) if seals else new
 
     def begins(self, kept: Kept) -> bytes | None:
@@ -196,7 +172,7 @@ class Acceptor:
         """Accepts what this steward proposes. So that is on its disk before anybody hears of it."""
         return self._accept(key, kept, ballot, value, self._judges(key, value))
 
-    def learn(self, key: str, certificate: Certificate) -> list[Effect]:
+    def learn(self, key: str, certificate: Certificate, now: float) -> list[Effect]:
         """Takes in what was decided before, if this steward has lost it or was replaced by it. Raises
         Untrusted."""
         decision = check_certificate(certificate, self._verifier)
@@ -205,12 +181,12 @@ class Acceptor:
         register, known = self._judges(key, certificate.value), self._kept.get(key)
         if register.closed is not None:
             seals = (*register.seals, seal_of(decision))
-            return self._follow(key, register.ordered, seals, certificate.value)
+            return self._follow(key, register.ordered, seals, now, certificate.value)
         if known is not None and len(register.seals) < known.term:
             return []
         if self.me not in register.keepers:
-            return self._follow(key, register.ordered, register.seals)
-        kept = self.open(key, register.ordered, register.seals)
+            return self._follow(key, register.ordered, register.seals, now)
+        kept = self.open(key, register.ordered, now, register.seals)
         accepted = kept.slot.accepted
         if kept.slot.promised > certificate.ballot:
             return []
@@ -218,22 +194,22 @@ class Acceptor:
             return []
         return self._accept(key, kept, certificate.ballot, certificate.value, register)
 
-    def follow(self, sealed: Sealed) -> list[Effect]:
+    def follow(self, sealed: Sealed, now: float) -> list[Effect]:
         """Another steward says who the stewards are by now. Raises Untrusted."""
         if sealed.register != register_key(sealed.order):
             raise Untrusted(Reason.MALFORMED, "a seal of another register")
         follow_seals(sealed.order, sealed.seals, self._verifier)
-        return self._follow(sealed.register, sealed.order, sealed.seals)
+        return self._follow(sealed.register, sealed.order, sealed.seals, now)
 
     def _follow(
-        self, key: str, order: SignedOrder, seals: tuple[Seal, ...], base: bytes = b""
+        self, key: str, order: SignedOrder, seals: tuple[Seal, ...], now: float, base: bytes = b""
     ) -> list[Effect]:
         """Goes over to the set that the seals, which were checked, lead to; or is in none any more."""
         kept, me = self._kept.get(key), self.me
         if kept is None:
             if not seals or me not in seals[-1].heirs:
                 return []
-            kept = self.open(key, order, seals)
+            kept = self.open(key, order, now, seals)
         if not alike(kept.slot.seals, seals):
             raise Untrusted(Reason.MALFORMED, "seals that lead to other stewards than are known")
         if len(seals) > kept.term:
@@ -256,10 +232,28 @@ class Acceptor:
         register = opened(known, seals) if base else known
         return msgspec.structs.replace(kept, slot=slot, register=register)
 
+    def reminded(self, key: str, order: SignedOrder, shown: Statement, now: float) -> list[Effect]:
+        """Others show what this host signed of a register. If it is more than this disk remembers, that was
+        restored from a backup: the store gets another id. Raises Untrusted for what this host did not sign."""
+        if register_key(order) != key:
+            raise Untrusted(Reason.MALFORMED, "a register of another order")
+        said, mine, domain = read_statement(shown), KeyId(self.me), str(shown.word)
+        require_signature(self._verifier, mine, domain, shown.payload, shown.signature)
+        if (said.register, said.store) != (key, self._store.id) or key in self._lost:
+            return []
+        kept = self._kept.get(key)
+        if kept is None:
+            behind = not self._may_have_forgotten(self._opens(order), said.term, now)
+        else:
+            behind = said.term > kept.term or (said.term == kept.term and beyond(said, kept.slot))
+        if not behind:
+            return []
+        return self._store.renew("others have what this host signed and its disk forgot")
+
     # -- others'
 
     def handle(
-        self, sender: PeerId, message: Prepare | Accept | LookAsk, cause: str
+        self, sender: PeerId, message: Prepare | Accept | LookAsk, now: float, cause: str = ""
     ) -> list[Effect]:
         """Answers the sender. A Persist of what is answered comes before the answer. Raises Untrusted."""
         if isinstance(message, LookAsk):
@@ -271,8 +265,14 @@ class Acceptor:
             order, seals = register.ordered, register.seals
         else:
             order, seals = message.order, message.seals
-        kept = self.open(key, order, seals)
-        if sender != ballot.steward or sender not in kept.at(len(seals)):
+        reminded: list[Effect] = []
+        try:
+            if isinstance(message, Prepare) and message.yours is not None:
+                reminded = self.reminded(key, order, message.yours, now)
+            kept = self.open(key, order, now, seals)
+        except Unseated:
+            return reminded
+        if sender != ballot.steward or sender not in kept.at(len(seals)).members:
             raise Untrusted(Reason.WRONG_ROLE, "a ballot that is not of a steward that says it")
         if len(seals) < kept.term:
             return [Send(sender, kept.sealed("", key), cause)]
@@ -292,7 +292,8 @@ class Acceptor:
                     raise Untrusted(Reason.MALFORMED, "round 0 needs no promise")
                 kept_slot = msgspec.structs.replace(slot, promised=ballot)
                 save = self._save(key, kept, kept_slot, kept.register)
-                said = promise(key, ballot, slot.accepted, slot.value, kept.term)
+                store = kept.seats.store_of(self.me)
+                said = promise(key, ballot, slot.accepted, slot.value, kept.term, store)
                 reply: Promise | Accepted = Promise(
                     register=key,
                     ballot=ballot,
@@ -311,18 +312,36 @@ class Acceptor:
         return [*save, Send(sender, reply, cause)]
 
     def forget(self, now: float) -> list[Effect]:
-        """Forgets registers that are over and whose order can never be carried out (again)."""
-        gone = [
-            key
-            for key, kept in self._kept.items()
-            if _over(kept, now, retired=self.me not in kept.stewards)
-        ]
+        """Forgets registers that are over and whose order can never be carried out (again), and lost seats."""
+        gone = [key for key, kept in self._kept.items() if self._forgettable(kept, now)]
+        marks: list[Row] = []
         for key in gone:
-            owner = self._kept.pop(key).opened.owner
+            kept = self._kept.pop(key)
+            if self._store.id in self._sat_as(kept)[1:]:
+                marks += self._store.forgot(kept.opened.until_s)
+            owner = kept.opened.owner
             self._owned[owner] -= 1
             if not self._owned[owner]:
                 del self._owned[owner]
-        return [Persist(tuple(Row(TABLE, key, None) for key in gone))] if gone else []
+        rows = (*(Row(TABLE, key, None) for key in gone), *marks)
+        return [Persist(rows)] if gone else []
+
+    def _forgettable(self, kept: Kept, now: float) -> bool:
+        """Whether it is over, or no store that this host has now ever had a seat in it."""
+        sits = self.sits(kept.seats)
+        if not sits and self._store.id not in self._sat_as(kept):
+            return True
+        return is_over(kept, now, retired=not sits or self.me not in kept.stewards)
+
+    def _may_have_forgotten(self, opened_: Opened, term: int, now: float) -> bool:
+        """Whether this store may once have known what a set of that term keeps, and have forgotten it."""
+        if term:
+            return opened_.until_s <= self._store.forgotten_s
+        return may_be_forgotten(opened_, now)
+
+    def _sat_as(self, kept: Kept) -> list[StoreId]:
+        """Which store of this host had its seat, by term; empty if it is any, or there was none."""
+        return [kept.at(term).store_of(self.me) for term in range(kept.term + 1)]
 
     def check(self) -> None:
         """Asserts that nothing is accepted beyond the promise."""
@@ -333,19 +352,28 @@ class Acceptor:
     # -- parts
 
     def _looked(self, message: LookAsk) -> Looked | Sealed:
-        kept = self._kept.get(message.register)
+        key, store = message.register, self._store.id
+        kept = self._kept.get(key)
+        if key in self._lost or (kept is not None and not self.sits(kept.seats)):
+            return Looked(message.ask, key, store=store, seated=False)
         if kept is not None and kept.term and kept.slot.accepted is None:
-            return kept.sealed(message.ask, message.register)
+            return kept.sealed(message.ask, key)
         if kept is None or kept.slot.accepted is None:
-            return Looked(message.ask, message.register)
+            return Looked(message.ask, key, store=store)
         slot = kept.slot
-        return Looked(message.ask, message.register, slot.accepted, slot.value, slot.signature)
+        return Looked(message.ask, key, slot.accepted, slot.value, slot.signature, store)
+
+    def _require_seat(self, seats: Seats) -> None:
+        if not self.sits(seats):
+            seat = seats.store_of(self.me)
+            why = f"the seat is that of store {seat} of this host, which has another one now"
+            raise Unseated(Reason.WRONG_ROLE, why)
 
     def _accept(
         self, key: str, kept: Kept, ballot: Ballot, value: bytes, register: Register
     ) -> list[Effect]:
-        heirs = heirs_of(register)
-        signature = sign_acceptance(self._signer, key, ballot, value, kept.term, heirs)
+        heirs, store = heirs_of(register), kept.seats.store_of(self.me)
+        signature = sign_acceptance(self._signer, key, ballot, value, kept.term, heirs, store)
         slot = Slot(ballot, ballot, value, signature, seals=kept.slot.seals)
         return self._save(key, kept, slot, register)
 
@@ -358,22 +386,3 @@ class Acceptor:
             owner = kept.opened.owner
             self._owned[owner] = self._owned.get(owner, 0) + 1
         self._kept[key] = kept
-
-
-def _over(kept: Kept, now: float, *, retired: bool) -> bool:
-    """Whether nothing can come of a register any more, by this steward's clock and with a wide margin.
-
-    A carrier that was away asks what became of its grid for as long as its lease could last.
-    """
-    record = kept.register.record
-    if record is None:
-        return now > kept.opened.until_s + _FORGET_AFTER_S
-    longest_s = kept.opened.until_s + max(0, record.extra_s) + _FORGET_AFTER_S
-    if record.state is GridState.UP:
-        # Who was replaced hears nothing any more, so it goes by how long the grid could last.
-        return retired and now > longest_s + LEASE_S_MAX
-    return now > max(longest_s, record.start_s + _FORGET_AFTER_S)
-
-
-_FORGET_AFTER_S = 32 * 86400.0
-"""A month, as long as an order may wait."""

@@ -16,15 +16,18 @@ from typing import Generic, TypeVar
 import msgspec
 
 from protocol.grid.decision import (
+    ACCEPTANCE,
     Ballot,
     Certificate,
     Decision,
-    accepts,
+    acceptance,
     follow_seals,
     heirs_of,
     majority,
 )
-from protocol.grid.record import read_register, register_key
+from protocol.grid.record import Register, read_register, register_key
+from protocol.grid.seal import Seats, seats_of
+from protocol.grid.statement import Word
 from protocol.grid.steps import Finish, Step, apply
 from protocol.register.messages import (
     LookAsk,
@@ -36,10 +39,11 @@ from protocol.register.messages import (
     StepFailed,
     ToAsker,
 )
-from protocol.terms.effects import Deadline, Effect, Send, earliest
-from protocol.terms.ids import PeerId
+from protocol.register.witness import Witness
+from protocol.terms.effects import Deadline, Effect, Send, soonest
+from protocol.terms.ids import KeyId, PeerId, StoreId
 from protocol.terms.limits import REGISTER_REPLY_WITHIN_S, REGISTER_TRIES, STEWARD_WITHIN_S
-from protocol.trust.order import SignedOrder
+from protocol.trust.order import SignedOrder, read_order
 from protocol.trust.signing import Reason, Untrusted, Verifier
 from protocol.wire.codec import Malformed
 
@@ -90,6 +94,8 @@ class _Asking(Generic[P]):
         self.tries = 0
         self.deadline_s = 0.0
         self.looked: dict[PeerId, Looked] = {}
+        self.unseated: dict[PeerId, None] = {}
+        """Stewards whose seat is another store's than the one that they have now."""
         self.silent: dict[PeerId, None] = {}
         self.asked: PeerId | None = None
         self.why = ""
@@ -105,6 +111,15 @@ class _Asking(Generic[P]):
     def majority(self) -> int:
         return majority(self.stewards)
 
+    def seat(self, steward: PeerId) -> StoreId:
+        """The store that has that steward's seat; empty if that is not known, or is whichever it has."""
+        if self.seals:
+            return self.seals[-1].seats.store_of(steward)
+        order = self.order
+        if order is None and self.evidence is not None:
+            order = read_register(self.evidence.value).ordered
+        return (seats_of(read_order(order)) if order is not None else Seats()).store_of(steward)
+
 
 class Askings(Generic[P]):
     """Everything that this peer asks of registers, by what it is for."""
@@ -115,6 +130,7 @@ class Askings(Generic[P]):
         verifier: Verifier,
         believes: Believes,
         alive: Callable[[PeerId], bool],
+        witness: Witness,
         elsewhere: Callable[[str], tuple[PeerId, ...]] = lambda register: (),
     ) -> None:
         """`life` is greater at every start of this peer. Stewards that are not `alive` are asked last.
@@ -122,7 +138,7 @@ class Askings(Generic[P]):
         `elsewhere` answers who others say keeps a register by now.
         """
         self._verifier, self._believes, self._alive = verifier, believes, alive
-        self._elsewhere = elsewhere
+        self._witness, self._elsewhere = witness, elsewhere
         self._life, self._count = life, 0
         self._askings: dict[P, _Asking[P]] = {}
 
@@ -191,7 +207,9 @@ class Askings(Generic[P]):
 
     def next_deadline(self) -> Deadline | None:
         """When to tick."""
-        return earliest(*(Deadline(a.deadline_s, "register") for a in self._askings.values()))
+        if not self._askings:
+            return None
+        return soonest((asking.deadline_s for asking in self._askings.values()), "register")
 
     # -- steps
 
@@ -214,11 +232,17 @@ class Askings(Generic[P]):
     ) -> Answer[P]:
         """A steward says that it is done: the step, made once more, would change nothing. Or a host shows what
         it has."""
-        decision = self._believes(certificate)
+        decision = self._believed(certificate)
         register, step = decision.register, asking.step
         if step is not None and (register.closed or apply(step, register, now) != register):
             return self._next(asking, sender, "a steward shows what was decided before", now)
         return [], self._done(asking, decision)
+
+    def _believed(self, certificate: Certificate) -> Decision:
+        """What a certificate says was decided. Raises Untrusted."""
+        decision = self._believes(certificate)
+        self._witness.certified(decision)
+        return decision
 
     def _done(self, asking: _Asking[P], decision: Decision) -> list[Settled[P] | Unsettled[P]]:
         key = decision.certificate.register
@@ -255,7 +279,7 @@ class Askings(Generic[P]):
             return self._turn(asking, others, now), []
         if asking.asked is not None:
             return self._next(asking, sender, "a steward that was replaced says no more", now)
-        asking.looked[sender] = Looked(told.ask, told.register)
+        asking.looked[sender] = Looked(told.ask, told.register, store=asking.seat(sender))
         asking.begun = True
         return self._weigh(asking, now)
 
@@ -280,7 +304,7 @@ class Askings(Generic[P]):
     def _turn(self, asking: _Asking[P], stewards: tuple[PeerId, ...], now: float) -> list[Effect]:
         """Asks others, from the beginning."""
         asking.stewards, asking.tries, asking.begun = stewards, 0, False
-        asking.looked, asking.silent, asking.asked = {}, {}, None
+        asking.looked, asking.unseated, asking.silent, asking.asked = {}, {}, {}, None
         if asking.looks:
             asking.step = None
             return self._look(asking, now)
@@ -291,7 +315,8 @@ class Askings(Generic[P]):
     def _look(self, asking: _Asking[P], now: float) -> list[Effect]:
         asking.tries += 1
         asking.deadline_s = now + REGISTER_REPLY_WITHIN_S
-        left = [steward for steward in asking.stewards if steward not in asking.looked]
+        told = (*asking.looked, *asking.unseated)
+        left = [steward for steward in asking.stewards if steward not in told]
         look = LookAsk(asking.ask, asking.register, asking.shown)
         return [Send(steward, look, asking.cause) for steward in left]
 
@@ -299,27 +324,39 @@ class Askings(Generic[P]):
         if asking.step is not None or told.register != asking.register:
             return [], []
         if told.ballot is not None:
-            try:
-                register = read_register(told.value)
-                order, heirs = register.ordered, heirs_of(register)
-            except Malformed as error:
-                raise Untrusted(Reason.MALFORMED, f"a last acceptance: {error}") from None
-            key, ballot, term = told.register, told.ballot, register.term
-            verifier, signature = self._verifier, told.signature
-            if not accepts(verifier, sender, key, ballot, told.value, signature, term, heirs):
-                raise Untrusted(Reason.BAD_SIGNATURE, "a last acceptance that is not signed")
+            register = self._signed(sender, told, told.ballot)
+            order, key = register.ordered, told.register
             if register_key(order) == key and (
                 others := self._follow(asking, order, register.seals)
             ):
                 return self._turn(asking, others, now), []
-            if term < asking.term:
+            if register.term < asking.term:
                 # It does not know yet that it was replaced, or others beside it.
-                told, asking.begun = Looked(told.ask, key), True
+                told, asking.begun = Looked(told.ask, key, store=told.store), True
+            if asking.order is None and register_key(order) == key:
+                asking.order = order
         asking.looked[sender] = told
         return self._weigh(asking, now)
 
+    def _signed(self, steward: PeerId, told: Looked, ballot: Ballot) -> Register:
+        """What a steward accepted last, as the store that had its seat then. Raises Untrusted."""
+        try:
+            register = read_register(told.value)
+            heirs, store = heirs_of(register), register.seats.store_of(steward)
+        except Malformed as error:
+            raise Untrusted(Reason.MALFORMED, f"a last acceptance: {error}") from None
+        said = acceptance(told.register, ballot, told.value, register.term, heirs, store)
+        if not self._verifier.verify(KeyId(steward), ACCEPTANCE, said, told.signature):
+            raise Untrusted(Reason.BAD_SIGNATURE, "a last acceptance that is not signed")
+        self._witness.saw(steward, Word.ACCEPTANCE, said, told.signature)
+        return register
+
     def _weigh(self, asking: _Asking[P], now: float) -> Answer[P]:
-        """What follows from what was told so far."""
+        """What follows from what was told so far. Whose seat is another store's told nothing."""
+        for steward, told in list(asking.looked.items()) if not asking.shown else ():
+            if not told.seated or asking.seat(steward) not in ("", told.store):
+                del asking.looked[steward]
+                asking.unseated[steward] = None
         nothing = sum(one.ballot is None for one in asking.looked.values())
         by_word = asking.shown or (asking.hearsay and asking.term < 0)
         begun = asking.begun or asking.term > 0
@@ -334,16 +371,20 @@ class Askings(Generic[P]):
             if len(votes) >= asking.majority:
                 certificate = Certificate(asking.register, ballot, value, tuple(votes))
                 try:
-                    return [], self._done(asking, self._believes(certificate))
+                    return [], self._done(asking, self._believed(certificate))
                 except Untrusted:
                     # Who was asked may not be the order's stewards, which is nobody's fault who answered.
                     continue
-        if asking.shown and len(asking.looked) == len(asking.stewards):
+        lost, many = len(asking.unseated), len(asking.stewards)
+        if len(asking.looked) + lost < many:
+            return [], []
+        if asking.shown:
             del self._askings[asking.purpose]
             return [], [Settled(asking.purpose, None)]
-        if len(asking.looked) == len(asking.stewards):
+        if begun or not lost or any(told.ballot is not None for told in asking.looked.values()):
             return self._differ(asking, now), []
-        return [], []
+        del self._askings[asking.purpose]
+        return [], [Unsettled(asking.purpose, f"{lost} of {many} stewards lost what they knew")]
 
     def _overlooked(self, asking: _Asking[P], now: float) -> Answer[P]:
         """Not all stewards told in time."""
@@ -361,6 +402,6 @@ class Askings(Generic[P]):
     def _differ(self, asking: _Asking[P], now: float) -> list[Effect]:
         """They accepted different values, so one of them, which has something, is asked to finish."""
         asking.step, asking.tries = Finish(), 0
-        if not asking.begun:
-            asking.silent = {p: None for p, told in asking.looked.items() if told.ballot is None}
+        nothing = [p for p, told in asking.looked.items() if told.ballot is None]
+        asking.silent = dict.fromkeys([*asking.unseated, *([] if asking.begun else nothing)])
         return self._step(asking, now)

@@ -7,7 +7,9 @@ from msgspec import Meta
 
 from protocol.grid.decision import Ballot, Certificate, RegisterKey, Signature, Value
 from protocol.grid.seal import Seal
+from protocol.grid.statement import Statement
 from protocol.grid.steps import Step
+from protocol.terms.ids import StoreId
 from protocol.terms.limits import SEALS_MOST
 from protocol.trust.order import SignedOrder
 
@@ -80,6 +82,10 @@ class Looked(msgspec.Struct, frozen=True, tag="looked"):
     ballot: Ballot | None = None
     value: Value = b""
     signature: Signature = b""
+    store: StoreId = StoreId("")
+    """The store that says so. If it is not the one whose the seat is, it says nothing of the register."""
+    seated: bool = True
+    """Whether this host has a seat in the register, as far as it knows."""
 
 
 class RegisterMessage(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,6 +102,9 @@ class Prepare(RegisterMessage, frozen=True, tag="prepare"):
     """The order of the register, which says who its stewards are."""
     seals: Seals = ()
     """And how those that it names were replaced since."""
+    yours: Statement | None = None
+    """What the receiver signed of this register last, as far as the sender heard. One that was restored from a
+    backup sees there that it is behind, before it answers."""
 
 
 class Promise(RegisterMessage, frozen=True, tag="promise"):

@@ -18,20 +18,24 @@ answer needs, and says none that they would refuse.
 
 from typing import Protocol
 
-from protocol.grid.decision import PROMISE as PROMISE_DOMAIN
+import msgspec
+
 from protocol.grid.decision import (
+    ACCEPTANCE,
     VALUE_BYTES_MOST,
     Ballot,
     Certificate,
-    accepts,
+    acceptance,
     check_certificate,
     heirs_of,
     majority,
     promise,
 )
+from protocol.grid.decision import PROMISE as PROMISE_DOMAIN
 from protocol.grid.record import Register
+from protocol.grid.statement import Word
 from protocol.grid.steps import Commit, End, Replace, Step
-from protocol.register.acceptor import Acceptor, Kept
+from protocol.register.acceptor import Acceptor
 from protocol.register.messages import (
     WHY_CHARACTERS_MOST,
     Accept,
@@ -44,8 +48,10 @@ from protocol.register.messages import (
     StepDone,
     StepFailed,
 )
+from protocol.register.slot import Kept
+from protocol.register.witness import Witness
 from protocol.terms.dice import Dice
-from protocol.terms.effects import Deadline, Effect, Send, earliest
+from protocol.terms.effects import Deadline, Effect, Send, soonest
 from protocol.terms.ids import KeyId, PeerId
 from protocol.terms.limits import (
     REGISTER_REPLY_WITHIN_S,
@@ -100,8 +106,11 @@ class _Job:
 class Stewarding:
     """The steps that this peer has decided, as a steward."""
 
-    def __init__(self, acceptor: Acceptor, verifier: Verifier, judge: Judge, dice: Dice) -> None:
+    def __init__(
+        self, acceptor: Acceptor, verifier: Verifier, judge: Judge, dice: Dice, witness: Witness
+    ) -> None:
         self._acceptor, self._verifier, self._judge, self._dice = acceptor, verifier, judge, dice
+        self._witness = witness
         self._me = acceptor.me
         self._jobs: dict[str, list[_Job]] = {}
 
@@ -118,8 +127,8 @@ class Stewarding:
                     Reason.WRONG_ROLE, "a steward replaces others by what it sees itself"
                 )
             if message.evidence is not None:
-                learnt = self._acceptor.learn(key, message.evidence)
-            self._open(key, message)
+                learnt = self._evidence(key, message.evidence, now)
+            self._open(key, message, now)
         except Untrusted as error:
             return [*learnt, _failed(sender, message, error.detail, refused=True)]
         if len(jobs) >= STEPS_WAITING:
@@ -130,6 +139,16 @@ class Stewarding:
         self._jobs[key] = [*jobs, _Job(sender, message)]
         return learnt + (self._begin(key, now) if not jobs else [])
 
+    def _evidence(self, key: str, evidence: Certificate, now: float) -> list[Effect]:
+        """What was decided before. It may show that this host forgot what it signed. Raises Untrusted."""
+        decision = check_certificate(evidence, self._verifier)
+        if evidence.register != key:
+            return []
+        self._witness.certified(decision)
+        order, mine = decision.register.ordered, self._witness.newest(key, self._me)
+        reminded = self._acceptor.reminded(key, order, mine, now) if mine is not None else []
+        return reminded or self._acceptor.learn(key, evidence, now)
+
     def handle(
         self, sender: PeerId, message: Promise | Accepted | Conflict | Sealed, now: float
     ) -> list[Effect]:
@@ -137,10 +156,12 @@ class Stewarding:
         key = message.register
         job = next(iter(self._jobs.get(key, [])), None)
         kept = self._acceptor.get(key)
+        if isinstance(message, Accepted) and (job is None or job.ballot != message.ballot):
+            self._late(key, kept, sender, message)
         if job is None or kept is None or sender not in kept.stewards:
             return []
         if isinstance(message, Sealed):
-            moved = self._acceptor.follow(message)
+            moved = self._acceptor.follow(message, now)
             return moved + self._begin(key, now) if moved else []
         if job.ballot is None or job.ballot != message.ballot:
             return []
@@ -150,14 +171,11 @@ class Stewarding:
         match message:
             case Promise():
                 return self._promised(key, kept, job, sender, message, now)
-            case Accepted(signature=signature):
+            case Accepted():
                 if job.value is None:
                     return []
-                heirs = heirs_of(job.after)
-                ballot, value, term = message.ballot, job.value, kept.term
-                if not accepts(self._verifier, sender, key, ballot, value, signature, term, heirs):
-                    raise Untrusted(Reason.BAD_SIGNATURE, "an acceptance that is not signed")
-                job.votes[sender] = signature
+                self._require_vote(key, kept, job, sender, job.value, message)
+                job.votes[sender] = message.signature
                 return self._decided(key, kept, job, now)
             case Conflict(promised=promised):
                 job.promised[sender] = promised.round
@@ -181,7 +199,9 @@ class Stewarding:
 
     def next_deadline(self) -> Deadline | None:
         """When a step must go on."""
-        return earliest(*(Deadline(jobs[0].deadline_s, "steward") for jobs in self._jobs.values()))
+        if not self._jobs:
+            return None
+        return soonest((jobs[0].deadline_s for jobs in self._jobs.values()), "steward")
 
     # -- one attempt
 
@@ -189,7 +209,7 @@ class Stewarding:
         """Tries the first step of that register, under a ballot that was never used."""
         job = self._jobs[key][0]
         try:
-            kept = self._open(key, job.ask)
+            kept = self._open(key, job.ask, now)
         except Untrusted as error:
             return self._end(key, _failed(job.asker, job.ask, error.detail, refused=True), now)
         if self._me not in kept.stewards:
@@ -210,7 +230,11 @@ class Stewarding:
         save = self._acceptor.promise_own(key, kept, job.ballot)
         job.promises[self._me] = (slot.accepted, slot.value)
         prepare = Prepare(register=key, ballot=job.ballot, order=kept.order, seals=slot.seals)
-        others = [Send(peer, prepare) for peer in stewards if peer != self._me]
+        others = [
+            Send(peer, msgspec.structs.replace(prepare, yours=self._witness.newest(key, peer)))
+            for peer in stewards
+            if peer != self._me
+        ]
         return [*save, *others, *self._read(key, kept, job, now)]
 
     def _round(self, kept: Kept, job: _Job) -> int:
@@ -225,7 +249,7 @@ class Stewarding:
             most = min(most, own + ROUND_LEAP // 2)
         return max(own, most) + 1
 
-    def _open(self, key: str, ask: StepAsk) -> Kept:
+    def _open(self, key: str, ask: StepAsk, now: float) -> Kept:
         """The register that a step is of. Raises Untrusted if this peer is not its steward, or never was."""
         kept, step = self._acceptor.get(key), ask.step
         if kept is not None and len(ask.seals) <= kept.term:
@@ -237,12 +261,13 @@ class Stewarding:
             order = check_certificate(ask.evidence, self._verifier).register.ordered
         if order is None:
             raise Untrusted(Reason.MALFORMED, "this steward knows nothing of that order")
-        return self._acceptor.open(key, order, ask.seals)
+        return self._acceptor.open(key, order, now, ask.seals)
 
     def _promised(
         self, key: str, kept: Kept, job: _Job, sender: PeerId, message: Promise, now: float
     ) -> list[Effect]:
-        said = promise(key, message.ballot, message.accepted, message.value, kept.term)
+        store = kept.seats.store_of(sender)
+        said = promise(key, message.ballot, message.accepted, message.value, kept.term, store)
         if not self._verifier.verify(KeyId(sender), PROMISE_DOMAIN, said, message.signature):
             raise Untrusted(Reason.BAD_SIGNATURE, "a promise that is not signed")
         if message.accepted is not None:
@@ -250,8 +275,28 @@ class Stewarding:
                 raise Untrusted(Reason.MALFORMED, "a promise below what was accepted")
             if self._judge.judges(key, message.value).term != kept.term:
                 raise Untrusted(Reason.MALFORMED, "a promise with what other stewards decided")
+        self._witness.saw(sender, Word.PROMISE, said, message.signature)
         job.promises[sender] = (message.accepted, message.value)
         return self._read(key, kept, job, now)
+
+    def _require_vote(
+        self, key: str, kept: Kept, job: _Job, by: PeerId, value: bytes, told: Accepted
+    ) -> None:
+        """A steward signed that it accepted the value. Raises Untrusted."""
+        heirs, store = heirs_of(job.after), kept.seats.store_of(by)
+        said = acceptance(key, told.ballot, value, kept.term, heirs, store)
+        if not self._verifier.verify(KeyId(by), ACCEPTANCE, said, told.signature):
+            raise Untrusted(Reason.BAD_SIGNATURE, "an acceptance that is not signed")
+        self._witness.saw(by, Word.ACCEPTANCE, said, told.signature)
+
+    def _late(self, key: str, kept: Kept | None, sender: PeerId, told: Accepted) -> None:
+        """It is needed no more, and remembered all the same, if it is of what this steward accepted too."""
+        if kept is None or sender not in kept.stewards or kept.slot.accepted != told.ballot:
+            return
+        value, heirs, store = kept.slot.value, heirs_of(kept.register), kept.seats.store_of(sender)
+        said = acceptance(key, told.ballot, value, kept.term, heirs, store)
+        if self._verifier.verify(KeyId(sender), ACCEPTANCE, said, told.signature):
+            self._witness.saw(sender, Word.ACCEPTANCE, said, told.signature)
 
     def _read(self, key: str, kept: Kept, job: _Job, now: float) -> list[Effect]:
         """A majority told what it accepted last: the newest of that is what the step is judged from."""
@@ -274,7 +319,8 @@ class Stewarding:
         kept = self._acceptor.get(key) or kept
         # Two that lie may have shown a certificate under this steward's own ballot, which it learnt.
         used = kept.slot.accepted == job.ballot
-        if used or kept.slot.promised > job.ballot or kept.term != job.term:
+        lost = kept.term != job.term or not self._acceptor.sits(kept.seats)
+        if used or lost or kept.slot.promised > job.ballot:
             self._pause(job, now)
             return []
         try:
@@ -316,7 +362,7 @@ class Stewarding:
         certificate = Certificate(key, job.ballot, job.value, tuple(job.votes.items()))
         if job.after.closed is not None:
             job.until_s = now + STEWARD_TRIES_S
-            return [*self._acceptor.learn(key, certificate), *self._begin(key, now)]
+            return [*self._acceptor.learn(key, certificate, now), *self._begin(key, now)]
         return self._end(key, Send(job.asker, StepDone(job.ask.ask, certificate)), now)
 
     def _pause(self, job: _Job, now: float) -> None:

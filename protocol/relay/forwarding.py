@@ -191,6 +191,8 @@ class Forwarding:
 
     def next_deadline(self) -> Deadline | None:
         """When to tick."""
+        if not (self._calls or self._turns):
+            return None
         at_s = [self._calls[0][1].ends_s] if self._calls else []
         at_s += [self._accounts[sender].ready_s for site in self._turns for sender in site.turns]
         return Deadline(min(at_s), "relayed") if at_s else None
@@ -198,6 +200,9 @@ class Forwarding:
     def check(self) -> None:
         """Asserts the bounds, and that a neighbour that has a turn has something to pass on."""
         assert len(self._calls) <= CALLS
+        if not (self._calls or self._accounts or self._sites or self._turns):
+            assert not self._queued_bytes
+            return
         assert self._queued_bytes == sum(a.queued_bytes for a in self._accounts.values())
         for site in self._sites.values():
             theirs = [account for account in self._accounts.values() if account.site is site]

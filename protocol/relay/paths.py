@@ -243,13 +243,17 @@ class Paths:
 
     def next_deadline(self) -> Deadline | None:
         """When to tick."""
-        at_s = min((_due_s(path) for path in self._paths.values()), default=_NEVER)
+        if not self._paths:
+            return None
+        at_s = min(_due_s(path) for path in self._paths.values())
         return Deadline(at_s, "path") if at_s < _NEVER else None
 
     def check(self) -> None:
         """Asserts the bounds, and that no path leads to this peer itself."""
         assert len(self._paths) <= PATHS
         assert len(self._half) <= HALF_PATHS
+        if not (self._paths or self._half):
+            return
         assert all(n <= HALF_PATHS_OF_SITE for n in self._by_site(self._half).values())
         opened = [peer for peer, path in self._paths.items() if path.theirs_first]
         assert all(n <= PATHS_OF_SITE for n in self._by_site(opened).values())

@@ -14,7 +14,7 @@ from protocol.relay.outcomes import Around, DirectFound
 from protocol.relay.paths import Answer, Paths
 from protocol.relay.reachability import Reachability
 from protocol.terms.dice import Dice
-from protocol.terms.effects import Deadline, Effect, Knock, Send, earliest
+from protocol.terms.effects import Deadline, Effect, Knock, Send, earliest, soonest
 from protocol.terms.ids import PeerId
 from protocol.terms.limits import KNOCK_FIRST_S, KNOCK_MOST_S
 from protocol.terms.reach import Reach
@@ -117,12 +117,11 @@ class Relay:
 
     def next_deadline(self) -> Deadline | None:
         """When to tick."""
-        at_s = min((at_s for at_s, _ in self._knocks.values()), default=_NEVER)
         return earliest(
             self.paths.next_deadline(),
             self.forwarding.next_deadline(),
             self.reachability.next_deadline(),
-            Deadline(at_s, "knock") if at_s < _NEVER else None,
+            soonest([at_s for at_s, _ in self._knocks.values() if at_s < _NEVER], "knock"),
         )
 
     def check(self) -> None:

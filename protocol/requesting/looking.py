@@ -6,13 +6,15 @@ order made is compared with what is asked for: one that is the same is as good a
 other is said what differs.
 """
 
+from collections.abc import Iterable
 from enum import Enum, auto
 
 from protocol.contract.notices import Notice
 from protocol.grid.decision import Decision
 from protocol.grid.differences import Difference, difference_lines, differences
-from protocol.grid.model import GridSpec
+from protocol.grid.model import GridSpec, Workspace
 from protocol.grid.record import GridRecord, GridState, order_part, spec_of
+from protocol.requesting.request import Planned
 from protocol.requesting.steps import (
     Begin,
     Conclusion,
@@ -126,6 +128,27 @@ def up_already(record: GridRecord) -> str:
     sites = counted(len({record.host(peer).site for peer in carriers}), "site")
     many = counted(len(record.assignments), "workspace")
     return f"{record.name} is up already: {many} on {hosts} at {sites}"
+
+
+def as_made(workspaces: Iterable[Workspace], record: GridRecord) -> tuple[Planned, ...]:
+    """Where a grid is that the request did not place itself, or does not remember to have placed."""
+    host_of = {each.workspace: record.host(each.host) for each in record.assignments}
+    return tuple(
+        Planned(
+            workspace=workspace.name,
+            host=host.name,
+            site=host.site,
+            peer=host.peer,
+            cpus_milli=workspace.cpus_milli,
+            memory_bytes=workspace.memory_bytes,
+            image=workspace.image.name,
+            image_cached=True,  # or on its way there
+            scratch_bytes=workspace.root_bytes + workspace.scratch_bytes,
+            console_bytes=workspace.console_bytes,
+        )
+        for workspace in workspaces
+        if (host := host_of.get(workspace.name)) is not None
+    )
 
 
 def taken(there: Notice) -> tuple[str, ...]:

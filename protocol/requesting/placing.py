@@ -25,7 +25,7 @@ from protocol.requesting.attached import Attached
 from protocol.requesting.attempt import Attempt
 from protocol.requesting.building import Building, Verdict
 from protocol.requesting.gathering import Answered, Gathering
-from protocol.requesting.looking import concluded, kept_for, taken, unanswered, up_already
+from protocol.requesting.looking import as_made, concluded, kept_for, taken, unanswered, up_already
 from protocol.requesting.naming import Naming, Word
 from protocol.requesting.policies import Plain, Policy
 from protocol.requesting.request import Request, RequestState
@@ -352,6 +352,7 @@ class Placing(Request):
         """There is a grid of this order, so the request follows that until it is up."""
         if not step.ours:
             self.warnings = ()
+            self.placement = as_made(self.deployment.workspaces, step.record)
             mine = order_part(step.record.id) == self.deployment.order
             self._say(now, "this order has made it already" if mine else up_already(step.record))
         self.state, self.answer, record = RequestState.RUNNING, (), step.record
@@ -490,9 +491,10 @@ class Placing(Request):
 def _asked_others(look: Look, decision: Decision | None) -> Look | None:
     """The look once more, if others than its grid's stewards showed what was decided: that may be long ago."""
     record = decision.register.record if decision is not None else None
-    if not look.hearsay or look.there is None or record is None:
+    if not look.hearsay or look.there is None or decision is None or record is None:
         return None
-    if record.id != look.there.grid or record.stewards == look.there.stewards:
+    stewards = decision.register.stewards
+    if record.id != look.there.grid or stewards == look.there.stewards:
         return None
-    there = msgspec.structs.replace(look.there, stewards=record.stewards)
+    there = msgspec.structs.replace(look.there, stewards=stewards)
     return msgspec.structs.replace(look, there=there, hearsay=False)

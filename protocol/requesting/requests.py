@@ -169,6 +169,8 @@ class Requests:
 
     def next_deadline(self) -> Deadline | None:
         """When the first request must go on; None if none must."""
+        if not self._running:
+            return None
         return earliest(*(r.next_deadline() for r in self._running.values()))
 
     def _bound(self) -> None:

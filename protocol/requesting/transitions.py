@@ -72,6 +72,7 @@ TRANSITIONS: dict[tuple[Stage, Happening], Stage] = {
     (Stage.HEARING, Happening.ANSWERED): Stage.OVER,
     (Stage.HEARING, Happening.CANCELLED): Stage.OVER,
     # If the stewards have no grid of this order, what follows depends on why they were asked (looking.py).
+    (Stage.LOOKING, Happening.STEWARDS_ASKED): Stage.LOOKING,
     (Stage.LOOKING, Happening.SITES_ASKED): Stage.ASKING_SITES,
     (Stage.LOOKING, Happening.QUOTES_REQUESTED): Stage.QUOTING,
     (Stage.LOOKING, Happening.DECIDED): Stage.BUILDING,

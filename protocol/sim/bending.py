@@ -7,6 +7,7 @@ from protocol.node.messages import Message
 from protocol.wire.codec import Malformed, pack_plain, to_plain, unpack_plain
 from protocol.wire.envelope import pack
 from protocol.wire.limits import MAX_FRAME_BYTES
+from protocol.wire.versions import SPOKEN
 
 _WHOLE = (0, -1, 1, 7, 1 << 31, 1 << 48, (1 << 63) - 1, -(1 << 63))
 _REAL = (0.0, -1.0, 1e9, 1e18, -1e18, 1e308, 5e-324)
@@ -21,7 +22,7 @@ def bent(message: Message, dice: Random) -> bytes:
     for _ in range(dice.choice((1, 1, 2, 3))):
         plain = _changed(plain, dice, _DEEP)
     try:
-        frame = pack_plain([1, "", plain])
+        frame = pack_plain([SPOKEN.newest, "", plain])
     except (ValueError, OverflowError, UnicodeEncodeError):
         frame = b""
     return frame if 0 < len(frame) <= MAX_FRAME_BYTES else _flipped(pack(message, ""), dice)

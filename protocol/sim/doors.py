@@ -100,10 +100,7 @@ def directory_like(directory: Directory) -> Directory:
     other._tombs, other._ends = directory._tombs.copy(), directory._ends.copy()
     other._tombs_of = {site: keys.copy() for site, keys in directory._tombs_of.items()}
     other._budgets, other._evicted = directory._budgets.like(), []
-    other._scopes = {}
-    for name, scope in directory._scopes.items():
-        other._scopes[name] = copy(scope)
-        other._scopes[name].buckets = scope.buckets.copy()
+    other._scopes = {name: scope.copied() for name, scope in directory._scopes.items()}
     return other
 
 

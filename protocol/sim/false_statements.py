@@ -68,11 +68,11 @@ from protocol.register.messages import (
 )
 from protocol.sim.overheard import Overheard
 from protocol.sim.people import Admin, grid_spec
-from protocol.terms.ids import GridId, PeerId, RequestId
+from protocol.terms.ids import GridId, PeerId, RequestId, StoreId
 from protocol.terms.limits import ATTEMPT_MOST, HOLD_S, ROUND_LEAP, ROUND_MOST
-from protocol.trust.order import Action, SignedOrder
-from protocol.trust.signing import Signer
-from protocol.wire.codec import encode
+from protocol.trust.order import Action, SignedOrder, read_order
+from protocol.trust.signing import Signer, Untrusted
+from protocol.wire.codec import Malformed, encode
 
 _ENDLESS = Quantum(1 << 62, 1 << 62, 1 << 62)
 _ROUNDS = (0, 1, 2, 9, ROUND_LEAP - 1, ROUND_LEAP + 9, ROUND_MOST)
@@ -122,8 +122,8 @@ class FalseStatements:
         ballot = Ballot(dice.choice(_ROUNDS), dice.choice(stewards))
         value = certificate.value if certificate is not None else b"\xc1"
         value = dice.choice((value, b"\xc1", b"", encode(Register(None, 9, (), order))))
-        said = promise(key, ballot, None, b"")
-        vote = sign_acceptance(self._signer, key, ballot, value)
+        said = promise(key, ballot, None, b"", store=read_order(order).store_of(self._me))
+        vote = self._vote(key, ballot, value)
         return [
             Prepare(register=key, ballot=ballot, order=order),
             Accept(register=key, ballot=ballot, value=value),
@@ -199,11 +199,12 @@ class FalseStatements:
                 other = self._dice.choice((names[:-1], (*names, "web-99"), names))
                 grant = HoldGrant(grid, other, (self._dice.randrange(1 << 24),))
                 yield HoldReply(grid, names, (), sign_grant(grant, self._signer))
-            case Prepare(register=key, ballot=ballot):
-                sign = self._signer.sign("promise", promise(key, ballot, None, b""))
+            case Prepare(register=key, ballot=ballot, order=named):
+                store = read_order(named).store_of(self._me)
+                sign = self._signer.sign("promise", promise(key, ballot, None, b"", store=store))
                 yield Promise(register=key, ballot=ballot, accepted=None, value=b"", signature=sign)
             case Accept(register=key, ballot=ballot, value=value):
-                vote = sign_acceptance(self._signer, key, ballot, value)
+                vote = self._vote(key, ballot, value)
                 yield Accepted(register=key, ballot=ballot, signature=vote)
                 far = Ballot(ROUND_MOST, self._me)
                 yield Conflict(register=key, ballot=ballot, promised=far)
@@ -214,7 +215,7 @@ class FalseStatements:
             case LookAsk(ask=ask, register=key):
                 far = Ballot(ROUND_MOST, self._me)
                 value = encode(Register(None, ATTEMPT_MOST, (), order)) if order else b"\xc1"
-                yield Looked(ask, key, far, value, sign_acceptance(self._signer, key, far, value))
+                yield Looked(ask, key, far, value, self._vote(key, far, value))
             case NameAsk(order=order):
                 yield NameReply(register_key(order), "f" * 20)
             case Decided(certificate=certificate):
@@ -244,6 +245,14 @@ class FalseStatements:
         done = self._overheard.one(StepDone, self._dice)
         return done.certificate if done is not None else None
 
+    def _vote(self, key: str, ballot: Ballot, value: bytes) -> bytes:
+        """An acceptance, as the store that has the liar's seat, if it has one."""
+        try:
+            store = read_register(value).seats.store_of(self._me)
+        except (Malformed, Untrusted):
+            store = StoreId("")
+        return sign_acceptance(self._signer, key, ballot, value, store=store)
+
     def _mine(self, grid: GridId) -> SignedOrder:
         """An order about somebody else's grid, by the liar's own site."""
         action = self._dice.choice(_CHANGES)
@@ -270,7 +279,7 @@ class FalseStatements:
         value = encode(register)
         ballot = Ballot(certificate.ballot.round + dice.choice((0, 1)), certificate.ballot.steward)
         stewards = [steward for steward, _ in certificate.votes]
-        mine = sign_acceptance(self._signer, certificate.register, ballot, value)
+        mine = self._vote(certificate.register, ballot, value)
         votes = dice.choice(
             (
                 certificate.votes,

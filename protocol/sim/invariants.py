@@ -14,8 +14,8 @@ from protocol.grid.record import (
     register_key,
     spec_of,
 )
-from protocol.register.acceptor import TABLE as REGISTER
-from protocol.register.acceptor import Slot
+from protocol.register.slot import TABLE as REGISTER
+from protocol.register.slot import Slot
 from protocol.sim.budgets import exceeded
 from protocol.sim.environment import Environment
 from protocol.sim.meter import Meter
@@ -66,6 +66,8 @@ class Invariants:
         """The ids of all orders that people gave."""
         self._made: dict[str, bool] = {}
         """By register: whether the people who ordered it named honest stewards only."""
+        self._through_liars: dict[str, None] = {}
+        """The registers of orders that a liar was given."""
         self.closed: dict[tuple[str, int], tuple[Ballot, Register]] = {}
         """What each set of stewards decided last that named its heirs, by register and term."""
         self.refusals = 0
@@ -77,17 +79,24 @@ class Invariants:
         """Somebody asked a peer for something."""
         self.requests[request] = (peer, peer.life)
 
-    def ordered(self, signed: SignedOrder) -> None:
-        """Somebody gave an order."""
+    def ordered(self, peer: SimPeer, signed: SignedOrder) -> None:
+        """Somebody gave an order to a peer."""
         self._given[order_id(signed)] = None
         self.untouched.ordered(signed)
         stewards = read_order(signed).stewards
         lying = [peer for peer in self._peers if peer.lies and peer.id in stewards]
         self._made[register_key(signed)] = not lying
+        if peer.lies:
+            self._through_liars[register_key(signed)] = None
 
     def is_honest(self, grid: GridId) -> bool:
         """Whether nobody but its owner can do anything about a grid: it was ordered, and no steward lies."""
         return self._genuine is None or self._made.get(order_part(grid), False)
+
+    def is_whole(self, grid: GridId) -> bool:
+        """Whether all its hosts have to carry it: a liar that was asked for it may have let go of what it shows
+        the stewards the grant of."""
+        return order_part(grid) not in self._through_liars
 
     def moved(self, peer: SimPeer) -> None:
         """A peer took a step. Checks its invariants, its contracts, its holds, now and then its directory."""

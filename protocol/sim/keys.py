@@ -21,6 +21,7 @@ from protocol.trust.certificate import (
     SignedCertificate,
     sign_certificate,
 )
+from protocol.trust.order import read_order
 from protocol.trust.signing import covered
 from protocol.wire.codec import encode
 
@@ -160,7 +161,11 @@ def certified(register: Register, stewards: Sequence[SimSigner]) -> DecisionCert
     """The register as these stewards of its order decide it, later than anything that they decided."""
     key, value = register_key(register.ordered), encode(register)
     ballot = Ballot(1 << 20, PeerId(stewards[0].key))
-    votes = ((PeerId(s.key), sign_acceptance(s, key, ballot, value)) for s in stewards)
+    read = read_order(register.ordered)
+    votes = (
+        (peer, sign_acceptance(s, key, ballot, value, store=read.store_of(peer)))
+        for s, peer in ((s, PeerId(s.key)) for s in stewards)
+    )
     return DecisionCertificate(key, ballot, value, tuple(votes))
 
 

@@ -15,7 +15,7 @@ from protocol.grid.model import (
 )
 from protocol.grid.record import ApplyTerms, HoldTerms
 from protocol.sim.keys import SimFederation
-from protocol.terms.ids import PeerId, digest_of
+from protocol.terms.ids import PeerId, StoreId, digest_of
 from protocol.trust.order import Action, Order, SignedOrder, order_key, sign_order
 from protocol.wire.codec import encode
 
@@ -33,9 +33,10 @@ class Admin:
         site: str,
         dice: Random,
         stewards: Callable[[], tuple[PeerId, ...]] = tuple,
+        stores: Callable[[tuple[PeerId, ...]], tuple[StoreId, ...]] = lambda _: (),
     ) -> None:
-        """`stewards` answers whom the orders to bring something up name."""
-        self._dice, self.stewards = dice, stewards
+        """`stewards` answers whom the orders to bring something up name, `stores` which store of each."""
+        self._dice, self.stewards, self.stores = dice, stewards, stores
         self.signer, self.chain = federation.site(site), federation.site_chain(site)
         self._made: dict[str, str] = {}
         """By name, what the ids of the grid begin with that was ordered last."""
@@ -53,6 +54,7 @@ class Admin:
     ) -> SignedOrder:
         """An order that the admin has signed. Of a grid that was ordered by this admin, the name is enough."""
         makes = action in (Action.UP, Action.HOLD)
+        stewards = self.stewards() if action is Action.UP else ()
         order = Order(
             action=action,
             grid=grid if makes else self._made.get(grid, grid),
@@ -62,7 +64,8 @@ class Admin:
             workspace=workspace,
             body=body,
             via=via,
-            stewards=self.stewards() if action is Action.UP else (),
+            stewards=stewards,
+            stores=self.stores(stewards),
         )
         signed = sign_order(order, self.signer, self.chain)
         if action is Action.UP:

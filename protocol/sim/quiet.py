@@ -1,6 +1,7 @@
 """What must hold once nothing is broken any more and everybody had time to hear of it.
 
-A liar is held to nothing, and others may believe of it what they like. Neither is a grid with a liar as a
+A liar is held to nothing, and others may believe of it what they like. Who waits for what a liar was to make is
+told in the end that it is not there, but late. Neither is a grid with a liar as a
 steward. A peer whose host is gone for good must be believed dead. Among thousands not everybody keeps
 everything, and to ask everybody about everybody would take longer than the run. There all peers must be up and
 connected.
@@ -11,14 +12,21 @@ from collections.abc import Iterator
 from protocol.grid.lifecycle import Power
 from protocol.grid.record import GridRecord, GridState
 from protocol.membership.liveness import Health
+from protocol.requesting.request import RequestView
+from protocol.requesting.transitions import Stage
 from protocol.sim.graph import connected
 from protocol.sim.peer import SimPeer
 from protocol.sim.world import World
 from protocol.terms.ids import GridId, PeerId
 
 
-def unsettled(world: World) -> Iterator[tuple[str, tuple[SimPeer, ...]]]:
-    """Everything that is not as it must be, with the peers involved; nothing if it is quiet."""
+def unsettled(
+    world: World, but_for_liars: bool = False
+) -> Iterator[tuple[str, tuple[SimPeer, ...]]]:
+    """Everything that is not as it must be, with the peers involved; nothing if it is quiet.
+
+    `but_for_liars` leaves out requests that wait for what a liar was to make.
+    """
     down = [peer for peer in _left(world) if not peer.up]
     for peer in down:
         yield f"{peer.name} is not up", (peer,)
@@ -29,7 +37,7 @@ def unsettled(world: World) -> Iterator[tuple[str, tuple[SimPeer, ...]]]:
             yield "the overlay is not connected", ()
     else:
         yield from _unknown(world)
-        yield from _unanswered(world)
+        yield from _unanswered(world, but_for_liars)
         yield from _half_placed(world)
         yield from _left_over(world)
         yield from _different(world)
@@ -55,14 +63,21 @@ def _unknown(world: World) -> Iterator[tuple[str, tuple[SimPeer, ...]]]:
                     yield f"{peer.name} believes {other.name} {health}", (peer, other)
 
 
-def _unanswered(world: World) -> Iterator[tuple[str, tuple[SimPeer, ...]]]:
+def _unanswered(world: World, but_for_liars: bool) -> Iterator[tuple[str, tuple[SimPeer, ...]]]:
     """Every request has its answer, if the peer that was asked did not die on it."""
     for request, (peer, life) in world.invariants.requests.items():
         if peer.life == life and peer.node is not None and not peer.lies:
             view = peer.node.requester.requests.view(request)
+            if but_for_liars and view is not None and _waits_for_liar(world, view):
+                continue
             if view is None or view.state == "running":
                 stage = view.stage if view is not None else "lost"
                 yield f"{request} at {peer.name} has no answer, it is {stage}", (peer,)
+
+
+def _waits_for_liar(world: World, view: RequestView) -> bool:
+    hosts = [world.by_id[planned.peer] for planned in view.placement]
+    return view.stage is Stage.BUILDING and any(host.lies for host in hosts)
 
 
 def newest_records(world: World) -> list[GridRecord]:
@@ -73,7 +88,7 @@ def newest_records(world: World) -> list[GridRecord]:
 def _half_placed(world: World) -> Iterator[tuple[str, tuple[SimPeer, ...]]]:
     """A grid that is up is carried by every host it is assigned to, in its newest epoch."""
     for record in newest_records(world):
-        if record.state is not GridState.UP:
+        if record.state is not GridState.UP or not world.invariants.is_whole(record.id):
             continue
         for host in record.carriers():
             peer = world.by_id[host]

@@ -17,14 +17,16 @@ from protocol.sim.trace import Trace
 from protocol.sim.violation import violation
 from protocol.sim.warm import begin_warm
 from protocol.sim.world import World
-from protocol.terms.limits import ACTIVE_VIEW
+from protocol.terms.limits import ACTIVE_VIEW, READY_HEARD_S, READY_LATE_S
 
 JOIN_WITHIN_S = 120.0
 _APART_S, _ALL_WITHIN_S = 0.05, 10.0
 """How far apart peers start, in seconds, and the time within which all of them do, so perhaps closer."""
 _LOOK_S = 0.25
 """How often everybody is looked at, in seconds, where that is dear."""
-
+_PATIENCE_S = READY_LATE_S + READY_HEARD_S + 60.0
+"""How long somebody may wait, in seconds, for what a liar was to make: as long as for any host that goes on
+saying that it is nearly there."""
 
 Progress = Callable[[str, float, int], None]
 """Is told what is being done, virtual seconds, and steps so far."""
@@ -112,12 +114,14 @@ def _play(scenario: Scenario, trace: Trace | None, tell: Progress) -> Outcome:
 
 def settle(world: World, within_s: float = QUIET_WITHIN_S, tell: Progress | None = None) -> float:
     """Lets time pass until it is quiet. Answers how long that took. Raises Violation if it does not happen."""
-    begin_s = world.now_s
-    while world.now_s < begin_s + within_s:
+    begin_s, until_s = world.now_s, world.now_s + within_s
+    while world.now_s < until_s:
         world.run(1.0)
         (tell or _silent)("settling", world.elapsed_s, world.steps)
         if next(unsettled(world), None) is None:
             return world.now_s - begin_s
+        if world.now_s >= until_s and next(unsettled(world, but_for_liars=True), None) is None:
+            until_s = begin_s + max(within_s, _PATIENCE_S)
     found = list(unsettled(world))
     if not found:
         return world.now_s - begin_s

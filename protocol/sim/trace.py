@@ -45,7 +45,7 @@ class Trace:
         self._digest = sha256()
         self._file = file
         self._full = file is not None or peers <= FULL_PEERS
-        self._encoder = msgspec.json.Encoder()
+        self._encoder, self._lines = msgspec.msgpack.Encoder(), msgspec.json.Encoder()
         self._types: dict[type, float] = {}
         self._batch = array("d")
         self._kinds: dict[type, _Kind] = {}
@@ -54,12 +54,10 @@ class Trace:
         """Takes in one event that was handled."""
         if self._full:
             told = [(type(effect).__name__, effect) for effect in effects]
-            line = self._encoder.encode(
-                (round(at_s, 6), peer.name, type(event).__name__, event, told)
-            )
-            self._digest.update(line)
+            step = (round(at_s, 6), peer.name, type(event).__name__, event, told)
+            self._digest.update(self._encoder.encode(step))
             if self._file is not None:
-                self._file.write(line.decode() + "\n")
+                self._file.write(self._lines.encode(step).decode() + "\n")
             return
         batch, types = self._batch, self._types
         batch.extend((at_s, peer.number, len(effects)))
@@ -83,7 +81,7 @@ class Trace:
         kind.count += 1
         peer.sent[of] = peer.sent.get(of, 0) + 1
         if kind.count <= _ALL or kind.count % _EVERY == 0:
-            frame = pack(send.message, send.cause)
+            frame = pack(send.message, send.cause, send.version)
             cause, message = unpack(frame, Message)
             assert (cause, message) == (send.cause, send.message), send
             kind.measured += 1

@@ -84,7 +84,7 @@ def _cards(record: GridRecord) -> dict[tuple[str, str], str]:
     spec, there = _spec(record), {a.workspace for a in record.assignments}
     cards: tuple[Card, ...] = plan(spec)
     if record.applied is not None:
-        cards = seated(spec, record.applied.seats)
+        cards = seated(spec, record.applied.places)
     return {(c.workspace, c.network): c.address for c in cards if c.workspace in there}
 
 

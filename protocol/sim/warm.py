@@ -165,6 +165,7 @@ def _befriend(world: World, dialler: SimPeer, to: SimPeer, dice: Random) -> None
         links.stand(other.id, other.identity.address if peer is dialler else None, now_s)
         links.up(other.id, hello, now_s, accepted=peer is to)
         links.introduce(other.id, now_s)
+        node.overlay.versions.met(other.id, hello)
         links.measured(other.id, round_trip_s)
         links.pinged(other.id, pinged_s)
         membership.view.add(membership.known[other.id].contact, membership.sites_alive())

@@ -12,7 +12,7 @@ from random import Random
 from protocol.capacity.advert import HostFacts, ImageLabel
 from protocol.capacity.quantum import Quantum
 from protocol.grid.model import GridSpec
-from protocol.grid.stewards import draw_stewards
+from protocol.grid.stewards import draw_stewards, stores_of
 from protocol.membership.messages import Contact
 from protocol.node.events import Event
 from protocol.requesting.events import OrderGiven, PlanAsked
@@ -29,7 +29,7 @@ from protocol.sim.trace import Trace
 from protocol.sim.trouble import Trouble
 from protocol.sim.wires import Wires
 from protocol.terms.effects import Effect, Note, Row, Send
-from protocol.terms.ids import Digest, GridId, KeyId, PeerId, RequestId
+from protocol.terms.ids import Digest, GridId, KeyId, PeerId, RequestId, StoreId
 from protocol.terms.limits import LEVELS_ABOVE
 from protocol.trust.identity import Identity
 from protocol.trust.order import SignedOrder
@@ -88,7 +88,7 @@ class World(Timeline):
         latencies = latencies or drawn(sites, self.new_dice())
         names, self._one_way_s = latencies.sites, latencies.one_way_s
         self.admins = {
-            site: Admin(self.federation, site, self.new_dice(), self._stewards(site))
+            site: Admin(self.federation, site, self.new_dice(), self._stewards(site), self._stores)
             for site in names
         }
         self.peers = [
@@ -116,6 +116,11 @@ class World(Timeline):
             return draw_stewards([(peer.id, peer.site) for peer in there], site, dice)
 
         return draw
+
+    def _stores(self, stewards: tuple[PeerId, ...]) -> tuple[StoreId, ...]:
+        """Which store of each of them has its seat: the one that it has now."""
+        nodes = ((peer.id, peer.node) for peer in self.peers)
+        return stores_of(stewards, {i: n.overlay.past.store.id for i, n in nodes if n is not None})
 
     # -- time
 
@@ -148,7 +153,7 @@ class World(Timeline):
         self._requests += 1
         request = RequestId(f"request-{self._requests}")
         self.invariants.asked(peer, request)
-        self.invariants.ordered(order)
+        self.invariants.ordered(peer, order)
         peer.feed(OrderGiven(request, order, quote))
         return request
 

@@ -5,12 +5,14 @@ you" before that would survive a power cut. If the write fails, what is behind i
 its `otherwise`, if it has one, is handled next.
 """
 
+from collections.abc import Iterable
+
 import msgspec
 
 from protocol.terms.ids import PeerId
 
 
-class Deadline(msgspec.Struct, frozen=True, order=True):
+class Deadline(msgspec.Struct, frozen=True, order=True, gc=False):
     """When a machine wants to be woken, in Unix seconds, and why. Only traces read the why."""
 
     at_s: float
@@ -27,6 +29,12 @@ def earliest(*deadlines: Deadline | None) -> Deadline | None:
         if deadline is not None and (first is None or deadline.at_s < first.at_s):
             first = deadline
     return first
+
+
+def soonest(times_s: Iterable[float], why: str) -> Deadline | None:
+    """A deadline at the first of some moments; None if there is none."""
+    at_s = min(times_s, default=None)
+    return None if at_s is None else Deadline(at_s, why)
 
 
 class Row(msgspec.Struct, frozen=True):

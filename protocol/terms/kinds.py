@@ -52,6 +52,9 @@ KINDS: dict[str, KindLimit] = {
     "news": KindLimit(5 * _K, NEWS_TTL_S, NEWS_SLOTS, 360 * _K, 2 * _M),
     # 1.5 kB. About one in a minute is made at a site, and lives for ten.
     "site": KindLimit(8 * _K, SUMMARY_TTL_S, 1, 9 * _K, 256 * _K),
+    # Two statements of 200 bytes, and the certificates of who signed them. Nobody meets many liars, and each is
+    # told of by those that met it.
+    "equivocation": KindLimit(4 * _K, 30 * _DAY_S, 64, 288 * _K, 2 * _M),
     # 1.5 kB with the site's certificate, and lives as long as the longest certificate: ten years. Its owner is
     # a site or the federation. A site can take back twice as many certificates as it may have hosts.
     "revocation": KindLimit(8 * _K, 3660 * _DAY_S, 8192, 16 * _M, 16 * _M),

@@ -239,6 +239,10 @@ STEPS_WAITING, STEPS_OF_ONE = 32, 4
 ROUND_MOST = 1 << 48
 ROUND_LEAP = 1 << 16
 """By how much a steward may raise the round of another at once. It knows by how much it must, so it is told."""
+EQUIVOCATORS_PER_SITE = 256
+"""Stores of one site's hosts that are proven to lie; beyond that the first of them are forgotten."""
+WITNESSED_REGISTERS, WITNESSED_EACH = 1024, 6
+"""Registers whose stewards' signatures are remembered, and how many of each steward: 2 kB a steward."""
 ATTEMPT_MOST = (1 << 31) - 1
 """Attempts of one order. One that waits a month makes a few thousand."""
 REGISTERS_PER_OWNER = 4096

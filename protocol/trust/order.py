@@ -19,7 +19,7 @@ from enum import StrEnum
 
 import msgspec
 
-from protocol.terms.ids import KeyId, PeerId, digest_of
+from protocol.terms.ids import KeyId, PeerId, StoreId, digest_of, is_store
 from protocol.terms.limits import QUEUE_S, STEWARDS_MOST
 from protocol.terms.ranges import Moment
 from protocol.trust.certificate import (
@@ -88,11 +88,23 @@ class Order(msgspec.Struct, frozen=True):
     """The one peer that may use an order to read a console, and type into it, or to commit. Empty in others."""
     stewards: tuple[PeerId, ...] = ()
     """Of an `up`: the hosts that keep its register. The signer chose them."""
+    stores: tuple[StoreId, ...] = ()
+    """The store of each steward that has its seat, in the same order; an empty one is whichever it has. None at
+    all if there are fewer than three: then nobody could stand in for a host that lost its disk."""
+
+    def store_of(self, steward: PeerId) -> StoreId:
+        """The store that has that steward's seat; empty if it is whichever the host has."""
+        return store_of(self.stewards, self.stores, steward)
 
     @property
     def fresh_until_s(self) -> float:
         """Until when it may be carried out for the first time, Unix seconds."""
         return self.issued_at_s + self.valid_s
+
+
+def store_of(stewards: tuple[PeerId, ...], stores: tuple[StoreId, ...], steward: PeerId) -> StoreId:
+    """Of which of its stores a steward has its seat; empty if that is not said."""
+    return dict(zip(stewards, stores, strict=False)).get(steward, StoreId(""))
 
 
 class SignedOrder(msgspec.Struct, frozen=True):
@@ -199,6 +211,10 @@ def _fault(order: Order, payload: bytes) -> str:
         return "order: a name has an unprintable character"
     if len(order.stewards) > STEWARDS_MOST or len(set(order.stewards)) < len(order.stewards):
         return f"order: at most {STEWARDS_MOST} stewards are accepted, each once"
+    if order.stores and len(order.stores) != len(order.stewards):
+        return "order: a store is named for each steward, or for none"
+    if not all(store == "" or is_store(store) for store in order.stores):
+        return "order: a store is 16 hexadecimal digits"
     if order.stewards and order.action is not Action.UP:
         return f"order: an order to {order.action} names no stewards"
     if any(not 0 < len(steward) <= _KEY_DIGITS for steward in order.stewards):

@@ -27,6 +27,7 @@ class Reason(StrEnum):
     REVOKED = "revoked"
     SHUT_OUT = "shut-out"
     """It holds, and is not heard for a while all the same."""
+    EQUIVOCATED = "equivocated"
 
 
 class Untrusted(Exception):

@@ -3,7 +3,7 @@
 The message is a tagged struct of a closed union. Each room defines its own messages and the node
 composes the union, so the union is an argument here. The two peers agree on the version of a frame
 (versions.py). A frame of a version this peer does not speak is not looked into, because even the shape
-of its message is unknown.
+of its message is unknown; unless it is a greeting, which all versions read alike.
 """
 
 from typing import Any
@@ -19,10 +19,10 @@ from protocol.wire.codec import (
     unpack_plain,
 )
 from protocol.wire.limits import MAX_CAUSE_CHARACTERS, MAX_FRAME_BYTES
-from protocol.wire.versions import GREETING, SPOKEN, Span
+from protocol.wire.versions import GREETING, GREETINGS, SPOKEN, Span
 
 
-def pack(message: msgspec.Struct, cause: str, version: int = GREETING) -> bytes:
+def pack(message: msgspec.Struct, cause: str, version: int = SPOKEN.newest) -> bytes:
     """A frame. Raises ValueError if it breaks a limit we would hold a sender to: that is a bug of ours."""
     if len(cause) > MAX_CAUSE_CHARACTERS:
         raise ValueError(f"a cause of {len(cause)} characters, at most {MAX_CAUSE_CHARACTERS}")
@@ -41,7 +41,7 @@ def unpack(data: bytes, union: Any, spoken: Span = SPOKEN) -> tuple[str, Any]:
     frame = unpack_plain(data)
     if not isinstance(frame, list) or len(frame) < 2 or type(frame[0]) is not int:
         raise Malformed(MalformedReason.BAD_SHAPE, "not [version, cause, message]")
-    if frame[0] != GREETING and frame[0] not in spoken:
+    if frame[0] not in spoken and not _greets(frame):
         raise Malformed(MalformedReason.UNKNOWN_VERSION, f"{frame[0]}; this peer speaks {spoken}")
     if len(frame) != 3 or not isinstance(frame[1], str):
         raise Malformed(MalformedReason.BAD_SHAPE, "not [version, cause, message]")
@@ -51,3 +51,13 @@ def unpack(data: bytes, union: Any, spoken: Span = SPOKEN) -> tuple[str, Any]:
             MalformedReason.BAD_SHAPE, f"a cause of more than {MAX_CAUSE_CHARACTERS} characters"
         )
     return cause, convert(message, union)
+
+
+def _greets(frame: list[Any]) -> bool:
+    """Whether it is a frame that any two versions understand."""
+    return (
+        frame[0] == GREETING
+        and len(frame) == 3
+        and isinstance(frame[2], dict)
+        and frame[2].get("type") in GREETINGS
+    )

@@ -28,7 +28,7 @@ from rich.table import Table
 from protocol.broadcast.messages import Gossip
 from protocol.capacity.advert import HostFacts
 from protocol.capacity.quantum import Quantum
-from protocol.membership.messages import Hello, Presence
+from protocol.membership.messages import Presence, greeting
 from protocol.node.events import Arrived, Connected, Event, Started
 from protocol.node.node import Node, Rows
 from protocol.relay.messages import Relayed
@@ -101,7 +101,7 @@ class Peer:
         body = encode(Presence(FED.host_chain(site, name), f"{name}:7000"))
         signed = said(signer, "presence", "", int(self.now_s), body, 86_400.0, site)
         self.handle(Connected(PeerId(signer.key)))
-        self.handle(Arrived(PeerId(signer.key), Hello(signed), ""))
+        self.handle(Arrived(PeerId(signer.key), greeting(signed), ""))
         return PeerId(signer.key)
 
     def spread(self, by: PeerId, records: Iterable[SignedRecord]) -> None:

@@ -12,10 +12,10 @@ from overlayd.adapters.credentials import load_site
 from overlayd.api.views import Accepted, GridView, OrderBody
 from overlayd.ports.images import ImageInfo
 from protocol.grid.model import ClusterSpec, GridSpec, ImageRef
-from protocol.grid.stewards import draw_stewards
+from protocol.grid.stewards import draw_stewards, stores_of
 from protocol.node.rows import PeerRow, SelfRow
 from protocol.requesting.request import RequestState, RequestView
-from protocol.terms.ids import PeerId, RequestId
+from protocol.terms.ids import PeerId, RequestId, StoreId
 from protocol.trust.order import Action, Order, SignedOrder, order_key, sign_order
 from protocol.wire.codec import encode
 
@@ -44,6 +44,7 @@ def signed(
     body: bytes = b"",
     via: Host | None = None,
     stewards: tuple[PeerId, ...] = (),
+    stores: tuple[StoreId, ...] = (),
 ) -> SignedOrder:
     """A fresh order of the site admin with that folder. Of a grid that was ordered here, the name is enough.
 
@@ -55,7 +56,7 @@ def signed(
     order = Order(action, about, time.time(), 300.0, secrets.token_hex(8), workspace, body)
     if via is not None:
         order = msgspec.structs.replace(order, via=me(via).peer)
-    order = msgspec.structs.replace(order, stewards=stewards)
+    order = msgspec.structs.replace(order, stewards=stewards, stores=stores)
     signed_order = sign_order(order, who.identity, who.chain)
     if action is Action.UP:
         _MADE[identity, grid] = order_key(signed_order)
@@ -65,11 +66,12 @@ def signed(
 def up(identity: Path, grid: GridSpec, host: Host) -> SignedOrder:
     """A fresh order to make that grid. Its stewards are drawn from the hosts that this one hears."""
     site = load_site(identity).principal.site
-    heard = [
-        (row.peer, row.site) for row in peers(host).values() if row.health in ("self", "alive")
-    ]
+    rows = list(peers(host).values())
+    heard = [(row.peer, row.site) for row in rows if row.health in ("self", "alive")]
     chosen = draw_stewards(heard, site, SystemRandom())
-    return signed(identity, Action.UP, grid.name, body=encode(grid), stewards=chosen)
+    stores = stores_of(chosen, {row.peer: row.store for row in rows})
+    body = encode(grid)
+    return signed(identity, Action.UP, grid.name, body=body, stewards=chosen, stores=stores)
 
 
 def give(host: Host, order: SignedOrder, files: tuple[bytes, ...] = ()) -> RequestId:

@@ -15,11 +15,14 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 import msgspec
 
 from overlayd.adapters.nacl_keys import NaclIdentity
+from protocol.grid.decision import Ballot, acceptance, promise
+from protocol.grid.equivocation import Accusation, Equivocation
 from protocol.grid.grant import HoldGrant, SignedGrant, sign_grant
+from protocol.grid.statement import Statement, Word
 from protocol.grid.tunnel import TunnelEnd
 from protocol.membership.messages import Presence
 from protocol.membership.presence import KIND as PRESENCE
-from protocol.terms.ids import GridId, KeyId
+from protocol.terms.ids import GridId, KeyId, PeerId, StoreId
 from protocol.trust.certificate import (
     Certificate,
     Chain,
@@ -77,7 +80,8 @@ def record(kind: str, name: str, body: bytes) -> SignedRecord:
 
 def presence() -> Presence:
     """The presence of the example's host."""
-    return Presence(HOST_CHAIN, "192.0.2.1:7000", tunnel=TunnelEnd("192.0.2.1", 1450))
+    tunnel, store = TunnelEnd("192.0.2.1", 1450), StoreId("0123456789abcdef")
+    return Presence(HOST_CHAIN, "192.0.2.1:7000", tunnel=tunnel, store=store)
 
 
 def order() -> SignedOrder:
@@ -89,7 +93,22 @@ def order() -> SignedOrder:
 GRANT = HoldGrant(GridId("0123456789abcdef0123.1-abcdef"), ("web-1",), (4711,), FROM_S + 3600.0)
 """What the example's host holds."""
 
+
+def _statement(word: Word, payload: bytes) -> Statement:
+    return Statement(word, payload, HOST.sign(str(word), payload))
+
+
+_STEWARD, _REGISTER = PeerId(HOST.key), "0123456789abcdef0123"
+STORE = StoreId("0123456789abcdef")
+ACCEPTED = _statement(
+    Word.ACCEPTANCE, acceptance(_REGISTER, Ballot(1, _STEWARD), b"value", store=STORE)
+)
+"""What the example's host says as a steward: that it accepted, and then a lie."""
+PROMISED = _statement(Word.PROMISE, promise(_REGISTER, Ballot(2, _STEWARD), None, b"", store=STORE))
+
 _SIGNED: dict[Any, Any] = {
+    Statement: ACCEPTED,
+    Accusation: Accusation(Equivocation(_STEWARD, ACCEPTED, PROMISED), HOST_CHAIN),
     Presence: presence(),
     SignedRecord: record(PRESENCE, "", encode(presence())),
     SignedOrder: order(),

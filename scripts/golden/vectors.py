@@ -10,7 +10,8 @@ a default; anything else is another version (protocol/wire/versions.py). Files a
 
 Both also write protocol/MESSAGES.md, the tables of all fields.
 
-The bytes of a message are those of a frame of the first version with the cause `vector`.
+The bytes of a message are those of a frame with the cause `vector`, of the newest version; greetings are of
+the first.
 """
 
 import argparse
@@ -26,6 +27,8 @@ from golden import examples, tables
 from protocol.capacity.advert import KIND as ADVERT
 from protocol.capacity.advert import Advert
 from protocol.contract.notices import NOTICE, Notice
+from protocol.grid.decision import Acceptance, Promised
+from protocol.grid.equivocation import Accusation
 from protocol.grid.grant import HoldGrant
 from protocol.grid.model import GridSpec
 from protocol.grid.record import GridRecord, Register
@@ -34,6 +37,7 @@ from protocol.membership.presence import KIND as PRESENCE
 from protocol.node.messages import Message
 from protocol.node.site_summaries import KIND as SUMMARY
 from protocol.node.site_summaries import Summary
+from protocol.peering.equivocators import KIND as EQUIVOCATION
 from protocol.peering.news import KIND as NEWS
 from protocol.peering.news import News
 from protocol.relay.messages import Accepting, Ended, Opening, Word
@@ -44,6 +48,7 @@ from protocol.trust.revocation import KIND as REVOCATION
 from protocol.trust.revocation import Revocation
 from protocol.wire.codec import Malformed, decode, encode, to_plain
 from protocol.wire.envelope import pack, unpack
+from protocol.wire.versions import GREETING, GREETINGS, SPOKEN
 
 TOP = Path(__file__).resolve().parents[2]
 FOLDER = TOP / "tests" / "vectors"
@@ -57,6 +62,7 @@ BODIES: dict[str, Any] = {
     ADVERT: Advert,
     NOTICE: Notice,
     REVOCATION: Revocation,
+    EQUIVOCATION: Accusation,
     NEWS: News,
     SUMMARY: Summary,
 }
@@ -69,6 +75,8 @@ PARTS: dict[str, Any] = {
     "grid-spec": GridSpec,
     "grid-record": GridRecord,
     "hold-grant": HoldGrant,
+    "acceptance": Acceptance,
+    "promised": Promised,
     "register": Register,
     "relay-opening": Opening,
     "relay-accepting": Accepting,
@@ -81,6 +89,8 @@ _READ: dict[str, Any] = {
     "certificate": read_certificate(examples.SITE_CHAIN[0]),
     "order": read_order(examples.order()),
     "hold-grant": examples.GRANT,
+    "acceptance": decode(examples.ACCEPTED.payload, Acceptance),
+    "promised": decode(examples.PROMISED.payload, Promised),
     "record": read_record(examples.record(PRESENCE, "", encode(examples.presence()))),
 }
 
@@ -110,7 +120,7 @@ class Vector(msgspec.Struct, frozen=True):
 
     def write(self, value: Any) -> bytes:
         """The bytes of a value, as a peer writes it."""
-        return pack(value, CAUSE) if self.folder == "messages" else encode(value)
+        return frame_of(value) if self.folder == "messages" else encode(value)
 
 
 def readable(value: Any) -> Any:
@@ -131,11 +141,17 @@ def tag_of(kind: type[msgspec.Struct]) -> str:
     return str(kind.__struct_config__.tag)
 
 
+def frame_of(message: msgspec.Struct) -> bytes:
+    """A message as a peer says it to another of its own build."""
+    greets = tag_of(type(message)) in GREETINGS
+    return pack(message, CAUSE, GREETING if greets else SPOKEN.newest)
+
+
 def all_vectors() -> Iterator[Vector]:
     """Every vector there must be."""
     for kind in sorted(get_args(Message), key=tag_of):
         value = examples.example(kind)
-        yield Vector("messages", tag_of(kind), kind, value, pack(value, CAUSE))
+        yield Vector("messages", tag_of(kind), kind, value, frame_of(value))
     for folder, kinds in (("bodies", BODIES), ("parts", PARTS)):
         for name, kind in kinds.items():
             value = _READ.get(name) or examples.example(kind)

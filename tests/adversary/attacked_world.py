@@ -11,7 +11,7 @@ from protocol.membership.messages import Presence
 from protocol.node.events import Connected, Event
 from protocol.node.snapshot import PeerView
 from protocol.peering.quarantine import Quarantines
-from protocol.register.acceptor import Slot
+from protocol.register.slot import Slot
 from protocol.requesting.events import GridsAsked
 from protocol.sim.peer import SimPeer
 from protocol.sim.people import grid_spec

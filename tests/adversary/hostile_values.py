@@ -15,6 +15,7 @@ from protocol.terms.ids import PeerId
 from protocol.wire.codec import Malformed, encode, pack_plain, to_plain
 from protocol.wire.envelope import pack, unpack
 from protocol.wire.limits import MAX_FRAME_BYTES
+from protocol.wire.versions import SPOKEN
 
 CAUSE = "vector"
 FLIPS = 12
@@ -102,7 +103,7 @@ def _bent(plain: Any) -> Iterator[Any]:
 
 def _framed(plain: Any) -> Iterator[bytes]:
     try:
-        frame = pack_plain([1, CAUSE, plain])
+        frame = pack_plain([SPOKEN.newest, CAUSE, plain])
     except (ValueError, OverflowError, UnicodeEncodeError):
         return
     if len(frame) <= MAX_FRAME_BYTES:

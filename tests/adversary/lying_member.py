@@ -5,7 +5,7 @@ from random import Random
 from one_peer import FACTS, FED, NOW, identity
 
 from protocol.broadcast.messages import Gossip
-from protocol.membership.messages import Hello, Presence
+from protocol.membership.messages import Presence, greeting
 from protocol.node.events import Arrived, Connected, Event, Started, Ticked
 from protocol.node.messages import Message
 from protocol.node.node import Node, Rows
@@ -73,7 +73,7 @@ class Attacked:
         self.node = Node(identity("h1"), FACTS, (), (), self.rows, Random(1), self.now)
         self.heard(Started())
         self.heard(Connected(self.mallory))
-        self.says(Hello(presence("mallory", OTHER_SITE)))
+        self.says(greeting(presence("mallory", OTHER_SITE)))
         return self.node
 
     def restart(self) -> None:

@@ -21,7 +21,7 @@ from protocol.grid.record import (
     HostRef,
     KeptVolume,
     LeaseChange,
-    Seats,
+    Places,
     register_key,
 )
 from protocol.grid.steps import Apply
@@ -148,7 +148,7 @@ def swaps_what_stays(scene: Changing) -> GridRecord:
 
 
 def readdresses(scene: Changing) -> GridRecord:
-    return became(scene, seats=(Seats("lan", "web", (1, 0, 2)),))
+    return became(scene, places=(Places("lan", "web", (1, 0, 2)),))
 
 
 def adds_what_nobody_ordered(scene: Changing) -> GridRecord:

@@ -12,7 +12,7 @@ from lying_member import HONEST_SITE, OTHER_SITE, Attacked, peer_id, presence, s
 from one_peer import FED, NOW
 
 from protocol.broadcast.messages import Gossip
-from protocol.membership.messages import Hello, Presence
+from protocol.membership.messages import Presence, greeting
 from protocol.node.events import Arrived, Connected, Disconnected, Revoking
 from protocol.node.snapshot import PeerView
 from protocol.sim.keys import SimSigner
@@ -88,7 +88,7 @@ def test_it_need_not_be_there_and_any_member_brings_the_news() -> None:
 
     def out() -> None:
         attacked.heard(Connected(gone))
-        attacked.heard(Arrived(gone, Hello(presence("h3", OTHER_SITE, 9)), ""))
+        attacked.heard(Arrived(gone, greeting(presence("h3", OTHER_SITE, 9)), ""))
         attacked.heard(Arrived(attacked.mallory, Gossip((presence("h3", OTHER_SITE, 10),)), ""))
         assert "h3" not in members(attacked)
         assert attacked.kept("presence", "h3") == 0
@@ -104,7 +104,7 @@ def test_an_older_certificate_of_its_key_is_of_no_use_to_it() -> None:
     older = chain_of(key, MALLORY, "ab" * 8)
 
     def out() -> None:
-        attacked.says(Hello(shown(key, MALLORY, older, 7)))
+        attacked.says(greeting(shown(key, MALLORY, older, 7)))
         attacked.spreads(shown(key, MALLORY, older, 8))
         is_out(attacked)
 
@@ -122,7 +122,7 @@ def test_a_site_that_was_renewed_is_out_with_its_older_certificate_too() -> None
     chain = (FED.host_chain(OTHER_SITE, MALLORY)[0], sign_certificate(again, FED.root))
 
     def out() -> None:
-        attacked.says(Hello(shown(signer(MALLORY, OTHER_SITE), MALLORY, chain, 7)))
+        attacked.says(greeting(shown(signer(MALLORY, OTHER_SITE), MALLORY, chain, 7)))
         is_out(attacked)
 
     in_each_life(attacked, out)

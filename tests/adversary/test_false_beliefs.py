@@ -10,7 +10,7 @@ from protocol.capacity.advert import Advert, HostFacts
 from protocol.capacity.quantum import Quantum
 from protocol.capacity.rates import Rates
 from protocol.membership.liveness import Health
-from protocol.membership.messages import Contact, Hello, Neighbour, Suspicion
+from protocol.membership.messages import Contact, Neighbour, Suspicion, greeting
 from protocol.node.events import Arrived, Connected, Disconnected
 from protocol.node.site_summaries import KIND as SITE
 from protocol.node.site_summaries import Summary
@@ -101,7 +101,7 @@ def test_liars_that_take_a_true_suspicion_back_bring_nobody_to_life() -> None:
     victim = peer_id("n0", HONEST_SITE)
     for event in (
         Connected(victim),
-        Arrived(victim, Hello(presence("n0", HONEST_SITE)), ""),
+        Arrived(victim, greeting(presence("n0", HONEST_SITE)), ""),
         Arrived(victim, Neighbour(True), ""),
     ):
         attacked.heard(event)

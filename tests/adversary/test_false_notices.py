@@ -275,8 +275,12 @@ def answers(scene: Scene) -> None:
     scene.world.said = listen  # type: ignore[method-assign]
 
 
-def test_what_was_decided_long_ago_brings_no_grid_back() -> None:
-    """A host of it tells of it after its end, and shows the decision by which it carried it then."""
+@pytest.mark.parametrize("told_still", [True, False])
+def test_what_was_decided_long_ago_brings_no_grid_back(told_still: bool) -> None:
+    """A host of it tells of it after its end, and shows the decision by which it carried it then.
+
+    The others tell for ten minutes that it ended. After that there is only her word, which is shown as that.
+    """
     scene = Scene()
     scene.mallory = scene.carriers[-1]
     before = next(
@@ -286,12 +290,13 @@ def test_what_was_decided_long_ago_brings_no_grid_back() -> None:
     )
     answers(scene)
     assert scene.orders(Action.DOWN).state == "done"
-    scene.world.run(700.0)
+    scene.world.run(300.0 if told_still else 700.0)
     lie = msgspec.structs.replace(before, stewards=(scene.mallory.id,))
     scene.tells(lie)
     scene.restart()
     rows = scene.ps()
-    assert [(row.grid, row.state, row.confirmed) for row in rows] == [(scene.grid, "down", True)]
+    shown = ("down", True) if told_still else ("up", False)
+    assert [(row.grid, row.state, row.confirmed) for row in rows] == [(scene.grid, *shown)]
     made = scene.give(scene.asked, scene.admin.up(scene.spec, scene.world.now_s))
     assert made.answer == ("shop is up: 2 workspaces",)
     (grid,) = scene.means()

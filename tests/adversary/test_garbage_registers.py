@@ -1,5 +1,6 @@
 """Values of registers that are none: said by stewards, or kept by an earlier build. Nobody ends by them."""
 
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -8,8 +9,8 @@ from attacked_world import GRID, AttackedWorld
 
 from protocol.grid.decision import PROMISE, Ballot, Certificate, promise, sign_acceptance
 from protocol.node.snapshot import PeerView
-from protocol.register.acceptor import Slot
 from protocol.register.messages import Accepted, Looked, Promise, StepDone
+from protocol.register.slot import Slot
 from protocol.requesting.request import RequestState
 from protocol.sim.peer import SimPeer
 from protocol.sim.people import grid_spec
@@ -125,7 +126,7 @@ class Lies:
 
         def lying(effect: Any, followers: Any) -> Any:
             if isinstance(effect, Send) and peer not in self.honest:
-                said = _lied(effect.message, self.value, peer.id, peer.identity.signer)
+                said = _lied(effect.message, self.value, peer)
                 if said is not effect.message:
                     self.told.add(type(said).__name__)
                 effect = msgspec.structs.replace(effect, message=said)
@@ -139,21 +140,23 @@ def _node(peer: SimPeer) -> Any:
     return peer.node
 
 
-def _lied(message: Any, value: bytes, liar: PeerId, signer: Any) -> Any:
-    """What a lying steward says instead."""
-    change = msgspec.structs.replace
+def _lied(message: Any, value: bytes, peer: SimPeer) -> Any:
+    """What a lying steward says instead, as the store that has its seat."""
+    change, liar, signer = msgspec.structs.replace, peer.id, peer.identity.signer
+    store = _node(peer).overlay.past.store.id
+    sign = partial(sign_acceptance, store=store)
     match message:
         case Promise(register=key, ballot=ballot):
             accepted = Ballot(0, liar)
-            signed = signer.sign(PROMISE, promise(key, ballot, accepted, value))
+            signed = signer.sign(PROMISE, promise(key, ballot, accepted, value, store=store))
             return change(message, accepted=accepted, value=value, signature=signed)
         case Accepted(register=key, ballot=ballot):
-            return change(message, signature=sign_acceptance(signer, key, ballot, value))
+            return change(message, signature=sign(signer, key, ballot, value))
         case Looked(register=key):
-            signed = sign_acceptance(signer, key, BALLOT, value)
+            signed = sign(signer, key, BALLOT, value)
             return change(message, ballot=BALLOT, value=value, signature=signed)
         case StepDone(certificate=Certificate(register=key)):
-            votes = ((liar, sign_acceptance(signer, key, BALLOT, value)),)
+            votes = ((liar, sign(signer, key, BALLOT, value)),)
             return change(message, certificate=Certificate(key, BALLOT, value, votes))
         case _:
             return message

@@ -8,7 +8,7 @@ from lying_member import HONEST_SITE, OTHER_SITE, Attacked, peer_id, presence, s
 from one_peer import NOW, identity
 
 from protocol.broadcast.messages import Gossip, Prune
-from protocol.membership.messages import Hello
+from protocol.membership.messages import greeting
 from protocol.node.events import Arrived, Connected, Event
 from protocol.node.snapshot import PeerView
 from protocol.node.verdict import judge, rows_against, site_of
@@ -54,7 +54,7 @@ class Daemon(Attacked):
         """A host introduces itself. Whether it is believed."""
         peer = peer_id(name, site)
         self.heard(Connected(peer))
-        self.heard(Arrived(peer, Hello(presence(name, site, int(self.now - NOW) + 1)), ""))
+        self.heard(Arrived(peer, greeting(presence(name, site, int(self.now - NOW) + 1)), ""))
         return peer in self.node.membership.known and self.node.membership.links.introduced(peer)
 
 
@@ -69,7 +69,7 @@ def test_so_many_of_its_hosts_and_then_all_of_the_site_is_shut_out(how: str) -> 
                 daemon.fails_on(Arrived(peer, Prune(), ""))
             case "greets":
                 # Nobody has met it: what it shows proves whose host it is. Later that is refused first.
-                hello = Arrived(peer, Hello(presence(name, OTHER_SITE)), "")
+                hello = Arrived(peer, greeting(presence(name, OTHER_SITE)), "")
                 if number < MISHANDLED_OF_SITE:
                     daemon.fails_on(hello)
                 else:
@@ -116,9 +116,9 @@ def test_nobody_has_another_site_shut_out() -> None:
     mallory = peer_id("mallory", OTHER_SITE)
     for number in range(3 * MISHANDLED_OF_SITE):
         victim = presence(f"v{number}", "s3")
-        daemon.fails_on(Arrived(mallory, Hello(victim), ""))
+        daemon.fails_on(Arrived(mallory, greeting(victim), ""))
         forged = SignedRecord(victim.payload, b"x" * 64)
-        daemon.fails_on(Arrived(PeerId(KeyId("f" * 64)), Hello(forged), ""))
+        daemon.fails_on(Arrived(PeerId(KeyId("f" * 64)), greeting(forged), ""))
     assert daemon.greets("v1", "s3")
 
 

@@ -5,6 +5,7 @@ it was, also after a restart, and the owner still ends the grid.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import msgspec
 import pytest
@@ -43,7 +44,11 @@ def as_decided(record: GridRecord) -> Certificate:
     order = record.order
     key, value, stewards = register_key(order), encode(Register(record)), record.stewards
     ballot = Ballot(1 << 20, stewards[0])
-    votes = tuple((s, sign_acceptance(Steward(s), key, ballot, value)) for s in stewards)
+    sign, stores = (
+        partial(sign_acceptance, register=key, ballot=ballot, value=value),
+        read_order(order).store_of,
+    )
+    votes = tuple((s, sign(Steward(s), store=stores(s))) for s in stewards)
     return Certificate(key, ballot, value, votes)
 
 

@@ -20,7 +20,7 @@ from protocol.sim.people import grid_spec
 from protocol.sim.world import World
 from protocol.terms.effects import Send
 from protocol.terms.limits import ROUND_MOST
-from protocol.trust.order import Action
+from protocol.trust.order import Action, read_order
 from protocol.wire.codec import encode
 
 WITHIN_S = 60.0
@@ -195,7 +195,11 @@ def test_what_a_majority_did_not_sign_is_not_decided(scene: Scene) -> None:
     key, value = register_key(scene.order), encode(Register(down))
     ballot = Ballot(9, scene.stewards[0].id)
     liars = (scene.mallory, scene.stewards[0])
-    votes = tuple((p.id, sign_acceptance(p.identity.signer, key, ballot, value)) for p in liars)
+    stores = read_order(scene.order).store_of
+    votes = tuple(
+        (p.id, sign_acceptance(p.identity.signer, key, ballot, value, store=stores(p.id)))
+        for p in liars
+    )
     twice = (*votes, votes[-1])
     for carrier in scene.carriers():
         for said in ((), votes[:1], votes, twice):
@@ -211,7 +215,8 @@ def test_an_order_of_her_own_makes_her_a_steward_of_nothing_else(scene: Scene) -
     forged = msgspec.structs.replace(scene.record, order=mine, epoch=9, state=GridState.DOWN)
     key, value = register_key(mine), encode(Register(forged))
     ballot = Ballot(0, scene.mallory.id)
-    vote = sign_acceptance(scene.mallory.identity.signer, key, ballot, value)
+    store = read_order(mine).store_of(scene.mallory.id)
+    vote = sign_acceptance(scene.mallory.identity.signer, key, ballot, value, store=store)
     shown = Certificate(key, ballot, value, ((scene.mallory.id, vote),))
     for carrier in scene.carriers():
         scene.tell(carrier, Decided(shown))

@@ -34,7 +34,8 @@ from protocol.sim.peer import SimPeer
 from protocol.sim.people import grid_spec
 from protocol.sim.world import World
 from protocol.terms.effects import Note
-from protocol.terms.ids import PeerId, digest_of
+from protocol.terms.ids import PeerId, StoreId, digest_of
+from protocol.trust.certificate import Chain
 from protocol.trust.order import Action
 from protocol.wire.codec import encode
 
@@ -125,14 +126,22 @@ class Scene:
         votes = []
         for peer in by:
             signer = self.world.by_id[peer].identity.signer
-            votes.append((peer, sign_acceptance(signer, key, ballot, value, term, heirs)))
+            store = register.seats.store_of(peer)
+            votes.append((peer, sign_acceptance(signer, key, ballot, value, term, heirs, store)))
         return Certificate(key, ballot, value, tuple(votes))
 
     def seal(self, register: Register, by: tuple[PeerId, ...], heirs: tuple[PeerId, ...]) -> Seal:
         """What these would have signed if they had closed the register so."""
-        certificate = self.signed(msgspec.structs.replace(register, closed=Closing(heirs, ())), by)
+        closed, stores = self.closing(heirs), self.stores(heirs)
+        certificate = self.signed(msgspec.structs.replace(register, closed=closed), by)
         digest = digest_of(certificate.value)
-        return Seal(heirs, certificate.ballot, digest, certificate.votes)
+        return Seal(heirs, certificate.ballot, digest, certificate.votes, stores)
+
+    def closing(self, heirs: tuple[PeerId, ...], chain: Chain = ()) -> Closing:
+        return Closing(heirs, chain, self.stores(heirs))
+
+    def stores(self, of: tuple[PeerId, ...]) -> tuple[StoreId, ...]:
+        return tuple(_node(self.world.by_id[peer]).overlay.past.store.id for peer in of)
 
     def down(self, register: Register) -> Register:
         """The grid ended by its owner's order, so that nothing but its stewards is wrong."""
@@ -209,8 +218,9 @@ def test_a_seal_of_another_register_moves_nobody(scene: Scene) -> None:
 def test_nobody_has_a_steward_replaced_by_asking(scene: Scene) -> None:
     chain = scene.world.federation.host_chain(scene.admin_site, scene.asked.name)
     for gone in scene.register.stewards:
-        step = Replace(gone, scene.mallory.id, scene.mallory.identity.chain)
-        honest = Replace(gone, scene.asked.id, chain)
+        stores = scene.stores((scene.mallory.id, scene.asked.id))
+        step = Replace(gone, scene.mallory.id, scene.mallory.identity.chain, stores[0])
+        honest = Replace(gone, scene.asked.id, chain, stores[1])
         for by in (scene.mallory, scene.gone, *scene.stewards):
             for each in (step, honest):
                 scene.tell_all(StepAsk("x", scene.key, each, scene.order), by)
@@ -222,11 +232,13 @@ def test_a_steward_that_lies_names_no_strangers(scene: Scene) -> None:
     liar = scene.stewards[0]
     gone = scene.stewards[-1].id
     for chain in (scene.mallory.identity.chain, (), liar.identity.chain):
-        closed = apply(Replace(gone, scene.mallory.id, chain), scene.register, 0.0)
+        (store,) = scene.stores((scene.mallory.id,))
+        closed = apply(Replace(gone, scene.mallory.id, chain, store), scene.register, 0.0)
         assert closed.closed is not None
         accept = Accept(register=scene.key, ballot=Ballot(3000, liar.id), value=encode(closed))
         scene.tell_all(accept, liar)
-    everybody = Closing((liar.id, scene.mallory.id, scene.gone.id), scene.mallory.identity.chain)
+    heirs = (liar.id, scene.mallory.id, scene.gone.id)
+    everybody = scene.closing(heirs, scene.mallory.identity.chain)
     closed = msgspec.structs.replace(scene.register, closed=everybody)
     scene.tell_all(
         Accept(register=scene.key, ballot=Ballot(3000, liar.id), value=encode(closed)), liar
@@ -250,7 +262,7 @@ def test_of_two_heirs_the_one_that_is_known_stays(scene: Scene) -> None:
     last = next(p for p in scene.first if p not in (scene.gone.id, other))
     heirs = tuple(scene.mallory.id if p == last else p for p in scene.first)
     closed = msgspec.structs.replace(
-        Register(scene.record), closed=Closing(heirs, scene.mallory.identity.chain)
+        Register(scene.record), closed=scene.closing(heirs, scene.mallory.identity.chain)
     )
     certificate = scene.signed(closed, (scene.gone.id, other))
     fork = check_certificate(certificate, scene.asked.identity.verifier)

@@ -1,6 +1,7 @@
 """A container's file systems: mounted with its ids, seen by nobody else, gone with who sees them."""
 
 import os
+import signal
 import subprocess
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import msgspec
 import pytest
 from federation.launch import wait_for
 
-from overlayd.adapters.libvirt import plans
+from overlayd.adapters.libvirt import controller, plans
 from overlayd.adapters.libvirt.controller import AT, attach
 from overlayd.adapters.libvirt.plans import Held, Plan, why_no_ids
 from overlayd.adapters.libvirt.users import CONTAINER_IDS, UserRange
@@ -43,10 +44,10 @@ def disk(folder: Path) -> Path:
     return made
 
 
-def run(folder: Path, plan: Plan) -> subprocess.CompletedProcess[str]:
+def run(folder: Path, plan: Plan, look: str = LOOK) -> subprocess.CompletedProcess[str]:
     """What a script sees that stands for libvirt's own controller."""
     emulator = folder / "emulator"
-    emulator.write_text(LOOK)
+    emulator.write_text(look)
     emulator.chmod(0o755)
     (folder / "ovl-1.json").write_bytes(msgspec.json.encode(plan))
     started = folder / "controller"
@@ -87,6 +88,45 @@ def test_what_is_no_file_system_is_said(tmp_path: Path) -> None:
     assert devices_of(made) == []
 
 
+FILL = f"""\
+#!/bin/sh
+echo of-the-image >>{AT}/0/mark
+stat -c '%u:%g %a' {AT}/0 {AT}/0/sub
+dd if=/dev/zero of={AT}/0/fill bs=64k count=128
+cat {AT}/0/mark
+rm -r {AT}/0/sub && mkdir {AT}/0/sub && ls -a {AT}/0/sub
+mknod {AT}/0/null c 1 3; echo x >{AT}/0/null
+ls {AT}
+"""
+
+
+def test_what_is_written_over_an_image_is_in_memory_and_has_an_end(tmp_path: Path) -> None:
+    """Who is root in a container fills what it was given, not the disk of its host."""
+    tree = tmp_path / "tree"
+    (tree / "sub").mkdir(parents=True, mode=0o755)
+    (tree / "sub" / "deep").write_text("deep")
+    (tree / "mark").write_text("here\n")
+    tree.chmod(0o751)
+    for path in (tree, *tree.rglob("*")):
+        os.chown(path, IDS.first, IDS.first)
+    before = sorted((path.name, path.lstat().st_size) for path in tree.rglob("*"))
+    done = run(tmp_path, Plan(IDS, (Held("tree", str(tree), "/", room_bytes=2 << 20),)), FILL)
+    assert "No space left on device" in done.stderr, done.stderr
+    assert done.stdout.splitlines() == [
+        f"{IDS.first}:{IDS.first} 751",
+        f"{IDS.first}:{IDS.first} 755",
+        "here",
+        "of-the-image",
+        ".",
+        "..",
+        "0",
+    ], done.stderr
+    assert "null: Permission denied" in done.stderr, "a device in it is none"
+    after = sorted((path.name, path.lstat().st_size) for path in tree.rglob("*"))
+    assert after == before, "what is on the host's disk stays as it was unpacked"
+    assert str(tree) not in Path("/proc/mounts").read_text()
+
+
 def test_whoever_is_killed_nothing_stays(tmp_path: Path) -> None:
     made = disk(tmp_path)
     (tmp_path / "emulator").write_text(f"#!/bin/sh\necho mounted\nexec sleep 600 <{AT}/0/mark\n")
@@ -102,6 +142,20 @@ def test_whoever_is_killed_nothing_stays(tmp_path: Path) -> None:
         assert len(devices_of(made)) == 1
         process.kill()
     wait_for(lambda: devices_of(made) == [], 20, "the kernel has undone it")
+
+
+@pytest.mark.timeout(30)
+def test_nobody_waits_for_a_namespace_whose_maker_was_killed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Killed:
+        def unshare(self, _: int) -> int:
+            os.kill(os.getpid(), signal.SIGKILL)
+            return 0
+
+    monkeypatch.setattr(controller, "_libc", Killed())
+    with pytest.raises(OSError, match="whoever made a user namespace was killed"):
+        controller._users(IDS.first, IDS.count)
 
 
 def test_a_device_goes_with_its_last_user(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from members import CHAINS, OURS, SIGNERS, START_S
 from protocol.capacity.advert import HostFacts
 from protocol.capacity.quantum import Quantum
 from protocol.contract.messages import Decided, HoldAsk, HoldReply
-from protocol.membership.messages import Hello, Presence
+from protocol.membership.messages import Presence, greeting
 from protocol.membership.presence import KIND as PRESENCE
 from protocol.node.events import (
     Arrived,
@@ -82,7 +82,9 @@ class World:
             for number, peer in enumerate(PEERS[:2], 1):
                 self.feed(Connected(peer))
                 record = presence_record(number, 1)
-                self.feed(self.arrived(peer, pack(Hello(sign_record(record, SIGNERS[number])), "")))
+                self.feed(
+                    self.arrived(peer, pack(greeting(sign_record(record, SIGNERS[number])), ""))
+                )
 
     def start(self) -> None:
         """Begins the node from what is on its disk."""
@@ -144,7 +146,7 @@ class World:
             case 2 | 3:
                 number = PEERS.index(peer) + 1
                 record = presence_record(number, choices.one((1, 2, 3)))
-                return self.arrived(peer, pack(Hello(sign_record(record, SIGNERS[number])), ""))
+                return self.arrived(peer, pack(greeting(sign_record(record, SIGNERS[number])), ""))
             case 4 | 5 | 6 | 7 | 8:
                 return self.arrived(peer, self.said())
             case 9:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from overlayd.adapters.credentials import Credentials
 from overlayd.adapters.zmq_transport import ZmqTransport
 from overlayd.ports.transport import Arrived, Down, TransportEvent, Up
-from protocol.membership.messages import Hello, Ping, Pong, Presence
+from protocol.membership.messages import Ping, Pong, Presence, greeting
 from protocol.membership.presence import KIND
 from protocol.node.messages import Message
 from protocol.terms.ids import KeyId, PeerId
@@ -53,7 +53,7 @@ class Insider:
             ttl_s=60.0,
             scope=who.principal.site,
         )
-        self.say(Hello(sign_record(record, who.identity)))
+        self.say(greeting(sign_record(record, who.identity)))
 
     def say(self, message: Any) -> None:
         """One well-formed message."""

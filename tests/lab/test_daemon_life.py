@@ -104,6 +104,7 @@ def test_a_killed_daemon_is_missed_and_resumes_what_it_carried(daemons: Daemons)
     victim = before.workspaces[0].host
     placed = [(row.workspace, row.host) for row in before.workspaces]
     watcher = next(name for name in daemons.names if name != victim)
+    store = orders.peers(daemons.hosts[watcher])[victim].store
     daemons.kill(victim)
     wait_for(
         lambda: health(daemons, watcher, victim) in ("suspect", "dead"), 20, f"{victim} is missed"
@@ -116,6 +117,8 @@ def test_a_killed_daemon_is_missed_and_resumes_what_it_carried(daemons: Daemons)
         return view is not None and all(row.phase == "running" for row in view.workspaces)
 
     wait_for(resumed, 20, f"what {victim} carried runs again")
+    kept = orders.peers(daemons.hosts[watcher])[victim].store
+    assert store == kept != "", "its seats are its own still"
     after = orders.grid(daemons.hosts[victim], "kept")
     assert after is not None
     assert [(row.workspace, row.host) for row in after.workspaces] == placed

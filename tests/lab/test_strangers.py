@@ -26,6 +26,7 @@ from protocol.terms.refusal import Constraint
 from protocol.trust.order import Action
 from protocol.wire.codec import pack_plain
 from protocol.wire.limits import MAX_DEPTH, MAX_FRAME_BYTES
+from protocol.wire.versions import SPOKEN
 
 GARBAGE = (
     b"GET / HTTP/1.1\r\nHost: overlay\r\n\r\n",
@@ -146,11 +147,11 @@ def nested(depth: int) -> bytes:
 
 FRAMES = {
     "syntax": os.urandom(300),
-    "truncated": pack_plain([1, "", {"type": "ping", "sent_s": 1.0}])[:-4],
+    "truncated": pack_plain([SPOKEN.newest, "", {"type": "ping", "sent_s": 1.0}])[:-4],
     "deep": nested(MAX_DEPTH + 4),
     "very deep": nested(MAX_FRAME_BYTES - 100),
-    "unknown type": pack_plain([1, "", {"type": "surprise"}]),
-    "wrong shape": pack_plain([1, "", {"type": "ping", "sent_s": "soon"}]),
+    "unknown type": pack_plain([SPOKEN.newest, "", {"type": "surprise"}]),
+    "wrong shape": pack_plain([SPOKEN.newest, "", {"type": "ping", "sent_s": "soon"}]),
     "unknown version": pack_plain([9, "", {"type": "ping", "sent_s": 1.0}]),
     "no frame": b"",
 }

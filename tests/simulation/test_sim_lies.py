@@ -1,8 +1,14 @@
 """A fifth of all members lies all the time, in every way there is. Nobody else comes to harm by it."""
 
+import pytest
+from sim_calm import calm_world, view
+
 from protocol.membership.liveness import Health
 from protocol.sim.faults import FaultPlan
-from protocol.sim.run import run
+from protocol.sim.people import grid_spec
+from protocol.sim.run import run, settle
+from protocol.sim.violation import Violation
+from protocol.terms.limits import BUILD_S
 
 
 def test_a_fifth_that_lies_changes_no_belief_of_an_honest_peer() -> None:
@@ -16,3 +22,19 @@ def test_a_fifth_that_lies_changes_no_belief_of_an_honest_peer() -> None:
         assert not peer.node.broadcast.narrowed
     told = [kind for kind in outcome.world.faults_done if kind.startswith("lie: ")]
     assert len(told) > 6, "test_sim_seeds.py has every one, in many worlds"
+
+
+@pytest.mark.parametrize("lies", [True, False])
+def test_who_waits_for_what_a_liar_was_to_make_is_told_at_last(lies: bool) -> None:
+    """It makes nothing of what it agreed to. For an honest host nobody may have to wait so long."""
+    world = calm_world(2002, 5)
+    asked, liar = world.peers[0], world.peers[1]
+    liar.lies = lies
+    liar.machines.kick = lambda grid: None  # type: ignore[method-assign]
+    request = world.give(asked, world.admins["s1"].up(grid_spec("shop", 5), world.now_s))
+    if not lies:
+        with pytest.raises(Violation, match="has no answer, it is building"):
+            settle(world)
+        return
+    assert settle(world) > BUILD_S
+    assert view(asked, request).state == "failed"

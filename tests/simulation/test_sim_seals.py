@@ -4,7 +4,8 @@ import msgspec
 from sim_calm import answer, calm_world, node_of
 
 from protocol.grid.model import PlacementSpec, Spread
-from protocol.grid.record import GridState
+from protocol.grid.record import GridState, read_register
+from protocol.node.events import Leaving
 from protocol.node.rows import GridRow
 from protocol.node.snapshot import PeerView
 from protocol.requesting.request import RequestView
@@ -99,6 +100,34 @@ def test_after_a_stewards_death_that_of_a_second_is_survived() -> None:
     assert record.state is GridState.DOWN
 
 
+def test_all_of_them_leave_at_once_and_are_stopped_and_the_grid_is_its_owners_still() -> None:
+    """No two of them could have died within ten minutes. A restart in between does not bring one back."""
+    scene = Scene()
+    first = [scene.world.by_id[peer] for peer in spare(scene)]
+    assert len(first) >= 2
+    for peer in first:
+        peer.feed(Leaving(True))
+    scene.world.run(1.0)
+    first[0].crash()
+    scene.world.run(1.0)
+    first[0].start()
+
+    def done() -> bool:
+        return not any(node_of(peer).registers.seats for peer in first)
+
+    assert scene.world.run_until(done, 8 * SEAL_LOOK_EVERY_S)
+    for peer in first:
+        scene.dies(peer.id)
+    scene.world.run(20.0)
+    assert not {peer.id for peer in first} & set(scene.stewards)
+    (row, *_) = [
+        r for r in PeerView(node_of(scene.others()[0])).peers(0.0) if r.peer == first[0].id
+    ]
+    assert row.leaving
+    ended = scene.ends(scene.others()[0])
+    assert ended.state == "done", ended.answer
+
+
 def test_all_of_them_die_one_after_the_other_and_a_host_then_loses_its_memory() -> None:
     """The machine that runs on names the first stewards, of which none is left. Other hosts tell who is now."""
     scene = Scene()
@@ -123,6 +152,26 @@ def test_all_of_them_die_one_after_the_other_and_a_host_then_loses_its_memory() 
     assert scene.world.run_until(carried, 120.0)
     assert scene.stewards == now
     ended = scene.ends(scene.others()[0])
+    assert ended.state == "done", ended.answer
+
+
+def test_a_steward_that_has_another_store_is_replaced_though_it_is_heard() -> None:
+    """Its disk was lost. Its seat is sealed out, and who follows has a seat that is its own store's."""
+    scene = Scene()
+    lost = scene.world.by_id[spare(scene)[0]]
+    lost.crash()
+    lost.store.clear()
+    scene.world.run(3.0)
+    lost.start()
+    scene.replaced(lost.id)
+    assert lost.id not in scene.stewards
+    (row,) = node_of(scene.world.by_id[scene.carriers[0]]).host.leases.rows()
+    assert row.certificate is not None
+    seats = read_register(row.certificate.value).seats
+    assert seats.pairs == tuple(
+        (p, node_of(scene.world.by_id[p]).overlay.past.store.id) for p in scene.stewards
+    )
+    ended = scene.ends(lost)
     assert ended.state == "done", ended.answer
 
 

@@ -48,8 +48,8 @@ def test_a_change_that_is_half_made_is_seen() -> None:
 def test_another_address_is_seen() -> None:
     record = became(shop(3))
     assert record.applied is not None
-    seats = tuple(msgspec.structs.replace(s, positions=(4, 1, 2)) for s in record.applied.seats)
-    other = msgspec.structs.replace(record.applied, seats=seats)
+    places = tuple(msgspec.structs.replace(s, positions=(4, 1, 2)) for s in record.applied.places)
+    other = msgspec.structs.replace(record.applied, places=places)
     wrong = Untouched().decided(RECORD, msgspec.structs.replace(record, became=other))
     assert wrong == "web-1 of shop has another address on lan"
 

@@ -5,6 +5,7 @@ import contextlib
 import os
 import platform
 import threading
+from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -115,6 +116,7 @@ class LibvirtCompute:
         self._owner = owner
         self._connection: libvirt.virConnect | None = None
         self._domains: Domains | None = None
+        self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         self._callbacks: list[int] = []
         self._slow: ThreadPoolExecutor | None = None
         self._revive: Callable[[], None] = lambda: None
@@ -391,7 +393,12 @@ class LibvirtCompute:
             emulator=self._emulator(),
         )
         self._domains = Domains(
-            self._connection, driver, self._history, self._folders, self._containers
+            self._connection,
+            driver,
+            self._history,
+            self._folders,
+            self._containers,
+            self._locks,
         )
         cpus, memory_bytes = _capacity(self._connection, type_)
         return ComputeOffer(

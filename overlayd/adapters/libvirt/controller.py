@@ -19,7 +19,7 @@ import struct
 import sys
 import time
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 AT = "/run/libvirt/overlayd"
 """Where the container's file systems are mounted, by number: each container's are only to be seen by it."""
@@ -39,6 +39,9 @@ _INFO = struct.Struct("=QQQQQIIII64s64s32sQQ")  # struct loop_info64
 _CONFIG = struct.Struct(f"=II{_INFO.size}s64x")
 _TRIES = 20
 """Between the asking for a free device and the taking of it somebody else may take it."""
+
+_NODE_BYTES, _NODES_LEAST = 4096, 64
+"""Room for a file each so many bytes, and for so many at least. Even empty ones take memory."""
 
 FREE_WITHIN_S = 20.0
 """A container that has just ended may have its disks for a moment more."""
@@ -160,15 +163,18 @@ def _users(first: int, count: int) -> int:
         os.write(ready, bytes([number]))
         os.read(ended, 1)
         os._exit(0)
+    os.close(ready)  # so that the reading ends if the other is killed
     try:
-        number = os.read(made, 1)[0]
-        if number:
+        answer = os.read(made, 1)
+        if not answer:
+            raise OSError(errno.ECHILD, "whoever made a user namespace was killed; start it again")
+        if number := answer[0]:
             raise OSError(number, f"a user namespace cannot be made: {os.strerror(number)}")
         for name in ("uid_map", "gid_map"):
             Path(f"/proc/{pid}/{name}").write_text(f"0 {first} {count}\n")
         return os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
     finally:
-        for end in (made, ready, ended, going):
+        for end in (made, ended, going):
             os.close(end)
         os.waitpid(pid, 0)
 
@@ -187,7 +193,31 @@ def _mount_disk(file: str, target: str, users: int | None) -> None:
         _put(mapped, target)
 
 
-def mount_all(plan: dict[str, object]) -> None:
+def _mount_tree(one: dict[str, Any], target: str) -> None:
+    """A folder of this host. With a bound, nothing is written into it, but into so much memory over it."""
+    tree = _clone(one["source"])
+    room = one.get("room_bytes", 0)  # plans of older builds do not say it
+    _set(tree, _AT_NO_DEVICES | (_AT_READ_ONLY if one["read_only"] or room else 0))
+    _put(tree, target)
+    if not room:
+        return
+    # The root of an overlay is its upper folder, so that is made like the one below. What is mounted for
+    # it goes out of sight at once: the overlay keeps it.
+    over, root = f"{target}.over", os.stat(target)
+    size = f"size={room},nr_inodes={max(_NODES_LEAST, room // _NODE_BYTES)}"
+    os.mkdir(over)
+    _mount("overlayd", over, "tmpfs", _NO_DEVICES, f"mode=0700,{size}")
+    for name in ("upper", "work"):
+        os.mkdir(f"{over}/{name}")
+    os.chown(f"{over}/upper", root.st_uid, root.st_gid)
+    os.chmod(f"{over}/upper", root.st_mode & 0o7777)
+    options = f"lowerdir={target},upperdir={over}/upper,workdir={over}/work"
+    _mount("overlayd", target, "overlay", _NO_DEVICES, options)
+    _checked("umount", _libc.umount2(os.fsencode(over), _DETACH))
+    os.rmdir(over)
+
+
+def mount_all(plan: dict[str, Any]) -> None:
     """Mounts what a plan (`plans.py`) names, below AT, in a new mount namespace. Raises OSError."""
     ids, held = plan["ids"], plan["held"]
     assert isinstance(held, list)
@@ -202,9 +232,7 @@ def mount_all(plan: dict[str, object]) -> None:
         if one["kind"] == "disk":
             _mount_disk(one["source"], target, users)
         else:
-            tree = _clone(one["source"])
-            _set(tree, _AT_NO_DEVICES | (_AT_READ_ONLY if one["read_only"] else 0))
-            _put(tree, target)
+            _mount_tree(one, target)
 
 
 def main(argv: list[str]) -> NoReturn:

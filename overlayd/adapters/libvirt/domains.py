@@ -74,17 +74,18 @@ class Domains:
         history: History,
         folders: GuestFolders | None = None,
         containers: Containers | None = None,
+        locks: defaultdict[str, threading.Lock] | None = None,
     ) -> None:
         """`folders` give each guest a user of its own. Without them virtual machines run as root.
 
-        `containers` have the plans by which containers are started.
+        `containers` have the plans by which containers are started. Calls under way hold some of `locks`.
         """
         self._containers = containers
         self._runs_as = RunsAs(driver, folders)
         self._connection = connection
         self._driver = driver
         self._history = history
-        self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._locks = locks if locks is not None else defaultdict(threading.Lock)
 
     def use(self, connection: libvirt.virConnect) -> None:
         """Goes on with another connection to the same libvirt."""

@@ -46,6 +46,9 @@ class Held(msgspec.Struct, frozen=True):
     target: str
     """Where the container has it."""
     read_only: bool = False
+    room_bytes: int = 0
+    """Of a folder: how much may be written over it, which is in memory and goes with the container. 0: it is
+    written itself."""
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -73,7 +76,8 @@ def held_by(machine: Machine) -> tuple[Held, ...]:
     if isinstance(machine.boots, ContainerBoot):
         root = Held("disk", machine.boots.root, "/")
         return (root, Held("tree", folder, SEED_PATH, read_only=True), *disks)
-    return (Held("tree", folder, "/"), *disks)
+    # As a kernel does with an initramfs: what is written is in memory, in half of it at most.
+    return (Held("tree", folder, "/", room_bytes=max(1, machine.memory_bytes // 2)), *disks)
 
 
 class Containers:
@@ -104,11 +108,15 @@ class Containers:
     def prepare(self, machine: Machine) -> UserRange | None:
         """Writes the plan of a machine's next start. Answers its ids: what it has, or free ones.
 
+        What it has is no good any more if another daemon gave it away while nobody had it.
+
         Raises ComputeError if none are left, or it cannot be written.
         """
         with self._turn:
             taken = self.taken()
-            ids = self._range and (taken.get(machine.name) or self._free(machine.name, taken))
+            ids = self._range and (
+                self._kept(machine.name, taken) or self._free(machine.name, taken)
+            )
             try:
                 _write(self._directory, machine.name, Plan(ids, held_by(machine)))
             except OSError as error:
@@ -137,6 +145,12 @@ class Containers:
             if plan is not None and plan.ids is not None:
                 found[path.stem] = plan.ids
         return found
+
+    def _kept(self, machine: str, taken: dict[str, UserRange]) -> UserRange | None:
+        """A machine's ids, unless others have them now. Nothing on its disks depends on them."""
+        ids = taken.get(machine)
+        met = ids is not None and any(ids.meets(other) for other in mapped_by_others(self._proc))
+        return None if met else ids
 
     def _free(self, machine: str, taken: dict[str, UserRange]) -> UserRange:
         assert self._range is not None

@@ -9,6 +9,7 @@ finds its containers there.
 
 import contextlib
 import os
+import select
 import shutil
 import signal
 import socket
@@ -122,17 +123,46 @@ def _pid(root: Path) -> int | None:
 
 def _end_now(root: Path) -> None:
     """Ends it and waits until it has gone: it is silent some time before it lets go of its pid file."""
+    pid, handle = _pid(root), _pidfd(root)
+    try:
+        end(root)
+        end_s = time.monotonic() + _STARTS_WITHIN_S
+        while _answers(root) or not _has_ended(handle):
+            if time.monotonic() > end_s:
+                what = f"`kill -9 {pid}` ends it" if pid else "end the one with that socket"
+                raise ComputeError(
+                    f"the libvirtd of an earlier build below {root} does not end within "
+                    f"{_STARTS_WITHIN_S:g} s; {what}, and its containers go on"
+                )
+            time.sleep(0.05)
+    finally:
+        if handle is not None:
+            os.close(handle)
+
+
+def _pidfd(root: Path) -> int | None:
+    """A descriptor of the libvirtd's process, the caller's to close; None if there is none."""
     pid = _pid(root)
-    end(root)
-    end_s = time.monotonic() + _STARTS_WITHIN_S
-    while _answers(root) or _pid(root) is not None:
-        if time.monotonic() > end_s:
-            what = f"`kill -9 {pid}` ends it" if pid is not None else "end the one with that socket"
-            raise ComputeError(
-                f"the libvirtd of an earlier build below {root} does not end within "
-                f"{_STARTS_WITHIN_S:g} s; {what}, and its containers go on"
-            )
-        time.sleep(0.05)
+    try:
+        handle = os.pidfd_open(pid) if pid is not None else None
+    except ProcessLookupError:
+        return None
+    if handle is not None and _pid(root) != pid:
+        os.close(handle)  # another process took the number meanwhile
+        return None
+    return handle
+
+
+def _has_ended(handle: int | None) -> bool:
+    """Whether the process has ended, with all its threads.
+
+    /proc does not say it: a process that ends has no command line any more while it still has its files.
+    """
+    if handle is None:
+        return True
+    ends = select.poll()
+    ends.register(handle, select.POLLIN)
+    return bool(ends.poll(0))
 
 
 def _entered(root: Path) -> tuple[str, str]:

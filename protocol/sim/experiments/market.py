@@ -74,6 +74,7 @@ from protocol.terms.ids import Digest, PeerId, RequestId
 from protocol.terms.limits import STEWARDS
 from protocol.trust.identity import Identity
 from protocol.trust.order import Action
+from protocol.trust.own_store import OwnStore
 
 T = TypeVar("T")
 
@@ -176,15 +177,14 @@ class Party:
         image = ImageLabel(IMAGE.name, Digest(IMAGE.digest), 1 << 20)
         authority = Authority(federation.key, market.verifier)
         self._market, self._dice, self._authority = market, dice, authority
-        self.id, self.name = identity.peer, name
+        self.id, self.name, self.signer = identity.peer, name, signer
         self.host = Host(identity, facts, (image,), authority, dice, {}, START_S, Alone())
-        self.signer = signer
-        shown = self.host.leases.certificate
-        self.registers = Registers(identity, 1, dice, {}, authority, AllSeen(), shown, START_S)
+        shown, store = self.host.leases.certificate, OwnStore(name, {}, "0" * 16, dice)
+        seen = AllSeen()
+        self.registers = Registers(identity, 1, dice, {}, authority, seen, shown, START_S, store)
         self.placing: dict[RequestId, Placing] = {}
         self._asked: dict[RequestId, GangRequest] = {}
-        self._world = MarketSurroundings(f"{self.id}/1", market)
-        self._wake_s = float("inf")
+        self._world, self._wake_s = MarketSurroundings(f"{self.id}/1", market), float("inf")
 
     # -- what everybody knows of it
 

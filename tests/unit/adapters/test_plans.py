@@ -44,8 +44,10 @@ def test_a_container_with_a_root_of_its_own_holds_it_and_its_seed_and_its_disks(
     ]
 
 
-def test_an_appliance_holds_its_unpacked_image() -> None:
-    assert [(h.kind, h.target) for h in held_by(APPLIANCE)] == [("tree", "/"), ("disk", "/srv")]
+def test_an_appliance_holds_its_unpacked_image_and_writes_in_half_of_its_memory() -> None:
+    machine = msgspec.structs.replace(APPLIANCE, memory_bytes=64 << 20)
+    held = [(h.kind, h.target, h.room_bytes) for h in held_by(machine)]
+    assert held == [("tree", "/", 32 << 20), ("disk", "/srv", 0)]
 
 
 def test_a_container_keeps_its_ids_until_it_is_forgotten(here: Containers, tmp_path: Path) -> None:
@@ -86,6 +88,21 @@ def test_ids_of_somebody_elses_user_namespace_are_not_taken(
     ids = here.prepare(APPLIANCE)
     assert ids is not None
     assert ids.first == RANGE.first + 3 * CONTAINER_IDS
+
+
+def test_ids_that_another_daemon_gave_away_meanwhile_are_kept_no_more(
+    here: Containers, tmp_path: Path
+) -> None:
+    """While this one's container was off, another daemon of the host began one with the same range."""
+    before = here.prepare(APPLIANCE)
+    assert before is not None
+    process = tmp_path / "4711"
+    process.mkdir()
+    (process / "uid_map").write_text(f" 0 {before.first} {before.count}\n")
+    after = here.prepare(APPLIANCE)
+    assert after is not None
+    assert not after.meets(before)
+    assert here.taken() == {"ovl-1": after}
 
 
 def test_where_there_are_no_ids_root_is_root(tmp_path: Path) -> None:

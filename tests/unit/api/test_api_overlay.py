@@ -79,6 +79,7 @@ async def test_the_schema_describes_the_api_and_needs_nothing_from_elsewhere(
         "/v1/metrics",
         "/v1/revocations",
         "/v1/news",
+        "/v1/leaving",
         "/v1/grids",
         "/v1/unknown",
         "/v1/grids/{name}",
@@ -115,6 +116,17 @@ async def test_a_line_is_told_and_one_that_is_none_is_refused(
     refused = await api.post("/news", json={"text": "two\nlines"})
     assert refused.status_code == 400
     assert "cannot be printed" in refused.json()["problem"]
+
+
+async def test_a_host_leaves_and_takes_it_back(api: AsyncClient, host: OneHost) -> None:
+    for leaving in (True, False):
+        said = await api.post("/leaving", json={"leaving": leaving})
+        assert said.status_code == 202
+        assert said.json()["leaving"] is not leaving, "as it was before"
+        await until(lambda leaving=leaving: host.view.this_peer().leaving is leaving)
+        (row,) = (await api.get("/peers")).json()
+        assert row["leaving"] is leaving
+    assert (await api.post("/leaving", json={"leaving": "soon"})).status_code == 400
 
 
 async def test_events_are_kept_numbered_and_asked_for_from_a_number(

@@ -1,5 +1,6 @@
 """Directories: merging is order-free, equal contents have equal digests, what ended does not come back."""
 
+from collections.abc import Callable
 from random import Random
 
 import msgspec
@@ -268,3 +269,92 @@ def test_of_one_sites_ended_records_the_newest_are_remembered() -> None:
         directory.check()
         assert directory.next_deadline() is None
     assert KINDS["grid"].number < TOMBSTONES_PER_SITE
+
+
+def _forget_a_record(directory: Directory) -> None:
+    directory._kinds["grid"].clear()
+
+
+def _swap_a_record(directory: Directory) -> None:
+    kept = directory._kinds["grid"]
+    for key, held in kept.items():
+        kept[key] = msgspec.structs.replace(held, mark=held.mark + 1)
+
+
+def _miscount(directory: Directory) -> None:
+    directory._count += 1
+
+
+def _spoil_a_bucket(directory: Directory) -> None:
+    directory._scopes[""].buckets[3] ^= 1
+
+
+def _invent_a_scope(directory: Directory) -> None:
+    directory._scopes["uc"] = type(directory._scopes[""])(count=1)
+
+
+def _miscount_bytes(directory: Directory) -> None:
+    next(iter(directory._budgets._owned.values())).bytes += 1
+
+
+def _misplace_a_tomb(directory: Directory) -> None:
+    directory._tombs.clear()
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        _forget_a_record,
+        _swap_a_record,
+        _miscount,
+        _spoil_a_bucket,
+        _invent_a_scope,
+        _miscount_bytes,
+        _misplace_a_tomb,
+    ],
+)
+def test_a_directory_that_was_right_is_looked_through_again_when_it_changed(
+    spoil: Callable[[Directory], None],
+) -> None:
+    directory = Directory()
+    for name, ttl_s in (("a", 60.0), ("b", 1.0), ("c", 60.0)):
+        directory.put(*record(name=name, ttl_s=ttl_s), 1.0, "uc")
+    assert directory.sweep(30.0)
+    directory.check()
+    directory.check()
+    spoil(directory)
+    with pytest.raises(AssertionError):
+        directory.check()
+
+
+def test_a_short_record_ends_in_time_among_long_ones() -> None:
+    directory = Directory()
+    directory.put(*record(ttl_s=600.0), 0.0)
+    assert directory.sweep(5.0) == []
+    short = record(name="x", ttl_s=20.0)
+    directory.put(*short, 10.0)
+    assert directory.next_deadline() == Deadline(30.0, "directory sweep")
+    assert directory.sweep(29.999) == []
+    assert directory.sweep(30.0) == [short[0]]
+
+
+def test_what_is_renewed_for_less_time_ends_sooner() -> None:
+    directory = Directory()
+    directory.put(*record(ttl_s=600.0), 0.0)
+    assert directory.sweep(5.0) == []
+    renewed = record(sequence=2, ttl_s=20.0)
+    directory.put(*renewed, 10.0)
+    assert directory.sweep(30.0) == [renewed[0]]
+    directory.put(*record(sequence=3, ttl_s=600.0), 40.0)
+    assert directory.sweep(600.0) == [], "the end of the first is not its end"
+    assert directory.sweep(640.0) == [record(sequence=3, ttl_s=600.0)[0]]
+    directory.check()
+
+
+def test_ends_that_nothing_is_left_of_are_bounded() -> None:
+    directory = Directory()
+    for name in map(str, range(200)):
+        directory.put(*record(name=name, ttl_s=600.0), 0.0)
+        directory.put(*record(name=name, sequence=2, ttl_s=20.0), 0.0)
+    assert directory.sweep(20.0)
+    directory.check()

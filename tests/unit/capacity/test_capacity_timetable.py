@@ -1,5 +1,7 @@
 """A timetable is the sum of its entries at every instant, and answers as a model that looks at each second."""
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -214,3 +216,43 @@ def test_a_host_that_shrank_keeps_its_promises_and_gives_no_more() -> None:
     table.check()
     assert table.free_at(5) == Quantum(-30, -30, -30)
     assert table.earliest(Quantum(1, 0, 0), 5, 0) == 10
+
+
+def _forget_a_step(table: Timetable) -> None:
+    del table.room.at_s[1], table.room.free[1]
+
+
+def _free_more(table: Timetable) -> None:
+    table.room.free[1] = CAPACITY
+
+
+def _forget_an_entry(table: Timetable) -> None:
+    del table.entries()["g", "w"]
+
+
+def _shrink(table: Timetable) -> None:
+    table._capacity = Quantum(1, 1, 1)
+
+
+@pytest.mark.parametrize("spoil", [_forget_a_step, _free_more, _forget_an_entry, _shrink])
+def test_a_table_that_was_right_is_looked_through_again_when_it_changed(
+    spoil: Callable[[Timetable], None],
+) -> None:
+    table = Timetable(CAPACITY)
+    table.reserve(("g", "w"), lease_spans(Quantum(2, 2, 2), Window(5, 10, 15)))
+    table.check()
+    table.check()
+    spoil(table)
+    with pytest.raises(AssertionError):
+        table.check()
+
+
+def test_a_table_is_looked_through_again_when_time_passes_an_edge() -> None:
+    table = Timetable(CAPACITY)
+    table.reserve(("g", "w"), lease_spans(Quantum(2, 2, 2), Window(5, 10, 15)))
+    table.check()
+    table._horizon_s = 4
+    table.check()
+    table._horizon_s = 12  # As if `forget` had left the steps of the past.
+    with pytest.raises(AssertionError):
+        table.check()

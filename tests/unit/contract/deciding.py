@@ -48,7 +48,8 @@ def certificate(register: Register, round_: int = 1) -> Certificate:
     key, value, stewards = register_key(register.ordered), encode(register), register.keepers
     ballot, term, heirs = Ballot(round_, stewards[0]), register.term, heirs_of(register)
     votes = tuple(
-        (s, sign_acceptance(Steward(s), key, ballot, value, term, heirs)) for s in stewards
+        (s, sign_acceptance(Steward(s), key, ballot, value, term, heirs, store))
+        for s, store in register.seats.pairs
     )
     return Certificate(key, ballot, value, votes)
 

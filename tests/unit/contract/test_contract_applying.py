@@ -21,8 +21,8 @@ from protocol.grid.record import (
     KeptVolume,
     LeaseChange,
     Past,
+    Places,
     Register,
-    Seats,
     order_part,
 )
 from protocol.grid.steps import Apply, Decline, Extend, Lapse, Remove, apply
@@ -280,8 +280,8 @@ class Everybody:
         return True
 
 
-def seats(*positions: int) -> GridRecord:
-    return became(seats=(Seats("lan", "web", positions), Seats("lan", "db", (2,))))
+def places(*positions: int) -> GridRecord:
+    return became(places=(Places("lan", "web", positions), Places("lan", "db", (2,))))
 
 
 def volume(**said: object) -> GridRecord:
@@ -324,10 +324,10 @@ FORGED: dict[str, Callable[[], GridRecord]] = {
     "the volume is on no host": lambda: volume(host=PeerId("d" * 64)),
     "the volume is larger": lambda: volume(size_bytes=2 * GIB),
     "one volume twice": lambda: became(volumes=(*data(), *data())),
-    "two in one place": lambda: seats(0, 1, 1),
-    "a place beyond the network": lambda: seats(0, 1, 253),
-    "a place too few": lambda: seats(0, 1),
-    "no places": lambda: became(seats=()),
+    "two in one place": lambda: places(0, 1, 1),
+    "a place beyond the network": lambda: places(0, 1, 253),
+    "a place too few": lambda: places(0, 1),
+    "no places": lambda: became(places=()),
     "a change that is not folded": lambda: became(folded=1),
     "a terminated one is folded": lambda: became_with((GONE,), folded=1),
     "no grants": lambda: changed(grants=()),
@@ -372,7 +372,7 @@ def test_what_goes_beyond_orders_and_grants_nobody_believes(what: str) -> None:
 
 
 REWRITTEN: dict[str, Callable[[], GridRecord]] = {
-    "who stays is at another place": lambda: seats(9, 1, 3),
+    "who stays is at another place": lambda: places(9, 1, 3),
     "its past is another": lambda: became(past=()),
     "its past was somebody else's": lambda: became(past=(Past(2, "apply", NOW, "s2", "+1 web"),)),
     "a volume more": lambda: became(volumes=(*data(), KeptVolume("old", A, GIB, "old-1"))),

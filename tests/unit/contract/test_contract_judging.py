@@ -1,6 +1,7 @@
 """What a steward takes, and which step: every step beyond the owner's orders is refused, with the reason."""
 
 from collections.abc import Callable
+from random import Random
 
 import msgspec
 import pytest
@@ -14,10 +15,23 @@ from protocol.grid.record import (
     Register,
     grid_id,
     order_part,
+    register_key,
 )
-from protocol.grid.steps import Commit, End, Extend, Finish, Lapse, Remove, Replace, Step, Vote
+from protocol.grid.steps import (
+    Commit,
+    End,
+    Extend,
+    Finish,
+    Lapse,
+    Remove,
+    Replace,
+    Step,
+    Vote,
+    apply,
+)
 from protocol.sim.keys import SimFederation
-from protocol.terms.ids import GridId, PeerId
+from protocol.sim.people import Admin
+from protocol.terms.ids import GridId, PeerId, StoreId
 from protocol.trust.certificate import Chain
 from protocol.trust.order import Action, SignedOrder
 from protocol.trust.signing import Untrusted
@@ -206,6 +220,23 @@ def strangers() -> dict[str, bytes]:
 def test_no_stranger_follows_a_steward(which: str) -> None:
     with pytest.raises(Untrusted):
         AUTHORITY.judges(KEY, strangers()[which])
+
+
+def test_a_host_of_any_site_follows_itself_with_another_store_and_another_with_none() -> None:
+    other, stores = HEIRS["other"], tuple(StoreId(digit * 16) for digit in "abc")
+    admin = Admin(FEDERATION, "s1", Random(3), lambda: (A, B, other), lambda _: stores)
+    order = admin.up(shop(2), NOW)
+    made, key = Register(None, 1, (), order), register_key(order)
+    step = Replace(other, other, CHAINS["other"], StoreId("d" * 16))
+    again = apply(step, made, NOW)
+    assert AUTHORITY.judges(key, encode(again)).stewards == (A, B, other)
+    assert apply(msgspec.structs.replace(step, store=stores[2]), made, NOW) == made
+    assert apply(msgspec.structs.replace(step, store=StoreId("")), made, NOW) == made
+    assert again.closed is not None
+    for bad in ((*stores[:2], ""), stores, stores[:2], (), (stores[0], "d" * 16, stores[2])):
+        closed_ = msgspec.structs.replace(again.closed, stores=bad)
+        with pytest.raises(Untrusted):
+            AUTHORITY.judges(key, encode(msgspec.structs.replace(again, closed=closed_)))
 
 
 def test_a_value_with_seals_that_nobody_signed_is_not_taken() -> None:

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from protocol.grid.addresses import plan, seated
-from protocol.grid.apply import Manner, delta, reseated, seats_of
+from protocol.grid.apply import Manner, delta, places_after, places_of
 from protocol.grid.model import ClusterSpec, GridSpec, ImageRef, NetworkSpec
 
 LAN = NetworkSpec("lan", "10.0.0.0/28")
@@ -36,17 +36,17 @@ def test_what_stays_is_not_named_among_what_comes_and_goes() -> None:
 
 def test_a_grid_that_was_never_changed_is_seated_as_its_addresses_are_counted() -> None:
     spec = grid(HEAD, WORKER)
-    assert seated(spec, seats_of(spec)) == plan(spec)
-    assert [seats.positions for seats in seats_of(spec)] == [(0,), (1, 2, 3)]
+    assert seated(spec, places_of(spec)) == plan(spec)
+    assert [places.positions for places in places_of(spec)] == [(0,), (1, 2, 3)]
 
 
 def test_who_stays_keeps_its_seat_and_who_comes_takes_the_first_free() -> None:
     old = grid(HEAD, WORKER)
     new = grid(msgspec.structs.replace(HEAD, count=2), msgspec.structs.replace(WORKER, count=2))
-    seats = {s.cluster: s.positions for s in reseated(seats_of(old), new)}
-    assert seats == {"head": (0, 3), "worker": (1, 2)}
+    places = {s.cluster: s.positions for s in places_after(places_of(old), new)}
+    assert places == {"head": (0, 3), "worker": (1, 2)}
 
 
 def test_a_network_that_is_full_says_so() -> None:
     with pytest.raises(ValueError, match="holds 13 workspaces"):
-        reseated((), grid(msgspec.structs.replace(WORKER, count=14)))
+        places_after((), grid(msgspec.structs.replace(WORKER, count=14)))

@@ -22,11 +22,11 @@ from protocol.grid.decision import (
     term_by,
 )
 from protocol.grid.record import GridRecord, GridState, Register, grid_id, register_key
-from protocol.grid.seal import Seal, newcomer, succeeds
+from protocol.grid.seal import Seal, Seats, newcomer, succeeds
 from protocol.grid.steps import Finish, Replace, Vote, apply, opened
 from protocol.sim.keys import SimFederation, SimSigner, SimVerifier
 from protocol.sim.people import Admin, grid_spec
-from protocol.terms.ids import PeerId
+from protocol.terms.ids import PeerId, StoreId
 from protocol.terms.limits import SEALS_MOST
 from protocol.trust.signing import Untrusted
 from protocol.wire.codec import encode
@@ -204,8 +204,74 @@ def test_only_what_closes_its_term_has_a_seal() -> None:
 
 
 def test_one_steward_at_a_time() -> None:
-    assert succeeds((ONE, TWO, FOUR), STEWARDS)
-    assert newcomer((ONE, TWO, FOUR), STEWARDS) == FOUR
-    assert succeeds((FOUR,), (ONE,))
+    first = Seats(STEWARDS)
+    assert succeeds(Seats((ONE, TWO, FOUR)), first)
+    assert newcomer(Seats((ONE, TWO, FOUR)), first) == FOUR
+    assert succeeds(Seats((FOUR,)), Seats((ONE,)))
     for heirs in [STEWARDS, (TWO, ONE, THREE), (ONE, FOUR, FIVE), (ONE, TWO), (ONE, TWO, TWO), ()]:
-        assert not succeeds(heirs, STEWARDS)
+        assert not succeeds(Seats(heirs), first)
+
+
+A, B, C, D = (StoreId(digit * 16) for digit in "abcd")
+
+
+@pytest.mark.parametrize(
+    ("members", "stores", "heir"),
+    [
+        ((ONE, TWO, FOUR), (A, B, D), FOUR),
+        ((ONE, TWO, THREE), (A, B, D), THREE),
+        ((ONE, TWO, FOUR), (A, B, ""), None),
+        ((ONE, TWO, THREE), (A, B, ""), None),
+        ((ONE, TWO, THREE), (A, B, C), None),
+        ((ONE, TWO, FOUR), (A, D, C), None),
+        ((ONE, TWO, FOUR), (), None),
+        ((ONE, TWO, FOUR), (A, B), None),
+        ((ONE, TWO, FOUR), (A, B, "no store"), None),
+    ],
+)
+def test_a_seat_is_a_stores_and_becomes_one_others(
+    members: tuple[PeerId, ...], stores: tuple[StoreId, ...], heir: PeerId | None
+) -> None:
+    before, heirs = Seats(STEWARDS, (A, B, C)), Seats(members, stores)
+    assert succeeds(heirs, before) is (heir is not None)
+    if heir is not None:
+        assert newcomer(heirs, before) == heir
+
+
+def test_what_closes_a_term_signs_the_stores_of_the_heirs() -> None:
+    admin = Admin(FED, "ams", Random(1), lambda: STEWARDS, lambda _: (A, B, C))
+    up = admin.up(grid_spec("shop"), NOW)
+    made = msgspec.structs.replace(RECORD, id=grid_id(up), order=up)
+    closed = apply(Replace(THREE, FOUR, (), D), Register(made), NOW)
+    key, ballot, value = register_key(up), Ballot(3, ONE), encode(closed)
+    assert closed.closed is not None
+    assert closed.closed.seats == Seats((ONE, TWO, FOUR), (A, B, D))
+    seal = seal_of(signed_by({ONE: A, TWO: B}, key, ballot, closed))
+    assert follow_seals(up, (seal,), VERIFIER).seats == closed.closed.seats
+    for bad in ((A, B, C), (A, D, D), (A, B, ""), ()):
+        with pytest.raises(Untrusted):
+            follow_seals(up, (msgspec.structs.replace(seal, stores=bad),), VERIFIER)
+    for stores in ({ONE: A, TWO: C}, {ONE: A, TWO: StoreId("")}):
+        with pytest.raises(Untrusted, match="1 of 3 stewards signed"):
+            signed_by(stores, key, ballot, closed)
+    assert value == encode(closed)
+
+
+def test_an_heirs_store_is_signed_also_where_none_was_named_before() -> None:
+    closed = apply(Replace(THREE, FOUR, (), D), MADE, NOW)
+    seal = seal_of(believed(closed, ONE, TWO))
+    assert follow_seals(UP, (seal,), VERIFIER).seats.store_of(FOUR) == D
+    for bad in (("", "", A), ()):
+        with pytest.raises(Untrusted):
+            follow_seals(UP, (msgspec.structs.replace(seal, stores=bad),), VERIFIER)
+
+
+def signed_by(
+    stores: dict[PeerId, StoreId], key: str, ballot: Ballot, register: Register
+) -> Decision:
+    value, heirs = encode(register), heirs_of(register)
+    votes = tuple(
+        (p, sign_acceptance(SIGNERS[p], key, ballot, value, register.term, heirs, store))
+        for p, store in stores.items()
+    )
+    return check_certificate(Certificate(key, ballot, value, votes), VERIFIER)

@@ -2,8 +2,8 @@
 
 from random import Random
 
-from protocol.grid.stewards import draw_stewards
-from protocol.terms.ids import PeerId
+from protocol.grid.stewards import draw_stewards, stores_of
+from protocol.terms.ids import PeerId, StoreId
 
 
 def hosts(*sites: str) -> list[tuple[PeerId, str]]:
@@ -35,3 +35,10 @@ def test_fewer_than_three_hosts_are_one_steward_of_the_own_site() -> None:
 def test_at_one_site_three_of_its_hosts() -> None:
     assert len(set(drawn(hosts(*["ams"] * 5)))) == 3
     assert len(set(drawn(hosts("ams", "uc", "uc", "uc")))) == 3
+
+
+def test_of_three_or_more_the_store_is_named_that_each_has_now() -> None:
+    stores = {PeerId("h0"): StoreId("0" * 16), PeerId("h2"): StoreId("2" * 16)}
+    three = tuple(PeerId(f"h{number}") for number in range(3))
+    assert stores_of(three, stores) == ("0" * 16, "", "2" * 16)
+    assert stores_of(three[:1], stores) == ()

@@ -375,6 +375,27 @@ def test_a_hold_whose_time_is_up_ends_if_it_was_not_decided() -> None:
     assert (one.host.ledger.free, one.rows[HELD]) == (ROOM, {})
 
 
+@pytest.mark.parametrize("restarted", [False, True])
+@pytest.mark.parametrize("state", list(GridState))
+def test_a_hold_ends_that_its_stewards_decided_otherwise(state: GridState, restarted: bool) -> None:
+    """Who asked for it let a part of it go, and had the stewards take the grant of all of it."""
+    one, order = One(), ADMIN.up(shop(2), NOW)
+    assert one.holds(order).held == ("web-1",)
+    if restarted:
+        one.start()
+    both = record_of(order, {"web-1": one.me, "web-2": one.me}, state=state)
+    question = asked(one, NOW + HOLD_S)
+    effects = one.keep(one.host.settled(question.purpose, committed(both), NOW + 9))
+    assert notes(effects) == [
+        ("record.refused", "it places workspaces here that are not held"),
+        ("hold.expired", "its grid was decided, and not as it is held here"),
+    ]
+    assert (one.host.ledger.free, one.rows[HELD]) == (ROOM, {})
+    assert RoomChanged() in one.outcomes
+    one.start()
+    assert (one.host.ledger.free, one.host.holds.rows()) == (ROOM, [])
+
+
 def test_what_stewards_say_of_a_lease_is_checked_as_well() -> None:
     one = One()
     record = one.leases()

@@ -33,6 +33,7 @@ from protocol.terms.ids import Digest, PeerId
 from protocol.trust.record import SignedRecord
 from protocol.wire.envelope import unpack
 from protocol.wire.limits import MAX_FRAME_BYTES
+from protocol.wire.versions import SPOKEN
 
 ROW = Persist((Row("hold", "g", b"1"),))
 
@@ -87,6 +88,11 @@ async def connected(world: World) -> None:
     await until(lambda: world.mine.peer in [getattr(e, "peer", "") for e in world.heard], "a path")
 
 
+def said(world: World, message: Ping) -> Send:
+    """What the node has it say to the other peer, in the version that they agreed."""
+    return Send(world.far.peer, message, "c", SPOKEN.newest)
+
+
 async def test_a_promise_is_on_disk_before_it_is_said(world: World) -> None:
     await connected(world)
     write, at_write = world.store.write, []
@@ -97,7 +103,7 @@ async def test_a_promise_is_on_disk_before_it_is_said(world: World) -> None:
         await write(puts, must=must)
 
     world.store.write = watched  # type: ignore[method-assign]  # the fake, watched
-    assert await world.interpreter.carry_out([ROW, Send(world.far.peer, Ping(1.0), "c")]) == []
+    assert await world.interpreter.carry_out([ROW, said(world, Ping(1.0))]) == []
     assert at_write == [{}]
     assert await world.store.load() == {"hold": {"g": b"1"}}
     await until(world.frames, "the frame arrives")
@@ -121,7 +127,7 @@ async def test_behind_a_failed_write_nothing_happens_and_its_otherwise_follows(
 async def test_what_no_frame_holds_is_counted_and_ends_nothing(world: World) -> None:
     await connected(world)
     huge = Gossip((SignedRecord(b"x" * MAX_FRAME_BYTES, b""),))
-    effects = [Send(world.far.peer, huge), Send(world.far.peer, Ping(1.0), "c")]
+    effects = [Send(world.far.peer, huge), said(world, Ping(1.0))]
     assert await world.interpreter.carry_out(effects) == []
     assert world.interpreter.counts == {"not-sendable": 1}
     await until(world.frames, "the other arrives")

@@ -11,7 +11,7 @@ from overlayd.ports.store import Tables
 from protocol.grid.decision import Ballot
 from protocol.node.trial import lives
 from protocol.peering.announcer import begun_anew
-from protocol.register.acceptor import Slot
+from protocol.register.slot import Slot
 from protocol.terms.ids import PeerId
 from protocol.wire.codec import encode
 

@@ -13,7 +13,7 @@ from protocol.membership.clocks import (
     votes_for,
 )
 from protocol.membership.links import Links
-from protocol.membership.messages import Hello
+from protocol.membership.messages import greeting
 from protocol.terms.ids import PeerId
 from protocol.terms.limits import (
     CLOCK_AGAIN_S,
@@ -38,7 +38,7 @@ def looked(offsets: list[float], *before: list[float]) -> ClockView:
 
 def linked() -> Links:
     links = Links()
-    links.up(A, Hello(SignedRecord(b"", b"")), 0.0)
+    links.up(A, greeting(SignedRecord(b"", b"")), 0.0)
     links.introduce(A, 0.0)
     return links
 
@@ -165,7 +165,7 @@ def test_what_comes_back_is_compared_anew() -> None:
     links.compared(A, 0.1, HOUR, 0.0)
     links.stand(A, "a:1", 0.0)
     links.down(A, 1.0)
-    links.up(A, Hello(SignedRecord(b"", b"")), 2.0)
+    links.up(A, greeting(SignedRecord(b"", b"")), 2.0)
     links.introduce(A, 2.0)
     assert links.offset(A) is None, "it may have another clock by now"
 

@@ -7,7 +7,7 @@ import msgspec
 
 from protocol.capacity.advert import HostFacts, ImageLabel
 from protocol.capacity.quantum import Quantum
-from protocol.membership.messages import Contact, Hello, Presence
+from protocol.membership.messages import Contact, Hello, Presence, greeting
 from protocol.node.events import Arrived, Connected, Event, Started, Ticked
 from protocol.node.node import Node, Rows
 from protocol.sim.keys import SimFederation, SimSealer, SimVerifier
@@ -46,7 +46,7 @@ def hello(of: Identity, incarnation: int = 1) -> Hello:
     presence = Presence(of.chain, of.address)
     record = Record(of.signer.key, "presence", "", incarnation, 1, encode(presence), 86400.0)
     record = msgspec.structs.replace(record, scope=of.site)
-    return Hello(sign_record(record, of.signer))
+    return greeting(sign_record(record, of.signer))
 
 
 OTHER = identity("h2")

@@ -1,11 +1,14 @@
 """What is on disk, read without a node."""
 
 from hosting_world import GRID, One
+from one_peer import NOW, node
 
 from protocol.hosting.holds import TABLE as HELD
 from protocol.hosting.keepsake import keepsake_of
+from protocol.node.events import Started
 from protocol.node.kept import Asked, asked_of, begun_anew, carried_in, is_whole, raised
 from protocol.peering.announcer import next_incarnation
+from protocol.terms.effects import Persist
 
 
 def test_rows_of_promises_leases_and_registers_are_looked_into() -> None:
@@ -41,3 +44,16 @@ def test_a_store_that_was_lost_begins_above_what_others_remember() -> None:
     assert (later["self"]["other"], later["news"]) == (b"x", {"a": b"1"})
     assert later["self"]["store"] == b"f" * 16, "it lost something, so it is another store"
     assert next_incarnation(rows) == 8, "what was given is as it was"
+
+
+def test_the_id_that_a_new_store_begins_with_is_on_disk_with_the_first_that_is_said() -> None:
+    """Nobody wrote it before. If the next start made another one, the host would lose all seats."""
+    rows, disk = begun_anew(NOW, "0" * 16), dict[str, dict[str, bytes]]()
+    for _ in range(3):
+        peer = node(rows=rows)
+        assert peer.overlay.past.store.id == "0" * 16
+        for effect in peer.handle(Started(), NOW):
+            if isinstance(effect, Persist):
+                for row in effect.rows:
+                    disk.setdefault(row.table, {})[row.key] = row.value or b""
+        rows = disk

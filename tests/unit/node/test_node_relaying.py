@@ -27,6 +27,7 @@ from protocol.terms.ids import PeerId, RequestId, digest_of
 from protocol.terms.reach import Reach
 from protocol.trust.identity import Identity
 from protocol.wire.envelope import pack
+from protocol.wire.versions import SPOKEN
 
 NOW = 1_000_000.0
 FED = SimFederation("fed", from_s=NOW - 1000, until_s=NOW + 10_000_000)
@@ -209,7 +210,8 @@ def test_a_direct_connection_takes_over(trio: Trio) -> None:
     trio.connect("a", "b")
     trio.did.clear()
     trio.feed("a", Say(trio.peer("b"), ASK))
-    assert [e for at, e in trio.did if at == "a"] == [Send(trio.peer("b"), ASK)]
+    sent = Send(trio.peer("b"), ASK, version=SPOKEN.newest)
+    assert [e for at, e in trio.did if at == "a"] == [sent]
     assert len(trio.handed_over("b")) == 1
     trio.pass_time(3.0)
     assert trio.nodes["a"].relay.paths.peers() == []

@@ -68,7 +68,9 @@ class Life:
         )
         self.there: Whereabouts = (Reach.PUBLIC, ())
         self.store = OwnStore("h1", {STORE: STORE_ID.encode()}, "", Random(2))
-        self.announcer = Announcer(identity(), self.broadcast, lambda: self.there, NOW, self.store)
+        self.announcer = Announcer(
+            identity(), self.broadcast, lambda: self.there, NOW, self.store, {}
+        )
 
     def is_at(self, reach: Reach, *via: PeerId) -> None:
         self.there = (reach, via)
@@ -112,7 +114,8 @@ def test_each_start_is_one_life_further() -> None:
 def test_a_life_begins_on_disk_and_with_a_presence_for_its_site() -> None:
     life = Life()
     assert life.silent
-    assert life.announcer.begin(NOW) == [saved(4)]
+    (first,) = saved(4).rows
+    assert life.announcer.begin(NOW) == [Persist((first, Row("self", "store", STORE_ID.encode())))]
     assert life.record.incarnation == 4
     assert life.record.scope == "s1"
     assert life.record.ttl_s == DAY_S
@@ -174,7 +177,7 @@ def test_who_forgot_something_takes_another_store_id_on_disk_before_anything_is_
     assert (note.kind, note.subject) == ("store.renewed", "h1")
     assert life.presence.store == life.store.id
     again = OwnStore("h1", {"store": life.store.id.encode()}, "", Random(3))
-    assert (again.id, again.unsaved()) == (life.store.id, ()), "a restart changes nothing"
+    assert again.id == life.store.id, "a restart changes nothing"
 
 
 def test_what_this_life_said_itself_costs_it_no_store() -> None:
@@ -263,6 +266,21 @@ def test_before_it_has_said_anything_a_hint_is_no_reason() -> None:
     life.announcer.look_again(NOW)
     life.announcer.tick(NOW + 2.0)
     assert life.silent
+
+
+def test_that_it_leaves_for_good_is_on_disk_before_it_is_said_and_said_in_a_new_incarnation() -> (
+    None
+):
+    life = Life()
+    life.announcer.begin(NOW)
+    before = life.number
+    for leaving, value in ((True, b"1"), (False, None)):
+        effects = life.announcer.leaves(leaving, NOW)
+        assert effects[0] == Persist((Row("self", "leaving", value),))
+        assert life.presence.leaving is leaving
+        assert life.number > before
+        before = life.number
+        assert life.announcer.leaves(leaving, NOW) == [], "it says so already"
 
 
 def test_a_hello_is_the_presence_and_what_it_speaks() -> None:

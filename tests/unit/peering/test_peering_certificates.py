@@ -7,7 +7,7 @@ import msgspec
 from protocol.broadcast.messages import Gossip
 from protocol.capacity.advert import HostFacts
 from protocol.capacity.quantum import Quantum
-from protocol.membership.messages import Hello, Presence
+from protocol.membership.messages import Presence, greeting
 from protocol.node.events import Arrived, Connected, Renewed, Revoking, Started, Ticked
 from protocol.node.node import Node, Rows
 from protocol.node.snapshot import PeerView
@@ -77,7 +77,7 @@ def met(chain: Chain | None = None, rows: Rows | None = None) -> Node:
 
 def meet(node: Node, shown: SignedRecord, now: float) -> list[Effect]:
     node.handle(Connected(YOU), now)
-    return node.handle(Arrived(YOU, Hello(shown), ""), now)
+    return node.handle(Arrived(YOU, greeting(shown), ""), now)
 
 
 def revocation(of: Chain, *, by_site: bool = True) -> SignedRecord:

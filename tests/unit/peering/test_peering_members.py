@@ -6,6 +6,7 @@ from protocol.membership.membership import Membership
 from protocol.membership.messages import Contact, Presence
 from protocol.membership.outcomes import Changed
 from protocol.peering.certificates import Certificates
+from protocol.peering.equivocators import Equivocators
 from protocol.peering.members import Members
 from protocol.peering.quarantine import Quarantines
 from protocol.sim.keys import SimFederation, SimSealer, SimVerifier
@@ -27,7 +28,9 @@ class World:
         self.membership = Membership(Contact(ME, "s1", "h1:7000"), Random(1), (), NOW)
         self.faults = Quarantines()
         certificates = Certificates(me, {}, NOW)
-        self.members = Members(ME, self.membership, certificates, self.faults)
+        self.members = Members(
+            ME, self.membership, certificates, self.faults, Equivocators(me, {}, NOW)
+        )
 
 
 def presence(site: str, name: str, scope: str = "") -> tuple[Record, SignedRecord]:

@@ -9,7 +9,7 @@ from protocol.broadcast.broadcast import DetailAsked, Expired, Learnt
 from protocol.broadcast.messages import BroadcastMessage, DetailAsk, Gossip
 from protocol.membership.liveness import Health
 from protocol.membership.membership import Membership
-from protocol.membership.messages import Contact, Hello, Ping, Presence, Suspicion
+from protocol.membership.messages import Contact, Hello, Ping, Presence, Suspicion, greeting
 from protocol.node.messages import FAMILIES
 from protocol.peering.news import News
 from protocol.peering.overlay import Overlay
@@ -22,6 +22,7 @@ from protocol.trust.identity import Identity
 from protocol.trust.record import Record, SignedRecord, sign_record
 from protocol.trust.revocation import revoke
 from protocol.wire.codec import encode
+from protocol.wire.versions import SPOKEN, Span
 
 NOW = 1_000_000.0
 FED = SimFederation("fed", from_s=NOW - 86_400, until_s=NOW + 90 * 86_400)
@@ -104,7 +105,7 @@ class Peer:
 def peer() -> Peer:
     """A peer that knows h2 by its Hello."""
     made = Peer()
-    made.greeted(Hello(presence("h2")))
+    made.greeted(greeting(presence("h2")))
     return made
 
 
@@ -128,15 +129,15 @@ def test_before_its_hello_nothing_else_is_heard() -> None:
     peer = Peer()
     assert peer.overlay.refused(YOU, Ping(1), 10, NOW) == []
     assert peer.counts == {"not-introduced": 1}
-    assert peer.overlay.refused(YOU, Hello(presence("h2")), 10, NOW) is None
-    peer.greeted(Hello(presence("h2")))
+    assert peer.overlay.refused(YOU, greeting(presence("h2")), 10, NOW) is None
+    peer.greeted(greeting(presence("h2")))
     assert peer.overlay.refused(YOU, Ping(1), 10, NOW) is None
     assert peer.overlay.refused(THIRD, Ping(1), 10, NOW) == [], "another has not shown its own"
 
 
 def test_a_good_hello_makes_a_member() -> None:
     peer = Peer()
-    effects = peer.greeted(Hello(presence("h2")))
+    effects = peer.greeted(greeting(presence("h2")))
     assert ("peer.joined", "h2") in notes(effects)
     assert peer.health(YOU) is Health.ALIVE
     assert peer.overlay.members.site(YOU) == peer.overlay.members.site(ME) == "s1"
@@ -145,7 +146,7 @@ def test_a_good_hello_makes_a_member() -> None:
 
 def test_showing_anothers_presence_ends_the_connection() -> None:
     peer = Peer()
-    effects = peer.greeted(Hello(presence("h3")))
+    effects = peer.greeted(greeting(presence("h3")))
     assert hang_ups(effects) == [YOU]
     assert notes(effects) == [("peer.refused", YOU)]
     assert peer.counts == {"hello-wrong-role": 1}
@@ -155,7 +156,7 @@ def test_showing_anothers_presence_ends_the_connection() -> None:
 
 def test_a_version_that_is_not_spoken_ends_the_connection() -> None:
     peer = Peer()
-    effects = peer.greeted(Hello(presence("h2"), 900, 901))
+    effects = peer.greeted(greeting(presence("h2"), Span(900, 901)))
     assert hang_ups(effects) == [YOU]
     assert notes(effects) == [("peer.refused", YOU)]
     assert peer.counts == {"hello-unknown-version": 1}
@@ -164,7 +165,7 @@ def test_a_version_that_is_not_spoken_ends_the_connection() -> None:
 
 def test_an_old_hello_takes_nothing_back(peer: Peer) -> None:
     peer.told(presence("h2", incarnation=5))
-    peer.greeted(Hello(presence("h2")))
+    peer.greeted(greeting(presence("h2")))
     assert peer.membership.known[YOU].incarnation == 5
 
 
@@ -179,9 +180,9 @@ def test_twenty_faults_are_beyond_patience(peer: Peer) -> None:
         Quarantine((YOU,))
     )
     assert peer.counts["malformed"] == 20
-    assert peer.overlay.refused(YOU, Hello(presence("h2")), 10, NOW + 29.9) == []
+    assert peer.overlay.refused(YOU, greeting(presence("h2")), 10, NOW + 29.9) == []
     assert peer.counts["quarantined"] == 1
-    assert peer.overlay.refused(YOU, Hello(presence("h2")), 10, NOW + 30.0) is None
+    assert peer.overlay.refused(YOU, greeting(presence("h2")), 10, NOW + 30.0) is None
     effects, _ = peer.overlay.tick(NOW + 30.0)
     assert Quarantine(()) in effects
 
@@ -193,13 +194,13 @@ def test_what_is_too_large_is_a_fault_of_its_sender(peer: Peer) -> None:
 
 
 def test_a_newer_build_may_say_what_this_one_does_not_know() -> None:
-    for newest, faults in ((99, 0), (1, 1)):
+    for newest, faults in ((99, 0), (SPOKEN.newest, 1)):
         peer = Peer()
-        peer.greeted(Hello(presence("h2"), 1, newest))
+        peer.greeted(greeting(presence("h2"), Span(1, newest)))
         peer.overlay.garbled(YOU, "unknown-type", NOW)
         assert peer.overlay.quarantines.faults(YOU) == faults
     newer = Peer()
-    newer.greeted(Hello(presence("h2"), 1, 99))
+    newer.greeted(greeting(presence("h2"), Span(1, 99)))
     newer.overlay.garbled(YOU, "malformed", NOW)
     assert newer.overlay.quarantines.faults(YOU) == 1, "but no garbage"
     newer.overlay.disconnected(YOU, NOW)
@@ -245,7 +246,7 @@ def test_a_suspicion_counts_of_whom_it_is_named_after(peer: Peer) -> None:
     assert peer.health(THIRD) is Health.ALIVE
     assert peer.overlay.broadcast.incarnation == 1
     peer = Peer()
-    peer.greeted(Hello(presence("h2")))
+    peer.greeted(greeting(presence("h2")))
     peer.told(presence("h3"))
     effects, _ = peer.told(suspicion("h2", of=THIRD))
     assert peer.health(THIRD) is Health.SUSPECT
@@ -330,7 +331,7 @@ def test_a_revoked_peer_is_out_and_what_it_said_has_ended(peer: Peer) -> None:
     assert ended == {"presence", "advert"}
     assert peer.overlay.changes > before, "when it is due may be another time"
     peer.overlay.connected(YOU, NOW, accepted=True)
-    assert hang_ups(peer.greeted(Hello(presence("h2")))) == [YOU]
+    assert hang_ups(peer.greeted(greeting(presence("h2")))) == [YOU]
     assert peer.counts["hello-revoked"] == 1
 
 
@@ -355,7 +356,7 @@ def test_a_life_begins_with_the_revocations_on_disk() -> None:
     )
     again.begin(NOW)
     again.connected(YOU, NOW, accepted=True)
-    effects, _ = again.greeted(YOU, Hello(presence("h2")), NOW)
+    effects, _ = again.greeted(YOU, greeting(presence("h2")), NOW)
     assert hang_ups(effects) == [YOU]
 
 

@@ -5,9 +5,13 @@ from random import Random
 import msgspec
 import pytest
 
+from protocol.grid.decision import Ballot, acceptance
+from protocol.grid.equivocation import Accusation, Equivocation
+from protocol.grid.statement import Statement, Word
 from protocol.membership.membership import Membership
-from protocol.membership.messages import Contact, Hello, Presence
+from protocol.membership.messages import Contact, Hello, Presence, greeting
 from protocol.node.messages import FAMILIES
+from protocol.peering.equivocators import KIND, name_of
 from protocol.peering.overlay import Overlay
 from protocol.sim.keys import SimFederation, SimSealer, SimVerifier
 from protocol.terms.effects import Effect, Persist, Send
@@ -30,6 +34,23 @@ def presence(name: str, incarnation: int = 1, process: str = "before") -> Signed
     return sign_record(whole, signer)
 
 
+def lie(name: str, store: StoreId = STORE) -> Equivocation:
+    signer = FED.host("s1", name)
+    me = PeerId(signer.key)
+
+    def said(value: bytes) -> Statement:
+        payload = acceptance("a" * 20, Ballot(1, me), value, store=store)
+        return Statement(Word.ACCEPTANCE, payload, signer.sign("acceptance", payload))
+
+    return Equivocation(me, said(b"one"), said(b"two"))
+
+
+def proof(name: str, store: StoreId = STORE, by: str = "h2") -> SignedRecord:
+    signer, proven = FED.host("s1", by), lie(name, store)
+    body = encode(Accusation(proven, FED.host_chain("s1", name)))
+    return sign_record(Record(signer.key, KIND, name_of(proven), 1, 2, body, 86_400.0), signer)
+
+
 class Peer:
     """Host h1 in its fourth life, which has a connection to h2."""
 
@@ -45,7 +66,7 @@ class Peer:
         self.overlay.connected(YOU, NOW, accepted=True)
 
     def greeted(self, yours: SignedRecord | None) -> list[Effect]:
-        effects, _ = self.overlay.greeted(YOU, Hello(presence("h2"), yours=yours), NOW)
+        effects, _ = self.overlay.greeted(YOU, greeting(presence("h2"), yours=yours), NOW)
         return effects
 
     @property
@@ -74,10 +95,20 @@ def test_what_it_remembers_itself_costs_nothing() -> None:
     assert peer.overlay.broadcast.incarnation == 4
 
 
+def test_the_proof_that_its_store_lied_costs_it_the_store_once() -> None:
+    peer = Peer()
+    peer.greeted(proof("h1"))
+    another = peer.store
+    assert another != STORE
+    peer.greeted(proof("h1"))
+    assert peer.store == another, "that is about the old one"
+
+
 @pytest.mark.parametrize(
     "yours",
     [
         pytest.param(presence("h2", 99), id="of another"),
+        pytest.param(proof("h3"), id="against another"),
         pytest.param(
             msgspec.structs.replace(presence("h1", 99), signature=b"x" * 32), id="not signed"
         ),
@@ -91,7 +122,7 @@ def test_what_is_not_its_own_is_the_senders_fault(yours: SignedRecord) -> None:
     assert peer.overlay.quarantines.faults(YOU) == 1
 
 
-def test_a_peer_is_reminded_of_its_newest_presence() -> None:
+def test_a_peer_is_reminded_of_its_newest_presence_or_of_the_proof() -> None:
     peer = Peer()
     peer.greeted(None)
     effects = peer.overlay.connected(YOU, NOW)
@@ -99,3 +130,19 @@ def test_a_peer_is_reminded_of_its_newest_presence() -> None:
     assert isinstance(hello, Hello)
     assert hello.yours == presence("h2")
     assert peer.overlay.past.yours(THIRD) is None
+    peer.overlay.accuse(lie("h2"), NOW)
+    assert YOU not in peer.membership.known, "it is out"
+    held = peer.overlay.broadcast.directory.named(KIND, name_of(lie("h2")))
+    assert [peer.overlay.past.yours(YOU)] == [one.signed for one in held]
+
+
+def test_who_can_prove_a_lie_tells_it_once_and_never_against_itself() -> None:
+    peer = Peer()
+    peer.greeted(None)
+    effects, _ = peer.overlay.accuse(lie("h1"), NOW)
+    assert effects == []
+    for _ in range(3):
+        peer.overlay.accuse(lie("h2"), NOW)
+    assert len(peer.overlay.past.out.all()) == 1
+    effects, _ = peer.overlay.accuse(lie("h3"), NOW)
+    assert effects == [], "whose certificates it does not know"

@@ -6,9 +6,9 @@ import pytest
 
 from protocol.capacity.advert import HostFacts
 from protocol.capacity.quantum import Quantum
-from protocol.membership.messages import Hello, Presence
+from protocol.membership.messages import Hello, Presence, Unwelcome
 from protocol.node.events import Arrived, Connected, Disconnected, Garbled, Say, Started
-from protocol.node.messages import ImageAsk
+from protocol.node.messages import ImageAsk, Message
 from protocol.node.node import Node
 from protocol.sim.keys import SimFederation, SimSealer, SimVerifier
 from protocol.terms.effects import Effect, HangUp, Note, Send
@@ -16,7 +16,8 @@ from protocol.terms.ids import digest_of
 from protocol.trust.identity import Identity
 from protocol.trust.record import Record, sign_record
 from protocol.wire.codec import MalformedReason, encode
-from protocol.wire.versions import SPOKEN, Span
+from protocol.wire.envelope import pack, unpack
+from protocol.wire.versions import GREETINGS, SPOKEN, Span
 
 NOW = 1_000_000.0
 FED = SimFederation("fed", from_s=NOW - 1000, until_s=NOW + 10_000_000)
@@ -90,6 +91,39 @@ def test_without_a_version_in_common_they_part_and_say_why(
     assert Note("peer.refused", YOU, why) in after
     assert node.quarantines.counts == {"hello-unknown-version": 1}
     assert not node.membership.links.introduced(YOU)
+
+
+def test_a_build_of_the_first_version_and_this_one_part_and_people_at_both_hear_why() -> None:
+    """Each end reads the other's frames as its build does, and tries to go on as long as it is let."""
+    spans = {"h1": Span(1, 1), "h2": SPOKEN}
+    nodes = {n: Node(identity(n, s), FACTS, (), (), {}, Random(1), NOW) for n, s in spans.items()}
+    ids = {name: identity(name, SPOKEN).peer for name in nodes}
+    said: dict[str, list[Effect]] = {}
+    for name, other in (("h1", "h2"), ("h2", "h1")):
+        nodes[name].handle(Started(), NOW)
+        said[name] = nodes[name].handle(Connected(ids[other]), NOW)
+    told: dict[str, list[Effect]] = {name: [] for name in nodes}
+    while any(said.values()):
+        heard, said = said, {name: [] for name in nodes}
+        for name, other in (("h1", "h2"), ("h2", "h1")):
+            for send in (e for e in heard[other] if isinstance(e, Send) and e.peer == ids[name]):
+                frame = pack(send.message, send.cause, send.version)
+                _, message = unpack(frame, Message, spans[name])
+                said[name] += nodes[name].handle(Arrived(ids[other], message, ""), NOW)
+            told[name] += said[name]
+    for name, other, whose in (("h1", "h2", "this peer's"), ("h2", "h1", "its")):
+        why = (
+            f"it speaks {spans[other]}, this peer {spans[name]}; {whose} overlayd must be upgraded"
+        )
+        assert HangUp(ids[other], why, parting=True) in told[name]
+        assert Note("peer.refused", ids[other], why) in told[name]
+        assert not nodes[name].membership.links.introduced(ids[other])
+        assert nodes[name].quarantines.faults(ids[other]) == 0, "it is no liar"
+
+
+def test_what_goes_before_a_version_is_agreed_is_what_the_wire_calls_greetings() -> None:
+    tags = [str(kind.__struct_config__.tag) for kind in (Hello, Unwelcome)]
+    assert tags == list(GREETINGS)
 
 
 def test_what_a_newer_peer_says_and_nobody_here_understands_is_not_held_against_it() -> None:

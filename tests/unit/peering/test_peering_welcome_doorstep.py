@@ -7,7 +7,7 @@ import pytest
 from test_peering_overlay import FED, ME, NOW, THIRD, YOU, hang_ups, identity, presence, revocation
 
 from protocol.membership.membership import Membership
-from protocol.membership.messages import Contact, Hello, Unwelcome
+from protocol.membership.messages import Contact, Unwelcome, greeting
 from protocol.node.messages import FAMILIES, Message
 from protocol.peering.overlay import Overlay
 from protocol.peering.welcome import Told, printable, refused, told_by
@@ -76,7 +76,7 @@ def test_a_revoked_peer_is_told_with_the_proof_before_it_is_hung_up_on() -> None
     signed = revocation("h2")
     made.revoking(signed, NOW)
     made.connected(YOU, NOW)
-    effects, _ = made.greeted(YOU, Hello(presence("h2")), NOW)
+    effects, _ = made.greeted(YOU, greeting(presence("h2")), NOW)
     assert word(effects) == Unwelcome(Reason.REVOKED, NOW, signed)
     (end,) = [e for e in effects if isinstance(e, HangUp)]
     assert end.parting, "what was said gets out"
@@ -85,7 +85,7 @@ def test_a_revoked_peer_is_told_with_the_proof_before_it_is_hung_up_on() -> None
 
 def test_a_neighbour_is_told_when_its_revocation_comes() -> None:
     made = overlay()
-    made.greeted(YOU, Hello(presence("h2")), NOW)
+    made.greeted(YOU, greeting(presence("h2")), NOW)
     effects, _ = made.revoking(revocation("h2"), NOW)
     assert word(effects).revocation == revocation("h2")
     assert [e.parting for e in effects if isinstance(e, HangUp)] == [True]
@@ -93,7 +93,7 @@ def test_a_neighbour_is_told_when_its_revocation_comes() -> None:
 
 def test_others_are_told_the_reason_and_the_time_and_no_more() -> None:
     made = overlay()
-    effects, _ = made.greeted(YOU, Hello(presence("h3")), NOW)
+    effects, _ = made.greeted(YOU, greeting(presence("h3")), NOW)
     assert word(effects) == Unwelcome(Reason.WRONG_ROLE, NOW, None)
 
 
@@ -102,7 +102,7 @@ def test_a_peer_that_tries_again_and_again_is_noted_once_in_a_while() -> None:
     counted = 0
     for _ in range(100):
         made.connected(YOU, NOW)
-        effects, _ = made.greeted(YOU, Hello(presence("h3")), NOW)
+        effects, _ = made.greeted(YOU, greeting(presence("h3")), NOW)
         counted += [kind for kind, _ in notes(effects)].count("peer.refused")
         assert hang_ups(effects) == [YOU]
     assert counted == 1

@@ -4,10 +4,17 @@ from random import Random
 
 import msgspec
 
-from protocol.grid.decision import Certificate, Decision, check_certificate, follow_seals
+from protocol.grid.decision import (
+    Ballot,
+    Certificate,
+    Decision,
+    acceptance,
+    check_certificate,
+    follow_seals,
+)
 from protocol.grid.record import Register, read_register, register_key
 from protocol.grid.steps import Replace, Step, apply
-from protocol.register.acceptor import TABLE, Acceptor, Opened
+from protocol.register.acceptor import Acceptor
 from protocol.register.asking import Askings, Settled
 from protocol.register.messages import (
     Accept,
@@ -24,12 +31,15 @@ from protocol.register.messages import (
     ToAsker,
     ToSteward,
 )
+from protocol.register.slot import TABLE, Opened
 from protocol.register.stewarding import Stewarding
+from protocol.register.witness import Witness
 from protocol.sim.keys import SimFederation, SimSigner, SimVerifier
 from protocol.sim.people import Admin, grid_spec
 from protocol.terms.effects import Effect, Persist, Send
-from protocol.terms.ids import PeerId
+from protocol.terms.ids import KeyId, PeerId, StoreId
 from protocol.trust.order import SignedOrder, read_order
+from protocol.trust.own_store import OwnStore
 from protocol.trust.signing import Reason, Untrusted
 from protocol.wire.codec import Malformed
 
@@ -41,7 +51,14 @@ HEIRS = tuple(PeerId(signer.key) for signer in SPARES)
 """Peers that may become stewards."""
 BY_ID = dict(zip((*STEWARDS, *HEIRS), (*SIGNERS, *SPARES), strict=True))
 FEDERATION = SimFederation("fed", from_s=NOW - 1000, until_s=NOW + 10_000_000)
+STORES = tuple(StoreId(f"{number:016x}") for number in range(1, 7))
+"""Of the stewards, then of those that may become some."""
+STORE = dict(zip(BY_ID, STORES, strict=True))
 ADMIN = Admin(FEDERATION, "s1", Random(1), lambda: STEWARDS)
+SEATED = Admin(FEDERATION, "s1", Random(2), lambda: STEWARDS, lambda _: STORES[:3]).up(
+    grid_spec("shop"), NOW
+)
+"""An order that names a store of each steward."""
 ORDER = ADMIN.up(grid_spec("shop"), NOW)
 KEY = register_key(ORDER)
 VERIFIER = SimVerifier()
@@ -76,7 +93,21 @@ class Plain:
 
 def opens(order: SignedOrder) -> Opened:
     read = read_order(order)
-    return Opened(ADMIN.signer.key, read.stewards, read.issued_at_s + read.valid_s)
+    return Opened(ADMIN.signer.key, read.stewards, read.issued_at_s + read.valid_s, read.stores)
+
+
+def accepts(
+    by: PeerId,
+    key: str,
+    ballot: Ballot,
+    value: bytes,
+    signature: bytes,
+    term: int = 0,
+    store: StoreId | None = None,
+) -> bool:
+    """Whether a steward signed, as that store, that it accepted a value that closes nothing."""
+    said = acceptance(key, ballot, value, term, store=store or StoreId(""))
+    return VERIFIER.verify(KeyId(by), "acceptance", said, signature)
 
 
 def believed(certificate: Certificate) -> Decision:
@@ -87,22 +118,26 @@ class Steward:
     """One steward, with its disk."""
 
     def __init__(self, signer: SimSigner) -> None:
-        self.signer = signer
+        self.signer, self.store = signer, STORE[PeerId(signer.key)]
         self.rows: dict[str, bytes] = {}
+        self.marks: dict[str, bytes] = {}
+        """What its store keeps beside its id."""
         self.start()
 
     def start(self) -> None:
         """Begins a life, with what is on disk."""
         judge = Plain()
-        self.acceptor = Acceptor(self.signer, VERIFIER, opens, judge.judges, dict(self.rows))
-        self.stewarding = Stewarding(self.acceptor, VERIFIER, judge, Random(7))
+        self.own = OwnStore("h", self.marks | {"store": self.store.encode()}, "", Random(8))
+        rows, self.witness = dict(self.rows), Witness(VERIFIER)
+        self.acceptor = Acceptor(self.signer, VERIFIER, opens, judge.judges, rows, self.own)
+        self.stewarding = Stewarding(self.acceptor, VERIFIER, judge, Random(7), self.witness)
 
     def handle(self, sender: PeerId, message: ToSteward, now: float) -> list[Effect]:
         match message:
             case StepAsk():
                 effects = self.stewarding.ask(sender, message, now)
             case Prepare() | Accept() | LookAsk():
-                effects = self.acceptor.handle(sender, message, "")
+                effects = self.acceptor.handle(sender, message, now)
             case Promise() | Accepted() | Conflict() | Sealed():
                 effects = self.stewarding.handle(sender, message, now)
         return self.keep(effects)
@@ -110,9 +145,17 @@ class Steward:
     def keep(self, effects: list[Effect]) -> list[Effect]:
         for effect in effects:
             for row in effect.rows if isinstance(effect, Persist) else ():
-                assert row.table == TABLE
+                assert row.table in (TABLE, "self")
+                if row.table == TABLE and row.value is None:
+                    del self.rows[row.key]
+                    continue
                 assert row.value is not None
-                self.rows[row.key] = row.value
+                if row.table == TABLE:
+                    self.rows[row.key] = row.value
+                elif row.key == "store":
+                    self.store = StoreId(row.value.decode())
+                else:
+                    self.marks[row.key] = row.value
         self.acceptor.check()
         return effects
 
@@ -120,11 +163,13 @@ class Steward:
 class Net:
     """The stewards, some that ask, and what is on its way between them."""
 
-    def __init__(self, askers: tuple[PeerId, ...] = (ASKER,)) -> None:
-        self.now = NOW
+    def __init__(self, askers: tuple[PeerId, ...] = (ASKER,), order: SignedOrder = ORDER) -> None:
+        self.now, self.order, self.key = NOW, order, register_key(order)
         self.stewards = {PeerId(s.key): Steward(s) for s in SIGNERS}
         self.askings = {
-            peer: Askings[str](number, VERIFIER, believed, lambda _: True, lambda _: self.told)
+            peer: Askings[str](
+                number, VERIFIER, believed, lambda _: True, Witness(VERIFIER), lambda _: self.told
+            )
             for number, peer in enumerate((*askers, *STEWARDS, *HEIRS))
         }
         self.told: tuple[PeerId, ...] = ()
@@ -141,7 +186,7 @@ class Net:
         by: PeerId = ASKER,
         of: tuple[PeerId, ...] = STEWARDS,
     ) -> None:
-        effects, outcomes = self.askings[by].ask(what, KEY, of, step, self.now, "", ORDER)
+        effects, outcomes = self.askings[by].ask(what, self.key, of, step, self.now, "", self.order)
         assert outcomes == []
         self.carry(by, effects)
 
@@ -152,7 +197,8 @@ class Net:
 
     def replace(self, what: str, gone: PeerId, heir: PeerId, by: PeerId) -> None:
         """A steward has another replaced."""
-        self.ask(what, Replace(gone, heir, ()), by, (by,))
+        store = self.stewards[heir].store if self.order is SEATED else StoreId("")
+        self.ask(what, Replace(gone, heir, (), store), by, (by,))
 
     def carry(self, who: PeerId, effects: list[Effect]) -> None:
         saved = False

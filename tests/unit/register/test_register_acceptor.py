@@ -11,19 +11,15 @@ from stewards_world import (
     VERIFIER,
     Plain,
     Steward,
+    accepts,
     opens,
 )
 
-from protocol.grid.decision import (
-    Ballot,
-    Certificate,
-    accepts,
-    check_certificate,
-    sign_acceptance,
-)
+from protocol.grid.decision import Ballot, Certificate, check_certificate, sign_acceptance
 from protocol.grid.record import Register, register_key
-from protocol.register.acceptor import Acceptor, Slot
+from protocol.register.acceptor import Acceptor
 from protocol.register.messages import Accept, Accepted, Conflict, LookAsk, Looked, Prepare, Promise
+from protocol.register.slot import Slot
 from protocol.sim.keys import SimVerifier
 from protocol.sim.people import grid_spec
 from protocol.terms.effects import Persist, Send
@@ -83,10 +79,10 @@ def test_accepts_and_says_so_signed_and_tells_it_to_anybody() -> None:
     looked = told.message
     assert isinstance(looked, Looked)
     assert (looked.ballot, looked.value) == (Ballot(0, FIRST), VALUE)
-    assert accepts(SimVerifier(), THIRD, KEY, Ballot(0, FIRST), VALUE, looked.signature)
+    assert accepts(THIRD, KEY, Ballot(0, FIRST), VALUE, looked.signature)
     (nothing,) = steward.handle(FIRST, LookAsk("ask", "0" * 20), NOW)
     assert isinstance(nothing, Send)
-    assert nothing.message == Looked("ask", "0" * 20)
+    assert nothing.message == Looked("ask", "0" * 20, store=steward.store)
 
 
 @pytest.mark.parametrize(
@@ -170,14 +166,14 @@ def test_what_it_lost_it_takes_back_as_a_certificate_and_nothing_else() -> None:
         for peer, signer in zip(STEWARDS[:2], SIGNERS[:2], strict=True)
     )
     with pytest.raises(Untrusted):
-        steward.acceptor.learn(KEY, Certificate(KEY, ballot, VALUE, votes[:1]))
+        steward.acceptor.learn(KEY, Certificate(KEY, ballot, VALUE, votes[:1]), NOW)
     with pytest.raises(Untrusted):
-        steward.acceptor.learn(KEY, Certificate(KEY, ballot, OTHER, votes))
+        steward.acceptor.learn(KEY, Certificate(KEY, ballot, OTHER, votes), NOW)
     certificate = Certificate(KEY, ballot, VALUE, votes)
     assert check_certificate(certificate, SimVerifier()).register.first == 1
-    steward.keep(steward.acceptor.learn(KEY, certificate))
+    steward.keep(steward.acceptor.learn(KEY, certificate, NOW))
     assert [register.first for _, register in steward.acceptor.values()] == [1]
-    assert steward.acceptor.learn(KEY, certificate) == [], "once is enough"
+    assert steward.acceptor.learn(KEY, certificate, NOW) == [], "once is enough"
 
 
 def test_what_it_would_not_accept_it_does_not_take_back_either() -> None:
@@ -188,12 +184,12 @@ def test_what_it_would_not_accept_it_does_not_take_back_either() -> None:
             raise Untrusted(Reason.MALFORMED, "nobody takes that")
         return Plain().judges(key, value)
 
-    acceptor = Acceptor(SIGNERS[2], VERIFIER, opens, judges, {})
+    acceptor = Acceptor(SIGNERS[2], VERIFIER, opens, judges, {}, third().own)
     ballot = Ballot(0, FIRST)
     votes = tuple(
         (peer, sign_acceptance(signer, KEY, ballot, OTHER))
         for peer, signer in zip(STEWARDS[:2], SIGNERS[:2], strict=True)
     )
     with pytest.raises(Untrusted):
-        acceptor.learn(KEY, Certificate(KEY, ballot, OTHER, votes))
+        acceptor.learn(KEY, Certificate(KEY, ballot, OTHER, votes), NOW)
     assert acceptor.values() == []

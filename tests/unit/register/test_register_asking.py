@@ -9,6 +9,7 @@ from protocol.grid.record import Register
 from protocol.grid.steps import Vote
 from protocol.register.asking import Askings, Settled, Unsettled
 from protocol.register.messages import LookAsk, Looked, Sealed, StepAsk, StepDone, StepFailed
+from protocol.register.witness import Witness
 from protocol.terms.effects import Send
 from protocol.terms.ids import PeerId
 from protocol.trust.signing import Untrusted
@@ -18,7 +19,7 @@ FIRST, SECOND, THIRD = STEWARDS
 
 
 def asking(*dead: PeerId) -> Askings[str]:
-    return Askings[str](1, VERIFIER, believed, lambda peer: peer not in dead)
+    return Askings[str](1, VERIFIER, believed, lambda peer: peer not in dead, Witness(VERIFIER))
 
 
 def sent(effects: list[object]) -> list[PeerId]:

@@ -244,7 +244,7 @@ def test_seals_that_lead_elsewhere_are_refused_where_others_are_known() -> None:
             with pytest.raises(Untrusted):
                 steward.handle(SECOND, prepare, NOW)
             with pytest.raises(Untrusted):
-                steward.acceptor.learn(KEY, fork.certificate)
+                steward.acceptor.learn(KEY, fork.certificate, NOW)
             assert steward.rows == before
             steward.start()
     net.ask("look", None)

@@ -43,6 +43,7 @@ from protocol.register.messages import (
     StepFailed,
 )
 from protocol.register.stewarding import Stewarding
+from protocol.register.witness import Witness
 from protocol.sim.people import Admin, grid_spec
 from protocol.terms.effects import Send
 from protocol.terms.ids import PeerId
@@ -276,8 +277,9 @@ def test_a_step_to_what_no_steward_takes_is_who_asked_for_it_and_ends() -> None:
     for stewards in ((FIRST,), (FIRST, SECOND)):
         order = Admin(FEDERATION, "s1", Random(3), lambda s=stewards: s).up(grid_spec("shop"), NOW)
         key = register_key(order)
-        acceptor = Acceptor(first, VERIFIER, opens, judge.judges, {})
-        stewarding = Stewarding(acceptor, VERIFIER, judge, Random(7))
+        own = Steward(first).own
+        acceptor = Acceptor(first, VERIFIER, opens, judge.judges, {}, own)
+        stewarding = Stewarding(acceptor, VERIFIER, judge, Random(7), Witness(VERIFIER))
         effects = stewarding.ask(ASKER, StepAsk("x", key, Vote(13), order), NOW)
         assert effects == [Send(ASKER, StepFailed("x", "thirteen", refused=True))]
         assert stewarding.next_deadline() is None
@@ -308,8 +310,9 @@ class Long(Plain):
 def test_a_value_too_long_to_be_said_is_not_accepted_and_there_is_room_for_its_end(
     step: Step, less: int, taken: bool
 ) -> None:
-    acceptor = Acceptor(SIGNERS[0], VERIFIER, opens, Plain().judges, {})
-    stewarding = Stewarding(acceptor, VERIFIER, Long(less), Random(7))
+    own = Steward(SIGNERS[0]).own
+    acceptor = Acceptor(SIGNERS[0], VERIFIER, opens, Plain().judges, {}, own)
+    stewarding = Stewarding(acceptor, VERIFIER, Long(less), Random(7), Witness(VERIFIER))
     effects = stewarding.ask(ASKER, StepAsk("x", KEY, step, ORDER), NOW)
     failed = [e.message for e in effects if isinstance(e, Send) and e.peer == ASKER]
     assert all(isinstance(said, StepFailed) and said.refused for said in failed)
@@ -345,7 +348,7 @@ def test_two_that_lie_have_no_second_value_proposed_under_one_ballot() -> None:
     ballot = next(m.ballot for _, _, m in net.waiting if isinstance(m, Prepare))
     value, first = encode(Register(None, 9, (), ORDER)), net.stewards[FIRST]
     votes = tuple((p, sign_acceptance(BY_ID[p], KEY, ballot, value)) for p in (SECOND, THIRD))
-    first.keep(first.acceptor.learn(KEY, Certificate(KEY, ballot, value, votes)))
+    first.keep(first.acceptor.learn(KEY, Certificate(KEY, ballot, value, votes), NOW))
     said = promise(KEY, ballot, None, b"")
     signature = BY_ID[SECOND].sign("promise", said)
     word = Promise(register=KEY, ballot=ballot, accepted=None, value=b"", signature=signature)

@@ -99,6 +99,14 @@ def test_what_an_earlier_life_made_is_followed() -> None:
     effects, _ = asked.settled(committed(record), NOW + 1)
     assert said(effects) == [("alpha", "Decided"), ("beta", "Decided")]
     assert asked.record == record
+    shown = [
+        (row.workspace, row.host, row.site, row.memory_bytes) for row in asked.view().placement
+    ]
+    memory_bytes = asked.deployment.workspaces[0].memory_bytes
+    assert shown == [
+        ("web-1", "alpha", "s1", memory_bytes),
+        ("web-2", "beta", "s2", memory_bytes),
+    ]
 
 
 @pytest.mark.parametrize("answered", [False, True])

@@ -4,7 +4,7 @@ from random import Random
 
 import msgspec
 import pytest
-from deciding import decided, decision, proposed, voiding
+from deciding import decided, decision, handed_over, proposed, voiding
 from negotiating import (
     ADMIN,
     AUTHORITY,
@@ -44,6 +44,8 @@ from protocol.terms.limits import BUILD_S, HOLD_REPLY_WITHIN_S, QUOTE_WITHIN_S, 
 from protocol.terms.refusal import Constraint, Refusal
 from protocol.trust.order import Action
 
+D = PeerId("d" * 64)
+"""A host that carries nothing."""
 FULL = Refusal(Constraint.MEMORY, "alpha", asked=128 * MIB, available=64 * MIB)
 
 
@@ -238,6 +240,18 @@ def test_a_name_that_is_up_as_it_is_asked_for_is_followed() -> None:
     ]
 
 
+@pytest.mark.parametrize("there", [{"web-1": A, "web-2": B}, {"web-1": B, "web-2": A}])
+def test_of_a_grid_that_another_order_made_its_own_hosts_are_shown(
+    there: dict[str, PeerId],
+) -> None:
+    """Not those that this request asked: they hold nothing of it any more."""
+    request = up()
+    name_is_up(request)
+    request.settled(committed(record_of(RIVAL.up(shop(), NOW), there)), NOW + 1)
+    shown = {row.workspace: (row.peer, row.host) for row in request.view().placement}
+    assert shown == {name: (peer, NAMES[peer]) for name, peer in there.items()}
+
+
 def test_a_name_that_is_only_held_passes() -> None:
     request = up(3)
     holds = quoted(request)
@@ -305,6 +319,32 @@ def test_another_grid_of_that_name_won() -> None:
     assert isinstance(look, Propose)
     assert (look.step, look.register) == (None, order_part(other.id))
     request.settled(decided(other), NOW + 1)
+    assert request.view().answer[1] == "  clusters.web.count: 2 in the file, 1 up"
+
+
+@pytest.mark.parametrize("told", [(A, B, D), (A, B, C), (D,)], ids=["now", "first", "false"])
+def test_of_a_grid_that_is_only_told_the_stewards_of_now_are_asked(
+    told: tuple[PeerId, ...],
+) -> None:
+    """One of those that its order names was replaced. If it was these that showed it, nobody else is asked."""
+    order, around = ADMIN.up(shop(2), NOW), Around()
+    around.confirmed = lambda grid: False  # type: ignore[method-assign]
+    deployment = AUTHORITY.deployment(order, NOW, fresh=True)
+    request = Placing(REQUEST, deployment, order, around, Random(3), NOW)
+    other = record_of(ADMIN.up(shop(1), NOW), {"web-1": A})
+    assert other.stewards == (A, B, C)
+    around.namesake = msgspec.structs.replace(told_of(other, ()), stewards=told)
+    for peer, ask in quoted(request).items():
+        request.hold_reply(peer, granted(peer, ask), NOW + 0.1)
+    shown = decision(handed_over(Register(other), C, D))
+    _, more = request.settled(shown, NOW + 1)
+    if told == (A, B, D):
+        assert more == []
+    else:
+        (look,) = more
+        assert isinstance(look, Propose)
+        assert (look.step, look.register, look.stewards) == (None, order_part(other.id), (A, B, D))
+        assert request.settled(shown, NOW + 2) == ([], [])
     assert request.view().answer[1] == "  clusters.web.count: 2 in the file, 1 up"
 
 

@@ -131,6 +131,11 @@ class Talk:
         placed = {"web-1": A, "web-2": B}
         return record_of(self.order, placed, grid=grid_id(self.order, 0, "another"))
 
+    def told(self) -> Look:
+        """A look at a grid that is told of, with a steward that it does not have."""
+        there = notice_of(self.made_before(), shop(2))
+        return Look(UP.reason, UP.lines, msgspec.structs.replace(there, stewards=(HOSTS[0],)), True)
+
 
 def _told(peer: PeerId) -> Offer:
     return Offer(peer, peer[-4:], "s1", _facts(peer), MUCH)
@@ -278,6 +283,8 @@ def _look(talk: Talk) -> None:
             talk.begin(GIVEN)
         case Stage.HEARING:
             talk.tick()
+        case Stage.LOOKING:
+            talk.settle(committed(talk.made_before()))
         case Stage.QUEUED:
             made = notice_of(talk.made_before(), shop(2))
             talk.request.noticed(A, made, talk.now)
@@ -312,6 +319,7 @@ MADE: dict[Happening, Callable[[Talk], None]] = {
 BY_ANOTHER_WAY: dict[Move, Callable[[Talk], None]] = {
     (Stage.HEARING, Happening.STEWARDS_ASKED): lambda talk: _hearing(talk, GIVEN),
     (Stage.HOLDING, Happening.QUOTES_REQUESTED): lambda talk: _holding(talk, most=2),
+    (Stage.LOOKING, Happening.STEWARDS_ASKED): lambda talk: talk.begin(talk.told()),
     (Stage.LOOKING, Happening.LET_GO): lambda talk: talk.begin(UP),
     (Stage.LOOKING, Happening.LINED_UP): lambda talk: talk.begin(UP),
 }

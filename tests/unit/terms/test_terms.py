@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol.terms.effects import Deadline, earliest
+from protocol.terms.effects import Deadline, earliest, soonest
 from protocol.terms.ids import digest_of, is_64_digits, is_digest_start, short_hash
 from protocol.terms.quantities import (
     counted,
@@ -122,6 +122,11 @@ def test_the_first_deadline() -> None:
     assert earliest(None, second, first, None) == first
     assert earliest(None) is None
     assert earliest() is None
+
+
+def test_the_soonest_of_some_moments() -> None:
+    assert soonest([3.0, 2.0], "why") == Deadline(2.0, "why")
+    assert soonest([], "why") is None
 
 
 def test_what_may_pass_is_not_authority_or_place() -> None:

@@ -130,6 +130,7 @@ AT_A_LIMIT: dict[str, dict[str, Any]] = {
     "the longest names": {"grid": "g" * 63, "workspace": "w" * 63},
     "the shortest nonce": {"nonce": "n" * 8},
     "the longest nonce": {"nonce": "n" * 64},
+    "stewards and the store of one": {"stewards": ("a", "b"), "stores": ("0" * 16, "")},
 }
 BEYOND: dict[str, tuple[dict[str, Any], str]] = {
     "waits too long": ({"valid_s": QUEUE_S + 1}, f"valid for {QUEUE_S + 1:.0f} s, at most"),
@@ -144,6 +145,12 @@ BEYOND: dict[str, tuple[dict[str, Any], str]] = {
     "an unprintable name": ({"workspace": "w\n"}, "unprintable"),
     "a short nonce": ({"nonce": "n" * 7}, "a nonce has 8 to 64"),
     "a long nonce": ({"nonce": "n" * 65}, "a nonce has 8 to 64"),
+    "stores of nobody": ({"stores": ("0" * 16,)}, "for each steward, or for none"),
+    "too few stores": (
+        {"stewards": ("a", "b"), "stores": ("0" * 16,)},
+        "for each steward, or for none",
+    ),
+    "no store's id": ({"stewards": ("a",), "stores": ("x" * 16,)}, "16 hexadecimal digits"),
 }
 
 

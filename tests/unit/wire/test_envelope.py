@@ -25,7 +25,15 @@ class Tell(msgspec.Struct, frozen=True, tag="tell"):
     about: Ask | None = None
 
 
-Message = Ask | Tell
+class Greet(msgspec.Struct, frozen=True, tag="hello"):
+    newest: int
+
+
+class Refuse(msgspec.Struct, frozen=True, tag="unwelcome"):
+    reason: str
+
+
+Message = Ask | Tell | Greet | Refuse
 
 
 @pytest.mark.parametrize("message", [Ask(number=3), Tell(body=b"\0\xff", about=Ask(number=-1))])
@@ -45,6 +53,13 @@ def test_a_frame_is_one_small_value() -> None:
         ([VERSION, "c", {"number": 3}], R.UNKNOWN_TYPE),
         ([VERSION + 1, "c", {"type": "ask", "number": 3}], R.UNKNOWN_VERSION),
         ([VERSION + 1, "of another shape"], R.UNKNOWN_VERSION),
+        ([VERSION + 1, "c", {"type": "hello", "newest": 3}], R.UNKNOWN_VERSION),
+        ([GREETING, "c", {"type": "ask", "number": 3}], R.UNKNOWN_VERSION),
+        ([GREETING, "c", {"type": ["hello"]}], R.UNKNOWN_VERSION),
+        ([GREETING, "c", ["hello"]], R.UNKNOWN_VERSION),
+        ([GREETING, "of another shape"], R.UNKNOWN_VERSION),
+        ([GREETING, "c", {"type": "hello", "newest": "3"}], R.BAD_SHAPE),
+        ([GREETING, 7, {"type": "hello", "newest": 3}], R.BAD_SHAPE),
         ([0, "c", {}], R.UNKNOWN_VERSION),
         ([True, "c", {"type": "ask", "number": 3}], R.BAD_SHAPE),
         (["1", "c", {"type": "ask", "number": 3}], R.BAD_SHAPE),
@@ -78,13 +93,16 @@ def test_a_frame_above_the_limit_is_neither_made_nor_read() -> None:
 def test_a_frame_of_any_spoken_version_is_read() -> None:
     frame = pack(Ask(number=3), "c", 3)
     assert unpack(frame, Message, Span(2, 4)) == ("c", Ask(number=3))
-    with pytest.raises(Malformed, match="3; this peer speaks version 1") as error:
+    with pytest.raises(Malformed, match="3; this peer speaks version 2") as error:
         unpack(frame, Message)
     assert error.value.reason is R.UNKNOWN_VERSION
 
 
-def test_a_greeting_is_read_by_who_no_longer_speaks_its_version() -> None:
-    assert unpack(pack(Ask(number=3), "c", GREETING), Message, Span(2, 4)) == ("c", Ask(number=3))
+@pytest.mark.parametrize("greeting", [Greet(newest=1), Refuse(reason="unknown-version")])
+def test_a_greeting_is_read_by_who_no_longer_speaks_its_version(greeting: Message) -> None:
+    assert GREETING not in SPOKEN
+    assert unpack(pack(greeting, "c", GREETING), Message) == ("c", greeting)
+    assert unpack(pack(Ask(number=3), "c", GREETING), Message, Span(1, 4)) == ("c", Ask(number=3))
 
 
 @pytest.mark.parametrize(
