@@ -12,8 +12,9 @@ import msgspec
 
 from protocol.grid.addresses import capacity
 from protocol.grid.expand import member, workspace_name
+from protocol.grid.grant import read_grant
 from protocol.grid.model import ClusterSpec, Driver, GridSpec, ImageRef, Workspace
-from protocol.grid.record import Places, grid_id
+from protocol.grid.record import GridRecord, Places, grid_id
 from protocol.terms.ids import GridId
 from protocol.trust.order import SignedOrder
 
@@ -43,6 +44,14 @@ class Delta(msgspec.Struct, frozen=True):
 def change_id(order: SignedOrder, attempt: int, requester: str) -> GridId:
     """The id of an attempt to apply that order. Hosts hold under it until it is decided, or voted down."""
     return grid_id(order, attempt, requester)
+
+
+def attempts_in(record: GridRecord) -> tuple[GridId, ...]:
+    """The attempts to change it that hosts of a record granted: each was decided, also if another followed.
+
+    Raises Malformed if a grant cannot be read.
+    """
+    return tuple(attempt for grant in record.grants if (attempt := read_grant(grant).change))
 
 
 _MADE_OF = ("user_data", "driver", "architecture")

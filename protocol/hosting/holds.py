@@ -21,6 +21,7 @@ from protocol.capacity.timetable import Window
 from protocol.contract.authority import Authority, Deployment
 from protocol.contract.messages import HoldAsk, HoldRelease, HoldReply
 from protocol.contract.outcomes import Answer, Outcome, Propose, RoomChanged, VoidHold
+from protocol.grid.apply import attempts_in
 from protocol.grid.decision import Decision
 from protocol.grid.lease import asked, late, start_fault, window
 from protocol.grid.model import Workspace
@@ -93,10 +94,11 @@ class Holds:
         return next((row for row in self._rows.values() if row.change and row.of == grid), None)
 
     def meant(self, record: GridRecord) -> HoldRow | None:
-        """What is held for what a record says: to make its grid, or the last that was applied to it."""
+        """What is held for what a record says: to make its grid, or for a change that was decided."""
         applied = record.applied
-        attempt = self._rows.get(applied.attempt) if applied is not None else None
-        return attempt or self._rows.get(record.id)
+        attempts = (applied.attempt, *attempts_in(record)) if applied is not None else ()
+        held = next((self._rows[attempt] for attempt in attempts if attempt in self._rows), None)
+        return held or self._rows.get(record.id)
 
     def put(self, row: HoldRow) -> Row:
         """Keeps what is held, once it is in the ledger. Answers what is to be written."""

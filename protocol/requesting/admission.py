@@ -193,7 +193,6 @@ class Admission:
             request,
             msgspec.structs.replace(wish, deployment=deployment),
             notice,
-            self._directory.boots(notice.grid),
             self._surroundings,
             self._authority,
             lambda spec, at_s: self._directory.unknown_image(spec, self._host.images, at_s),

@@ -19,6 +19,7 @@ from protocol.contract.authority import Authority, Deployment
 from protocol.contract.messages import DecidedAck, HoldReply, Quote
 from protocol.contract.notices import Notice
 from protocol.contract.outcomes import Answer, ChangeGrid, Propose
+from protocol.grid.apply import attempts_in
 from protocol.grid.decision import Decision
 from protocol.grid.model import GridSpec
 from protocol.grid.record import ApplyTerms, GridRecord, GridState, order_part
@@ -26,7 +27,7 @@ from protocol.grid.steps import Apply, Decline, Step
 from protocol.requesting import steps
 from protocol.requesting.attached import Attached
 from protocol.requesting.change import Change, made
-from protocol.requesting.following import Followed, already, attempts_in, changed_since
+from protocol.requesting.following import Followed, already, changed_since
 from protocol.requesting.gathering import Answered, Gathering
 from protocol.requesting.looking import up_already
 from protocol.requesting.policies import Plain
@@ -87,18 +88,16 @@ class Applying(Request):
         request: RequestId,
         wish: Wish,
         notice: Notice,
-        boots: dict[str, int],
         surroundings: Surroundings,
         authority: Authority,
         unknown: Unknown,
         dice: Dice,
         now: float,
     ) -> None:
-        """`boots` has, by workspace, which start each one is in, as far as is known."""
         super().__init__(request, notice.name, now)
         self.kind = "apply" if wish.order is not None else "plan"
         self._wish, self._surroundings, self._authority = wish, surroundings, authority
-        self._unknown, self._dice, self._boots = unknown, dice, boots
+        self._unknown, self._dice = unknown, dice
         self.grid_id, self._stewards = notice.grid, notice.stewards
         self._step, self._due_s = Stage.READING, inf
         self._give_up_s = now + REQUEST_S
@@ -342,11 +341,8 @@ class Applying(Request):
         if ours:
             self.tell(now, f"decided, epoch {record.epoch}: {change.said}")
         self.delta = change.delta
-        restarted = change.restarted() if ours else ()
-        boots = {name: self._boots.get(name, 0) for name in restarted}
-        self._followed = Followed(
-            self.id, decision, record, change, boots, self.tell, self._surroundings, now
-        )
+        hearing = self._surroundings
+        self._followed = Followed(self.id, decision, record, change, self.tell, hearing, now)
         self._move(Stage.FOLLOWING, now)
         return self._followed.announce(now), []
 

@@ -36,6 +36,8 @@ _NEVER = float("inf")
 _AUDITS_APART_S = 5.0
 """However often a host tells of a change: between two questions to the stewards."""
 _RESTING = (Phase.PAUSED, Phase.SUSPENDED)
+_UNTOUCHED = (Phase.SUSPENDED, Phase.EXPIRED)
+"""While a workspace is there, its host leaves it as it is, whatever a change makes of it later."""
 _TRYING = (Phase.HELD, Phase.IMAGE, Phase.NETWORK, Phase.BOOTING)
 """What a workspace goes through on each try."""
 _WAY = (*_TRYING, Phase.RUNNING, Phase.REACHABLE)
@@ -53,8 +55,8 @@ class Verdict(msgspec.Struct, frozen=True):
 class Share(msgspec.Struct, frozen=True):
     """What of a grid a request waits for that changed it: the rest is none of its business."""
 
-    waits: dict[str, int]
-    """By workspace: the start that it was in before. Nothing that is told of that start counts."""
+    waits: tuple[str, ...]
+    """Workspaces."""
     told: tuple[PeerId, ...]
     """Hosts that carry nothing of it any more, and are to know that."""
 
@@ -104,7 +106,8 @@ class Building:
     @property
     def up(self) -> bool:
         """Whether everything that it waits for is up."""
-        return all(s.settled or s.phase in _RESTING for s in self._statuses.values())
+        rests = _RESTING if self._share is None else (*_RESTING, *_UNTOUCHED)
+        return all(s.settled or s.phase in rests for s in self._statuses.values())
 
     def announce(self) -> list[Effect]:
         """Sends the record to hosts that have not acknowledged it."""
@@ -137,8 +140,8 @@ class Building:
             old = self._statuses.get(status.workspace)
             if old is None or old == status or placed.get(status.workspace) != sender:
                 continue
-            if share is not None and status.boot <= share.waits[status.workspace]:
-                continue
+            if share is not None and status.workspace in notice.behind:
+                status = self._not_yet(status, now)
             self._statuses[status.workspace] = status
             self._told(old, status, now)
             self._went_on(old, status, now)
@@ -231,6 +234,13 @@ class Building:
             self._furthest[name] = max(step, self._furthest[name])
             reached = status.phase is Phase.REACHABLE
             self._late_s[name] = now + (READY_LATE_S + READY_HEARD_S if reached else BUILD_S)
+
+    def _not_yet(self, status: Status, now: float) -> Status:
+        """What counts of a workspace that is as it was before, because others go first or it does not run."""
+        self._late_s[status.workspace] = now + BUILD_S
+        if status.phase in _UNTOUCHED:
+            return status
+        return Status(status.workspace, Phase.HELD, "as it was before, until it is its turn")
 
     def _told(self, old: Status, status: Status, now: float) -> None:
         """Tells of another phase. A try that fails as the one before did is told once."""

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from protocol.contract.messages import DecidedAck
 from protocol.contract.notices import Notice
 from protocol.grid.decision import Decision
-from protocol.grid.grant import read_grant
 from protocol.grid.history import history, line_of
 from protocol.grid.lifecycle import Phase
 from protocol.grid.problem import listed
@@ -20,7 +19,7 @@ from protocol.requesting.endings import Endings
 from protocol.requesting.request import RequestState
 from protocol.requesting.silence import Hearing, Unanswered
 from protocol.terms.effects import Effect
-from protocol.terms.ids import GridId, PeerId, RequestId
+from protocol.terms.ids import PeerId, RequestId
 from protocol.terms.limits import DECIDED_EVERY_S
 from protocol.terms.quantities import counted, format_age
 from protocol.trust.order import SignedOrder
@@ -39,19 +38,17 @@ class Followed:
         decision: Decision,
         record: GridRecord,
         change: Change,
-        boots: dict[str, int],
         tell: Callable[[float, str], None],
         hearing: Hearing,
         now: float,
     ) -> None:
-        """`boots` has the starts in which workspaces were that are to be in another one."""
         self._record, self._change, self._hearing, self._tell = record, change, hearing, tell
         self._leaving = dict(change.gone)
         names = [*change.delta.added, *change.changed]
         if change.nothing:
             # It was made before, by an order that is given again: nobody knows what it changed.
             names = [a.workspace for a in record.assignments]
-        waits = {name: boots.get(name, 0) for name in names}
+        waits = tuple(names)
         told = tuple(h.peer for h in change.record.hosts if h.peer not in record.carriers())
         self._building = Building(
             request,
@@ -164,11 +161,6 @@ def already(record: GridRecord, order: SignedOrder, now: float) -> list[str]:
         return []
     first = f"this order has changed {record.name} already, in epoch {done[-1]}; since then:"
     return [first, *_past(record, done[-1], now), _look_again()]
-
-
-def attempts_in(record: GridRecord) -> tuple[GridId, ...]:
-    """The attempts to change it of which a record has grants: each of them was decided. Raises Malformed."""
-    return tuple(change for g in record.grants if (change := read_grant(g).change))
 
 
 def changed_since(record: GridRecord, epoch: int, now: float) -> list[str]:

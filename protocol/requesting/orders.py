@@ -21,8 +21,10 @@ from protocol.requesting.placing import Placing
 from protocol.requesting.quotes import Quotes
 from protocol.requesting.request import RequestState
 from protocol.requesting.requests import Requests, answered
+from protocol.terms.checking import FOUND_WITHIN_S
 from protocol.terms.effects import Effect, Persist, Untidied
-from protocol.terms.ids import KeyId, RequestId
+from protocol.terms.ids import GridId, KeyId, RequestId
+from protocol.terms.limits import BLIND_S
 from protocol.trust.order import Action, CheckedOrder, SignedOrder
 from protocol.trust.signing import Untrusted
 from protocol.trust.used import UsedOrders
@@ -137,8 +139,9 @@ class Orders:
         now: float,
     ) -> Answer:
         grids = self._directory.notices.told(checked.order.grid)
-        if placing is None and any(self._confirming.open(grid, now) for grid in grids):
-            self._requests.add(Finding(request, checked, signed, now))
+        if placing is None and self._may_hear(grids, now):
+            within_s = FOUND_WITHIN_S if grids else BLIND_S
+            self._requests.add(Finding(request, checked, signed, now, within_s))
             return [], self._confirming.want(grids, now)
         return self._change_now(request, checked, signed, placing, now)
 
@@ -148,12 +151,17 @@ class Orders:
         outcomes: list[Outcome] = []
         for finding in self._requests.finding():
             grids = self._directory.notices.told(finding.checked.order.grid)
-            waits = any(self._confirming.open(grid, now) for grid in grids)
-            if waits and now < finding.until_found_s:
+            if self._may_hear(grids, now) and now < finding.until_found_s:
                 continue
             more, then = self._change_now(finding.id, finding.checked, finding.signed, None, now)
             effects, outcomes = effects + more, outcomes + then
         return effects, outcomes
+
+    def _may_hear(self, grids: list[GridId], now: float) -> bool:
+        """Whether more may be known in a moment of what an order is about: `grids`, as far as hosts tell."""
+        if not grids:
+            return self._directory.beginning(now)
+        return any(self._confirming.open(grid, now) for grid in grids)
 
     def _change_now(
         self,

@@ -31,7 +31,7 @@ from protocol.contract.outcomes import (
 )
 from protocol.contract.told import known_of
 from protocol.grid.decision import Decision, proof_of
-from protocol.grid.record import GridState, order_part
+from protocol.grid.record import GridState, is_about, order_part
 from protocol.requesting.acting import Acting
 from protocol.requesting.admission import Admission, OwnHost
 from protocol.requesting.applying import Applying
@@ -269,6 +269,8 @@ class Requester:
         self.requests.noticed(peer, notice, now)
         if self.attaching.noticed(peer, notice.grid, notice.state):
             return [], self.confirming.want([notice.grid], now)
+        if any(is_about(notice.grid, f.checked.order.grid) for f in self.requests.finding()):
+            return self._found(self.confirming.want([notice.grid], now), now)
         return [], self.confirming.noticed(notice.grid, now)
 
     # -- time

@@ -88,7 +88,7 @@ class Changes:
             without = (*without, dice.choice(there))
         without = tuple(name for name in dict.fromkeys(without) if name in there)
         stale = 1 if dice.random() < 0.05 else 0
-        terms = ApplyTerms(spec, max(1, record.epoch - stale), without)
+        terms = ApplyTerms(spec, max(1, record.epoch - stale), without, _ends_s(record))
         return self._order(Action.APPLY, record, body=encode(terms))
 
     def _reshaped(self, spec: GridSpec) -> GridSpec:
@@ -138,3 +138,9 @@ class Changes:
         if read_order(order).action is Action.APPLY:
             self.asked[request] = order
         return peer, request
+
+
+def _ends_s(record: GridRecord) -> float:
+    """About when the lease ends, as its owner sees it."""
+    up = read_order(record.order)
+    return (record.start_s or up.issued_at_s) + spec_of(up).lease_s + record.extra_s

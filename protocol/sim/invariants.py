@@ -152,7 +152,8 @@ class Invariants:
     def booted(self, peer: SimPeer, grid: GridId, workspace: str) -> None:
         """Checks that a machine that starts is the only one of its name, and was to be started."""
         for other in self._peers if self.is_honest(grid) else ():
-            if other is not peer and (grid, workspace) in other.machines.there:
+            there = other is not peer and (grid, workspace) in other.machines.there
+            if there and not self._leaves(other, grid, workspace):
                 raise violation(self._world, f"{workspace} of {grid} runs twice", peer, other)
         if self.is_honest(grid) and (wrong := self.untouched.booted(grid, workspace)):
             raise violation(self._world, wrong, peer)
@@ -177,6 +178,15 @@ class Invariants:
             raise violation(world, f"{text} at {accusation.at_s:.3f} s")
 
     # -- parts
+
+    def _leaves(self, peer: SimPeer, grid: GridId, workspace: str) -> bool:
+        """Whether a workspace was taken out there, and came back elsewhere before that host had ended it."""
+        epochs = self.decided.get(grid, {})
+        if not epochs:
+            return False
+        last = epochs[max(epochs)]
+        were = any(workspace in record.on(peer.id) for record in epochs.values())
+        return were and workspace not in last.on(peer.id)
 
     def _close(self, peer: SimPeer, key: str, ballot: Ballot, register: Register) -> None:
         """Checks that a set of stewards that has named its heirs decides nothing else any more."""

@@ -6,11 +6,12 @@ from collections import Counter
 import msgspec
 import pytest
 from sim_calm import answer, calm_world, view
+from sim_conversation import Conversation, change, up
 
 from protocol.grid.model import GridSpec
 from protocol.grid.record import GridRecord, GridState
 from protocol.requesting.request import RequestView
-from protocol.sim.faults import NONE
+from protocol.sim.faults import MANY, NONE, SOME
 from protocol.sim.many import Result, play_many
 from protocol.sim.peer import SimPeer
 from protocol.sim.people import grid_spec
@@ -68,7 +69,7 @@ def test_one_more_and_two_fewer() -> None:
 
 
 def test_a_resize_touches_no_other_machine_and_a_scratch_disk_restarts() -> None:
-    grid = Up(2, grid_spec("shop", 2))
+    grid = Up(2, web(grid_spec("shop", 2), max_memory_bytes=512 << 20))
     larger = web(grid.spec, memory_bytes=512 << 20)
     assert grid.become(larger).state == "done"
     assert grid.become(web(larger, scratch_bytes=1 << 30)).state == "done"
@@ -129,6 +130,52 @@ def test_down_in_the_middle_of_a_change() -> None:
     assert grid.record.state is GridState.DOWN
 
 
+# -- deaths
+
+
+def _up(seed: int) -> World:
+    """A grid of three that is up, asked for at one peer."""
+    world = calm_world(seed, 5)
+    talk = Conversation(world, world.peers[1], (up,))
+    assert world.run_until(lambda: talk.over, 30.0)
+    return world
+
+
+def _victims(world: World) -> dict[str, str]:
+    """Who dies: the requester, a host of the grid, a steward; each another peer."""
+    (record,) = newest_records(world)
+    asked = world.peers[1].id
+    hosts = [peer for peer in record.carriers() if peer != asked]
+    stewards = [peer for peer in record.stewards if peer not in (asked, hosts[0])]
+    names = {"requester": asked, "host": hosts[0], "steward": stewards[0]}
+    return {what: world.name_of(peer) for what, peer in names.items()}
+
+
+@pytest.mark.parametrize(("what", "every"), [("requester", 2), ("host", 4), ("steward", 8)])
+def test_a_death_after_every_effect_leaves_the_whole_change_or_nothing(
+    what: str, every: int
+) -> None:
+    ends: dict[str, int] = {"whole": 0, "nothing": 0}
+    for after in range(1, 2000, every):
+        world = _up(12)
+        name = _victims(world)[what]
+        victim = next(peer for peer in world.peers if peer.name == name)
+        victim.fuse = after
+        talk = Conversation(world, world.peers[1], (change,))
+        if not world.run_until(lambda v=victim: not v.up, 3.0):
+            break
+        world.run(2.0)
+        victim.start()
+        assert world.run_until(lambda t=talk: t.over, 120.0), f"after effect {after}: no answer"
+        settle(world)
+        (record,) = newest_records(world)
+        made = talk.answers[-1].state == "done"
+        assert made is (record.epoch == 2), f"after effect {after}: {talk.answers[-1].answer}"
+        assert len(record.assignments) == (4 if made else 3)
+        ends["whole" if made else "nothing"] += 1
+    assert ends["whole"] > 2, ends
+
+
 # -- many worlds
 
 
@@ -148,13 +195,13 @@ def played(scenarios: list[Scenario]) -> list[Result]:
     return results
 
 
-@pytest.mark.parametrize("first", range(5000, 5020, 20))
+@pytest.mark.parametrize("first", range(5000, 5300, 50))
 def test_random_changes_with_all_faults(first: int) -> None:
     """Small worlds, two grids, and changes of them by anybody while everything breaks."""
-    plans = (NONE,)
+    plans = (NONE, SOME, MANY)
     worlds = [
         Scenario(seed, 4, 2, 8.0, grids=2, changes=6, plan=plans[seed % len(plans)])
-        for seed in range(first, first + 20)
+        for seed in range(first, first + 50)
     ]
     results = played(worlds)
     assert sum(changes for changes, _ in (result.more for result in results)) > len(worlds)

@@ -190,19 +190,29 @@ def test_a_host_that_carries_a_later_epoch_is_no_reason_by_itself() -> None:
     )
 
 
-def test_a_restart_is_done_when_the_guest_is_in_another_start() -> None:
+def test_what_is_behind_is_waited_for_until_it_is_in_its_new_start() -> None:
     scene = Changes()
-    order = OWNER.apply(of(web(scratch_bytes=1 << 30)), 1, NOW)
-    record, _ = scene.follows(order)
-    for peer in (B, C):
+    record, _ = scene.follows(OWNER.apply(of(web(scratch_bytes=1 << 30)), 1, NOW))
+    for peer, name in ((B, "web-1"), (C, "web-2")):
         scene.requester.message(peer, DecidedAck(RECORD.id, 2), NOW)
-        scene.notice(peer, notice_of(record, peer, epoch=2), NOW + 1)
+        old = notice_of(record, peer, epoch=2)
+        scene.notice(peer, msgspec.structs.replace(old, behind=(name,)), NOW + 1)
     assert scene.view("r").state is RequestState.RUNNING, "ready, but in the start before"
     for peer in (B, C):
         scene.notice(peer, notice_of(record, peer, epoch=2, boot=2), NOW + 2)
     assert scene.answer == (
         "shop is changed (web-1, web-2 scratch none > 1 GiB): 2 workspaces on 2 hosts, epoch 2",
     )
+
+
+def test_what_is_suspended_is_restarted_when_it_goes_on_and_is_not_waited_for() -> None:
+    scene = Changes()
+    record, _ = scene.follows(OWNER.apply(of(web(scratch_bytes=1 << 30)), 1, NOW))
+    for peer, name in ((B, "web-1"), (C, "web-2")):
+        scene.requester.message(peer, DecidedAck(RECORD.id, 2), NOW)
+        saved = notice_of(record, peer, Phase.SUSPENDED, epoch=2)
+        scene.notice(peer, msgspec.structs.replace(saved, behind=(name,)), NOW + 1)
+    assert scene.view("r").state is RequestState.DONE
 
 
 def test_another_epoch_than_its_signer_saw_is_refused_with_what_changed() -> None:

@@ -44,7 +44,7 @@ def test_of_what_is_changed_a_host_needs_what_it_grows_by() -> None:
     grown = change(web(shop(2), memory_bytes=384 << 20, cpus_milli=250))
     assert grown.fixed == {"web-1": A, "web-2": B}
     assert grown.size("web-1") == Quantum(0, 256 << 20, 0), "fewer cpus get free later"
-    assert grown.restarted() == ()
+    assert grown.restarted() == ("web-1", "web-2"), "beyond what it can be raised to while it runs"
 
 
 def test_what_is_left_out_goes_and_does_not_come_back() -> None:

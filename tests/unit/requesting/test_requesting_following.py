@@ -8,13 +8,14 @@ from negotiating import FEDERATION, NOW, A, B, C, grants_of, record_of, shop
 from one_requester import notice_of
 
 from protocol.contract.messages import DecidedAck
+from protocol.grid.apply import attempts_in
 from protocol.grid.grant import HoldGrant, sign_grant
 from protocol.grid.lifecycle import Phase
 from protocol.grid.next_epoch import Added, applied_to
 from protocol.grid.record import ApplyTerms, GridRecord, apply_terms
 from protocol.membership.liveness import Health
 from protocol.requesting.change import Change
-from protocol.requesting.following import Followed, already, attempts_in, changed_since
+from protocol.requesting.following import Followed, already, changed_since
 from protocol.requesting.request import RequestState
 from protocol.requesting.silence import Silence
 from protocol.sim.people import Admin
@@ -52,7 +53,6 @@ def followed(*silent: PeerId) -> Followed:
         decided(record),
         record,
         change,
-        {},
         lambda at_s, line: said.append(line),
         Hears(*silent),
         NOW,
