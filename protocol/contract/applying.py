@@ -12,6 +12,7 @@ import msgspec
 
 from protocol.contract.changes import Changed, Judged
 from protocol.contract.granting import checked_grants
+from protocol.contract.permitting import permit
 from protocol.contract.reading import Reading
 from protocol.grid.addresses import capacity
 from protocol.grid.apply import delta
@@ -31,7 +32,7 @@ from protocol.grid.record import (
 )
 from protocol.grid.volumes import deletes, pinned, volumes_after, volumes_at
 from protocol.terms.ids import PeerId
-from protocol.trust.order import Action, order_key
+from protocol.trust.order import Action, Order, SignedOrder, order_key
 from protocol.trust.signing import Reason, Untrusted
 
 _FIXED = ("id", "order", "name", "owner", "owner_site", "stewards", "vnis", "start_s")
@@ -46,10 +47,12 @@ def check_applied(record: GridRecord, ordered: Changed, believed: Judged, readin
     """
     applied = record.applied
     assert applied is not None
-    for signed in filter(None, (applied.order, applied.before)):
-        if believed(signed).action is not Action.APPLY:
-            raise _wrong("a record that applies an order to do something else")
-        _bounded(reading.spec(signed))
+    _is_to_apply(believed(applied.order), applied.order, reading)
+    if applied.before is not None:
+        # What it was before allows nothing. So its signer's certificate may have ended since.
+        once = reading.signed(applied.before)
+        permit(once, record)
+        _is_to_apply(once.order, applied.before, reading)
     terms = reading.applied_terms(applied.order)
     if order_part(applied.attempt) != order_key(applied.order):
         raise _wrong("a record of an attempt to apply another order")
@@ -73,6 +76,12 @@ def _check(
     _check_places(applied, spec)
     _check_volumes(record, applied, spec)
     _check_promised(record, applied, spec, ordered, reading)
+
+
+def _is_to_apply(order: Order, signed: SignedOrder, reading: Reading) -> None:
+    if order.action is not Action.APPLY:
+        raise _wrong("a record that applies an order to do something else")
+    _bounded(reading.spec(signed))
 
 
 def _bounded(spec: GridSpec) -> None:

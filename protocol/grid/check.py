@@ -174,13 +174,18 @@ def _cluster_problems(spec: GridSpec, index: int) -> Iterator[Problem]:
 
 
 def _most_problems(cluster: ClusterSpec, at: Path) -> Iterator[Problem]:
-    """Of how far its sizes can be raised while it runs."""
+    """Of how far its sizes can be raised while it runs, unless the sizes themselves are wrong."""
+    cpus, memory = cluster.cpus_milli, cluster.memory_bytes
+    if not limits.CPUS_MILLI_MIN <= cpus <= limits.CPUS_MILLI_MAX:
+        return
+    if not limits.MEMORY_BYTES_MIN <= memory <= limits.MEMORY_BYTES_MAX:
+        return
     if most := cluster.max_cpus_milli:
-        path, least = (*at, "max_cpus_milli"), cluster.cpus_milli
+        path, least = (*at, "max_cpus_milli"), cpus
         limit = max(least, limits.MAX_CPUS_MILLI_MAX)
         yield from _between(path, most, least, limit, format_cpus, " cpus")
     if most := cluster.max_memory_bytes:
-        path, least = (*at, "max_memory_bytes"), cluster.memory_bytes
+        path, least = (*at, "max_memory_bytes"), memory
         limit = min(least * limits.MAX_MEMORY_TIMES, limits.MEMORY_BYTES_MAX)
         yield from _between(path, most, least, max(least, limit), _size)
 

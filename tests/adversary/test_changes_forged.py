@@ -22,6 +22,7 @@ from protocol.grid.record import (
     KeptVolume,
     LeaseChange,
     Places,
+    Register,
     register_key,
 )
 from protocol.grid.steps import Apply
@@ -296,3 +297,16 @@ def test_after_a_restart_nothing_has_changed_and_the_owner_still_ends_it() -> No
     down = scene.admin.order(Action.DOWN, scene.record.id, scene.world.now_s)
     scene.world.give(scene.asked, down)
     assert scene.world.run_until(lambda: scene.carriers() == [], WITHIN_S)
+
+
+def test_stewards_decide_what_is_in_order_whoever_asks() -> None:
+    scene = Changing()
+    record = scene.honest()
+    key = register_key(record.order)
+    for peer in scene.world.peers:
+        ask = StepAsk("right", key, Apply(record), record.order)
+        peer.feed(Arrived(scene.mallory.id, ask, ""))
+    value = encode(Register(record))
+    assert scene.world.run_until(
+        lambda: sum(value in values for values in scene.keepers().values()) >= 2, WITHIN_S
+    )

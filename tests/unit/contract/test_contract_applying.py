@@ -1,6 +1,7 @@
 """A grid is what its owner's order to apply says, on the hosts that granted it; each refusal names its rule."""
 
 from collections.abc import Callable
+from random import Random
 
 import msgspec
 import pytest
@@ -27,12 +28,15 @@ from protocol.grid.record import (
 )
 from protocol.grid.steps import Apply, Decline, Extend, Lapse, Remove, apply
 from protocol.grid.volumes import TerminateTerms, kept_volumes
-from protocol.sim.keys import SimVerifier
+from protocol.sim.keys import SimFederation, SimVerifier
+from protocol.sim.people import Admin
 from protocol.terms.ids import GridId, PeerId
 from protocol.trust.order import Action, SignedOrder, order_key, read_order
 from protocol.trust.signing import Untrusted
 from protocol.wire.codec import encode
 
+BRIEF = SimFederation("fed", from_s=NOW - 1000, until_s=NOW + 60)
+"""The same federation, whose certificates end soon."""
 KEY = order_part(RECORD.id)
 MORE = to_apply(spec_of(3))
 GROWN = grown(MORE, {"web-3": C})
@@ -468,6 +472,16 @@ def test_the_same_key_that_was_revoked_since_changes_nothing_but_ends_it_still()
         revoked.vouch(GROWN, RECORD, NOW)
     over = stepped(GROWN, Lapse(RECORD.id))
     revoked.vouch(over, GROWN, NOW, lapsed=True)
+
+
+def test_what_it_was_before_allows_nothing_so_its_certificate_may_have_ended() -> None:
+    old = Admin(BRIEF, "s1", Random(9), lambda: (A, B, C))
+    middle = grown(to_apply(spec_of(3), admin=old), {"web-3": C})
+    last = grown(to_apply(spec_of(4), middle, at_s=NOW + 90), {"web-4": C}, middle)
+    with pytest.raises(Untrusted, match="expired"):
+        AUTHORITY.vouch(middle, RECORD, NOW + 100, False)
+    AUTHORITY.vouch(last, RECORD, NOW + 100, False)
+    AUTHORITY.vouch(last, None, NOW + 100, False)
 
 
 def test_an_order_that_is_not_fresh_any_more_is_not_applied() -> None:
