@@ -28,12 +28,14 @@ class Change(msgspec.Struct, frozen=True):
     standing: Standing
     spec: GridSpec
     files: tuple[Attachment, ...] = ()
+    without: tuple[str, ...] = ()
+    """Workspaces of `spec` that are not to be there."""
 
     @property
     def delta(self) -> Delta:
         """What becomes of each workspace."""
         placed = [row.workspace for row in self.standing.placed]
-        return delta(placed, self.standing.spec, self.spec)
+        return delta(placed, self.standing.spec, self.spec, self.without)
 
     @property
     def empty(self) -> bool:
@@ -89,7 +91,7 @@ def make(session: Session, change: Change, command: str, *, yes: bool, no_wait: 
         _agree(session, change, command)
     elif not session.plain:
         print_lines(change.lines())
-    terms = encode(ApplyTerms(change.spec, change.standing.epoch))
+    terms = encode(ApplyTerms(change.spec, change.standing.epoch, change.without))
     order = session.sign(Action.APPLY, str(change.standing.grid), body=terms)
     contents = tuple(file.content for file in change.files)
     accepted = session.client.post("/orders", OrderBody.of(order, contents), Accepted)

@@ -18,6 +18,8 @@ from overlayd.cli.standing import standing_of, standing_of_file
 from overlayd.cli.words import clean, moment
 from overlayd.config.values import Cpus, Size
 from protocol.grid.check import problems
+from protocol.grid.expand import workspace_name, workspaces
+from protocol.grid.limits import WORKSPACES_MAX
 from protocol.grid.model import ClusterSpec
 from protocol.grid.problem import quoted
 from protocol.node.standing import Standing
@@ -62,40 +64,71 @@ def scale(
             autocompletion=complete_workspace,
         ),
     ],
+    which: Annotated[
+        list[str] | None,
+        typer.Option(help="A workspace that goes; else the newest.", show_default=False),
+    ] = None,
     yes: Yes = False,
     no_wait: NoWait = False,
 ) -> None:
     """Makes a cluster larger or smaller; nothing else is touched.
 
-    The newest go first; their guests are asked to shut down, and have the time that the grid file gives them
-    (stop-within). `overlayctl terminate` takes out a certain one.
+    The newest go first, or those that --which names. Their guests are asked to shut down, and have the time that
+    the grid file gives them (stop-within).
 
     Example: overlayctl scale star/worker=8
 
-    Example: overlayctl scale star/worker=-2 -y
+    Example: overlayctl scale star/worker=-1 --which worker-3 -y
     """
     session = session_of(context)
     found = _SCALE.fullmatch(target)
     if found is None:
         said = f"{quoted(target)} does not say how many of which cluster"
-        raise failure(
-            said, "overlayctl scale star/worker=8, star/worker=+2 or star/worker=-2", USAGE
-        )
+        raise failure(said, "overlayctl scale star/worker=8, star/worker=+2 or star/worker=-2", USAGE)
     standing = standing_of(session, found["grid"])
-    cluster = _cluster(standing, found["cluster"])
-    number = int(found["number"])
-    count = {"": number, "+": cluster.count + number, "-": cluster.count - number}[found["by"]]
-    least = cluster.minimum
-    if count < 1 or (least is not None and count < least):
-        fewest = max(1, least or 1)
+    cluster, number = _cluster(standing, found["cluster"]), int(found["number"])
+    here = len(_indices(standing, cluster))
+    count = {"": number, "+": here + number, "-": here - number}[found["by"]]
+    fewest = max(1, cluster.minimum or 1)
+    if count < fewest:
         said = f"{standing.name} cannot have {count} of {cluster.name}; the fewest are {fewest}"
         works = f"overlayctl scale {found['grid']}/{cluster.name}={fewest}"
-        if count < 1:
-            works += f", or `overlayctl up` of a file without {cluster.name}"
         raise failure(said, works, USAGE)
-    resized = msgspec.structs.replace(cluster, count=count)
-    command = f"overlayctl scale {target}"
-    make(session, _changed(standing, cluster, resized), command, yes=yes, no_wait=no_wait)
+    change = _scaled(standing, cluster, count, tuple(which or ()))
+    again = " ".join([f"overlayctl scale {target}", *(f"--which {name}" for name in which or ())])
+    make(session, change, again, yes=yes, no_wait=no_wait)
+
+
+def _scaled(
+    standing: Standing, cluster: ClusterSpec, count: int, which: tuple[str, ...]
+) -> Change:
+    """The grid with so many of a cluster. Raises Failure if those that are to go are not too many or not there."""
+    here = _indices(standing, cluster)
+    named = {workspace_name(cluster.name, index): index for index in here}
+    for name in which:
+        if name not in named:
+            said = f"{standing.name} has no {quoted(name)} in {cluster.name}"
+            raise failure(said, f"--which with one of {', '.join(named)}", USAGE)
+    if which and len(here) - len(set(which)) != count:
+        said = f"{standing.name} has {len(here)} of {cluster.name}; without {', '.join(which)} it has not {count}"
+        works = f"overlayctl scale {standing.name}/{cluster.name}={len(here) - len(set(which))}"
+        raise failure(said, works, USAGE)
+    stay = [index for index in here if index not in [named[name] for name in which]][:count]
+    free = (index for index in range(1, WORKSPACES_MAX + 1) if index not in here)
+    stay += [next(free) for _ in range(count - len(stay))]
+    scaled = msgspec.structs.replace(cluster, count=max(stay))
+    holes = tuple(
+        workspace_name(cluster.name, index)
+        for index in range(1, scaled.count + 1)
+        if index not in stay
+    )
+    return _changed(standing, cluster, scaled, holes)
+
+
+def _indices(standing: Standing, cluster: ClusterSpec) -> list[int]:
+    """Which of a cluster's workspaces are there, by number."""
+    names = {workspace_name(cluster.name, i): i for i in range(1, cluster.count + 1)}
+    return sorted(names[row.workspace] for row in standing.placed if row.workspace in names)
 
 
 def resize(
@@ -205,10 +238,21 @@ def _of_workspace(standing: Standing, name: str) -> ClusterSpec:
     return cluster
 
 
-def _changed(standing: Standing, old: ClusterSpec, new: ClusterSpec) -> Change:
-    """The grid with another cluster in the place of one. Raises Failure if that is no grid."""
+def _changed(
+    standing: Standing, old: ClusterSpec, new: ClusterSpec, holes: tuple[str, ...] | None = None
+) -> Change:
+    """The grid with another cluster in the place of one. What was taken out of it stays out.
+
+    `holes` are those of that cluster, if they are others than now. Raises Failure if that is no grid.
+    """
     clusters = tuple(new if each is old else each for each in standing.spec.clusters)
     spec = msgspec.structs.replace(standing.spec, clusters=clusters)
     if wrong := problems(spec):
         raise failure(f"{standing.name} cannot be that: {wrong[0]}", code=USAGE)
-    return Change(standing, spec)
+    there = [row.workspace for row in standing.placed]
+    out = [
+        workspace.name
+        for workspace in workspaces(spec)
+        if workspace.name not in there and (holes is None or workspace.cluster != new.name)
+    ]
+    return Change(standing, spec, without=(*out, *(holes or ())))
