@@ -35,7 +35,7 @@ class Change(msgspec.Struct, frozen=True):
     def delta(self) -> Delta:
         """What becomes of each workspace."""
         placed = [row.workspace for row in self.standing.placed]
-        return delta(placed, self.standing.spec, self.spec, self.without)
+        return delta(placed, self.standing.spec, self.spec, frozenset(self.without))
 
     @property
     def empty(self) -> bool:
@@ -91,8 +91,9 @@ def make(session: Session, change: Change, command: str, *, yes: bool, no_wait: 
         _agree(session, change, command)
     elif not session.plain:
         print_lines(change.lines())
-    terms = encode(ApplyTerms(change.spec, change.standing.epoch, change.without))
-    order = session.sign(Action.APPLY, str(change.standing.grid), body=terms)
+    standing = change.standing
+    terms = ApplyTerms(change.spec, standing.epoch, change.without, standing.ends_s)
+    order = session.sign(Action.APPLY, str(standing.grid), body=encode(terms))
     contents = tuple(file.content for file in change.files)
     accepted = session.client.post("/orders", OrderBody.of(order, contents), Accepted)
     if no_wait:

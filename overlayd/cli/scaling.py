@@ -73,8 +73,8 @@ def scale(
 ) -> None:
     """Makes a cluster larger or smaller; nothing else is touched.
 
-    The newest go first, or those that --which names. Their guests are asked to shut down, and have the time that
-    the grid file gives them (stop-within).
+    The newest go first, or those that --which names. Their guests are asked to shut down, and have the time
+    that the grid file gives them (stop-within).
 
     Example: overlayctl scale star/worker=8
 
@@ -84,12 +84,14 @@ def scale(
     found = _SCALE.fullmatch(target)
     if found is None:
         said = f"{quoted(target)} does not say how many of which cluster"
-        raise failure(said, "overlayctl scale star/worker=8, star/worker=+2 or star/worker=-2", USAGE)
+        raise failure(
+            said, "overlayctl scale star/worker=8, star/worker=+2 or star/worker=-2", USAGE
+        )
     standing = standing_of(session, found["grid"])
     cluster, number = _cluster(standing, found["cluster"]), int(found["number"])
     here = len(_indices(standing, cluster))
     count = {"": number, "+": here + number, "-": here - number}[found["by"]]
-    fewest = max(1, cluster.minimum or 1)
+    fewest = 1 if cluster.least == cluster.count else cluster.least
     if count < fewest:
         said = f"{standing.name} cannot have {count} of {cluster.name}; the fewest are {fewest}"
         works = f"overlayctl scale {found['grid']}/{cluster.name}={fewest}"
@@ -99,24 +101,24 @@ def scale(
     make(session, change, again, yes=yes, no_wait=no_wait)
 
 
-def _scaled(
-    standing: Standing, cluster: ClusterSpec, count: int, which: tuple[str, ...]
-) -> Change:
-    """The grid with so many of a cluster. Raises Failure if those that are to go are not too many or not there."""
+def _scaled(standing: Standing, cluster: ClusterSpec, count: int, which: tuple[str, ...]) -> Change:
+    """The grid with so many of a cluster. Raises Failure if `which` does not leave so many."""
     here = _indices(standing, cluster)
     named = {workspace_name(cluster.name, index): index for index in here}
     for name in which:
         if name not in named:
             said = f"{standing.name} has no {quoted(name)} in {cluster.name}"
             raise failure(said, f"--which with one of {', '.join(named)}", USAGE)
-    if which and len(here) - len(set(which)) != count:
-        said = f"{standing.name} has {len(here)} of {cluster.name}; without {', '.join(which)} it has not {count}"
-        works = f"overlayctl scale {standing.name}/{cluster.name}={len(here) - len(set(which))}"
-        raise failure(said, works, USAGE)
+    left = len(here) - len(set(which))
+    if which and left != count:
+        said = f"{standing.name} has {len(here)} of {cluster.name}; without {', '.join(which)} {left} are left"
+        raise failure(said, f"overlayctl scale {standing.name}/{cluster.name}={left}", USAGE)
     stay = [index for index in here if index not in [named[name] for name in which]][:count]
     free = (index for index in range(1, WORKSPACES_MAX + 1) if index not in here)
     stay += [next(free) for _ in range(count - len(stay))]
-    scaled = msgspec.structs.replace(cluster, count=max(stay))
+    # A cluster that may not be smaller than `count` may not be smaller than the new one.
+    least = count if cluster.least == cluster.count else cluster.minimum
+    scaled = msgspec.structs.replace(cluster, count=max(stay), minimum=least)
     holes = tuple(
         workspace_name(cluster.name, index)
         for index in range(1, scaled.count + 1)
@@ -204,8 +206,7 @@ def history(context: typer.Context, name: Grid) -> None:
         (str(row.epoch), moment(row.at_s), clean(row.by), clean(row.action), clean(row.said))
         for row in standing.past
     ]
-    empty = f"{standing.name} is as it was made"
-    print_table(("epoch", "when", "who", "action", "what"), rows, empty)
+    print_table(("epoch", "when", "who", "action", "what"), rows, "nothing is told of it")
 
 
 def _size(option: str, kind: type[Cpus | Size], written: str) -> int:

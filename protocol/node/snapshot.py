@@ -15,9 +15,9 @@ from protocol.image.commit import CommitTerms
 from protocol.node import (
     snapshot_grids,
     snapshot_peers,
+    snapshot_standing,
     snapshot_story,
     snapshot_streams,
-    standing,
 )
 from protocol.node import status as peer_status
 from protocol.node.node import Node
@@ -148,7 +148,7 @@ class PeerView:
 
     def standing(self, grid: GridId) -> Standing | None:
         """What a grid is now, as this peer was shown it last; None if it was not. `GridsAsked` has it look."""
-        return standing.standing(self._node, grid)
+        return snapshot_standing.standing(self._node, grid)
 
     def workspaces(self, grid: GridId, now: float) -> list[WorkspaceRow]:
         """The workspaces of a grid, in the record's order; none if no host tells of it."""

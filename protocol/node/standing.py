@@ -1,14 +1,11 @@
-"""What a grid is now, as its stewards decided it: what a change of it begins with."""
+"""What a grid is now, as its stewards decided it: what a change of it begins with. Faces in other processes
+read it, so it imports little."""
 
 import msgspec
 
-from protocol.grid.history import history
 from protocol.grid.model import GridSpec
-from protocol.grid.record import GridRecord, GridState, Past
-from protocol.node.node import Node
+from protocol.grid.record import GridState, Past
 from protocol.terms.ids import GridId
-from protocol.trust.signing import Untrusted
-from protocol.wire.codec import Malformed
 
 
 class Placed(msgspec.Struct, frozen=True):
@@ -33,35 +30,5 @@ class Standing(msgspec.Struct, frozen=True):
     """What it was before its last change; None if it was never changed."""
     past: tuple[Past, ...] = ()
     """The changes decided last, the oldest first."""
-
-
-def standing(node: Node, grid: GridId) -> Standing | None:
-    """What a grid is now, by the newest record that this peer was shown or carries; None if it has none."""
-    row = node.host.leases.row(grid)
-    carried = row.record if row is not None else None
-    known = [r for r in (node.requester.decided.get(grid), carried) if r is not None]
-    if not known:
-        return None
-    record = max(known, key=lambda each: each.epoch)
-    try:
-        return _standing(node, record)
-    except (Malformed, Untrusted):
-        return None
-
-
-def _standing(node: Node, record: GridRecord) -> Standing:
-    spec, before = node.authority.spec, record.previous
-    refs = {host.peer: host for host in record.hosts}
-    return Standing(
-        grid=record.id,
-        name=record.name,
-        owner_site=record.owner_site,
-        epoch=record.epoch,
-        state=record.state,
-        spec=spec(record.standing),
-        placed=tuple(
-            Placed(a.workspace, refs[a.host].name, refs[a.host].site) for a in record.assignments
-        ),
-        before=spec(before) if before is not None else None,
-        past=history(record),
-    )
+    ends_s: float = 0.0
+    """When its lease ends, Unix seconds, as the last of its hosts tells it; 0 if none tells."""
