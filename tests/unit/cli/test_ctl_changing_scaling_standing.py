@@ -34,9 +34,9 @@ def test_diff_asks_nobody(daemon: Daemon) -> None:
     assert "demo is not up" in daemon.ask("diff", daemon.grid_file, code=2).stdout
     daemon.up()
     assert daemon.ask("diff", daemon.grid_file).stdout == "demo is up as the file says\n"
-    file = edited(daemon, "memory: 256M", "memory: 512M")
+    file = edited(daemon, "memory: 256M", "memory: 192M")
     said = daemon.ask("diff", file, code=2).stdout
-    assert "~ head-1 memory 256 MiB > 512 MiB (live)" in said
+    assert "~ head-1 memory 256 MiB > 192 MiB (live)" in said
 
 
 def test_up_of_a_changed_file_needs_somebody_who_agrees(daemon: Daemon) -> None:
@@ -75,9 +75,9 @@ def test_what_cannot_be_scaled_says_what_can(daemon: Daemon) -> None:
 
 def test_a_resize_is_one_change_of_a_cluster(daemon: Daemon) -> None:
     daemon.up()
-    daemon.ask("resize", "demo/head-1", "--cpus", "1", "--memory", "512M", "-y")
+    daemon.ask("resize", "demo/head-1", "--cpus", "1", "--memory", "192M", "-y")
     standing = daemon.ask("diff", daemon.grid_file, code=2).stdout
-    assert "~ head-1 cpus 1 > 0.5, memory 512 MiB > 256 MiB (live)" in standing
+    assert "~ head-1 cpus 1 > 0.5, memory 192 MiB > 256 MiB" in standing
     said = daemon.ask("resize", "demo/worker-1", "--cpus", "1", code=2).stderr
     assert "worker-1 is one of 2 equal workspaces of worker" in said
     said = daemon.ask("resize", "demo/head", "--cpus", "many", code=2).stderr
