@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from overlayd.adapters.credentials import Credentials
 
 ORDER_VALID_S = 300.0
+_OF_ONE_PEER = (Action.UP, Action.HOLD, Action.APPLY, Action.LEASE)
+"""What only the peer that is asked may carry out: whoever else sees the order can do nothing with it."""
 _NONCE_BYTES = 12
 
 
@@ -71,7 +73,7 @@ class Session:
     @cached_property
     def peer(self) -> str:
         """The key of the daemon that was named."""
-        from protocol.node.rows import SelfRow  # Only consoles and commits need it.
+        from protocol.node.rows import SelfRow  # Imported with the first order for one peer.
 
         return self.client.get("/self", SelfRow).peer
 
@@ -86,6 +88,7 @@ class Session:
     ) -> SignedOrder:
         """A fresh order, which only the peer `via` may use if it names one. Raises Failure if none takes it.
 
+        What places a grid or changes a lease is for the peer that is asked.
         One that brings a grid up names its stewards, drawn from the hosts that the peer asked hears.
         """
         credentials = self.credentials
@@ -98,7 +101,7 @@ class Session:
             nonce=secrets.token_hex(_NONCE_BYTES),
             workspace=workspace,
             body=body,
-            via=via,
+            via=via or (self.peer if action in _OF_ONE_PEER else ""),
             stewards=seats[0],
             stores=seats[1],
         )

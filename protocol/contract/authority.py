@@ -5,12 +5,14 @@ For now a site's admin may deploy on every host of the federation, and may chang
 
 from collections.abc import Container
 
+from protocol.contract.entitled import require_entitled
 from protocol.contract.judging import believed, follow, genuine
 from protocol.contract.ordered import OrderedGrid
 from protocol.contract.permitting import permit, require_later
 from protocol.contract.reading import Deployment, Reading, draft
 from protocol.contract.vouching import vouch
 from protocol.grid.addresses import Card
+from protocol.grid.asked import was_asked
 from protocol.grid.decision import Certificate, Decision
 from protocol.grid.grant import CheckedGrant, SignedGrant
 from protocol.grid.model import GridSpec
@@ -108,6 +110,22 @@ class Authority:
     def grant(self, signed: SignedGrant) -> CheckedGrant:
         """What a host granted, by its signature. Raises Untrusted."""
         return self._reading.grant(signed)
+
+    def entitles(
+        self,
+        order: SignedOrder,
+        record: GridRecord | None,
+        stewards: tuple[PeerId, ...],
+        step: Step,
+        asker: PeerId,
+        site: str,
+    ) -> None:
+        """Raises Untrusted if a peer may not ask for that step, by what a steward knows (entitled.py)."""
+        require_entitled(self._reading, order, record, stewards, step, asker, site)
+
+    def was_asked(self, deployment: Deployment, attempt: GridId, me: PeerId, asked: bytes) -> bool:
+        """Whether the peer that an order is for signed that it asked this one to hold an attempt."""
+        return was_asked(self._reading.verifier, PeerId(deployment.via), attempt, me, asked)
 
     def follows(
         self, order: SignedOrder, register: Register, step: Step, asker: PeerId, now: float

@@ -12,6 +12,7 @@ import msgspec
 
 from protocol.contract.applying import check_applied
 from protocol.contract.changes import changed
+from protocol.contract.entitled import require_decliner, require_voter
 from protocol.contract.granting import check_granted
 from protocol.contract.permitting import permit, require_later
 from protocol.contract.reading import Reading
@@ -46,7 +47,7 @@ from protocol.grid.steps import (
     apply,
 )
 from protocol.terms.ids import GridId, PeerId
-from protocol.terms.limits import CHANGES_MOST, HOLD_S
+from protocol.terms.limits import CHANGES_MOST, LATE_S
 from protocol.trust.order import Action, CheckedOrder, Order, SignedOrder, order_id
 from protocol.trust.signing import Reason, Untrusted
 from protocol.wire.codec import Malformed, encode
@@ -56,9 +57,6 @@ _BESIDE = 4096
 _EPOCH_MOST = 1 << 32
 _CLOCKS_S = 30.0
 """How far the clocks of a signer, a carrier and a steward may be apart."""
-_LATE_S = HOLD_S + 60.0
-"""How much later than its time an order may come to a steward: hosts were asked in
-time, and then the stewards."""
 
 
 def genuine(reading: Reading, key: str, value: bytes) -> Register:
@@ -182,7 +180,9 @@ def follow(
         case Commit(record=made):
             if record is None:
                 _committable(reading, order, made, now)
-        case Vote() | Finish():
+        case Vote():
+            require_voter(reading, order, step, asker)
+        case Finish():
             pass
         case End(order=signed, grid=grid):
             _ordered_by_owner(reading, order, grid, record, signed, Action.DOWN, now)
@@ -195,7 +195,7 @@ def follow(
         case Extend(order=signed, grid=grid):
             checked = _ordered_by_owner(reading, order, grid, record, signed, Action.LEASE, now)
             _check_lease_change(signed)
-            late = now > checked.fresh_until_s + _LATE_S
+            late = now > checked.fresh_until_s + LATE_S
             mine = order_id(signed)
             done = record is not None and mine in [order_id(s) for s in record.changes]
             if late and not done:
@@ -207,7 +207,7 @@ def follow(
         case Lapse():
             _over(reading, record, asker, now)
         case Decline():
-            pass
+            require_decliner(reading, record, step, asker)
         case Replace():
             if register.record is None and register.order is None:
                 register = msgspec.structs.replace(register, order=order)
@@ -226,7 +226,7 @@ def _committable(reading: Reading, order: SignedOrder, made: GridRecord, now: fl
     if made.order != order or made.epoch != 1 or made.changes or made.state is not GridState.UP:
         raise Untrusted(Reason.MALFORMED, "a commit is the first epoch of what was ordered")
     checked = reading.order(order, now, fresh=False)
-    if now > checked.fresh_until_s + _LATE_S:
+    if now > checked.fresh_until_s + LATE_S:
         raise Untrusted(Reason.EXPIRED, "the order came too late; sign it again")
     vouch(reading, made, None, now, lapsed=False)
 
@@ -236,7 +236,7 @@ def _appliable(reading: Reading, record: GridRecord, made: GridRecord, now: floa
     if made.applied is None or made.became == record.became or made.state is not GridState.UP:
         raise Untrusted(Reason.MALFORMED, "to apply is the next epoch of what was ordered")
     checked = reading.order(made.applied.order, now, fresh=False)
-    if now > checked.fresh_until_s + _LATE_S:
+    if now > checked.fresh_until_s + LATE_S:
         raise Untrusted(Reason.EXPIRED, "the order came too late; sign it again")
     vouch(reading, made, record, now, lapsed=False)
     if (size := len(encode(made))) > CHANGED_RECORD_BYTES:

@@ -8,6 +8,7 @@ from protocol.capacity.room import Step
 from protocol.grid.decision import Certificate
 from protocol.grid.grant import SignedGrant
 from protocol.grid.lease import LeaseTime
+from protocol.grid.seal import Signature
 from protocol.terms.coordinate import Coordinate
 from protocol.terms.ids import GridId, RequestId
 from protocol.terms.ranges import Count, Moment, Name, Number, Said, cut
@@ -77,6 +78,9 @@ class HoldAsk(msgspec.Struct, frozen=True, tag="hold-ask"):
     Then `grid` is the attempt to change it (`change_id`), and `workspaces` are all that it would carry."""
     of: GridId = GridId("")
     """The id of the grid that is to be changed."""
+    asked: Signature = b""
+    """By the peer that the order is for, that it asks this host (grid/asked.py). With it the host may vote
+    against the attempt. Of an order that is for anybody there is none."""
 
 
 class HoldReply(msgspec.Struct, frozen=True, tag="hold-reply"):

@@ -55,6 +55,12 @@ class Deployment(msgspec.Struct, frozen=True):
     """When the order was signed, Unix seconds; 0 for a draft."""
     stewards: tuple[PeerId, ...] = ()
     """Who keeps the register of the order, as its signer chose."""
+    via: str = ""
+    """The one peer that may ask hosts, guards and stewards for it; empty if whoever shows it may."""
+
+    def is_for(self, peer: PeerId) -> bool:
+        """Whether that peer may ask for it."""
+        return self.via in ("", peer)
 
     @property
     def key(self) -> str:
@@ -130,6 +136,7 @@ class Reading:
             commits=action is Action.UP,
             issued_at_s=checked.order.issued_at_s,
             stewards=checked.order.stewards,
+            via=checked.order.via,
         )
 
     def deployment(self, signed: SignedOrder, now: float, fresh: bool) -> Deployment:
@@ -178,6 +185,7 @@ class Reading:
             workspaces=_there(grid),
             issued_at_s=checked.order.issued_at_s,
             stewards=up.order.stewards,
+            via=checked.order.via,
         )
 
     def stored(self, record: GridRecord) -> Deployment:

@@ -163,7 +163,7 @@ class Notices:
                 found += [(True, newest)] if newest is not None else []
             else:
                 found += [(False, heard.notice) for _, heard in self._counting(grid)]
-        mine = [(k, n) for k, n in found if n.owner == owner or n.owner_site == site]
+        mine = [(k, n) for k, n in found if n.owner == owner or (site and n.owner_site == site)]
         best = max(
             mine,
             key=lambda f: (f[0], f[1].state is GridState.UP, f[1].epoch, f[1].made_s),

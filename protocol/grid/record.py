@@ -168,6 +168,10 @@ class GridRecord(msgspec.Struct, frozen=True):
                 return host
         raise KeyError(peer)
 
+    def names(self, peer: PeerId) -> bool:
+        """Whether a peer is a host of this record."""
+        return any(host.peer == peer for host in self.hosts)
+
     def on(self, peer: PeerId) -> tuple[str, ...]:
         """The names of the workspaces a host carries."""
         return tuple(a.workspace for a in self.assignments if a.host == peer)

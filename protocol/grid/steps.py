@@ -19,7 +19,7 @@ from protocol.grid.record import (
     lease_change,
     was_decided,
 )
-from protocol.grid.seal import Closing, Seal, Seats, succeeds
+from protocol.grid.seal import Closing, Seal, Seats, Signature, succeeds
 from protocol.terms.ids import GridId, PeerId, StoreId
 from protocol.terms.limits import ATTEMPT_MOST, CHANGES_MOST, SEALS_MOST, VOIDED
 from protocol.trust.certificate import Chain
@@ -33,9 +33,14 @@ class Commit(msgspec.Struct, frozen=True, tag="commit"):
 
 
 class Vote(msgspec.Struct, frozen=True, tag="void"):
-    """A vote against all attempts below `first`. A grid that was decided stays."""
+    """A vote against all attempts below `first`. A grid that was decided stays.
+
+    Who only was asked to hold `attempt` votes against that one, and shows that it was asked (asked.py).
+    """
 
     first: Annotated[int, Meta(ge=0, le=ATTEMPT_MOST)]
+    attempt: GridId = GridId("")
+    asked: Signature = b""
 
 
 class End(msgspec.Struct, frozen=True, tag="end"):
@@ -69,10 +74,15 @@ class Apply(msgspec.Struct, frozen=True, tag="apply"):
 
 
 class Decline(msgspec.Struct, frozen=True, tag="decline"):
-    """A vote against an extension, or an attempt to apply, that is not decided."""
+    """A vote against an extension, or an attempt to apply, that is not decided.
+
+    Who does not carry the grid shows its order, and, unless the order is for it, that it was asked for it.
+    """
 
     grid: GridId
     extension: GridId
+    order: SignedOrder | None = None
+    asked: Signature = b""
 
 
 class Remove(msgspec.Struct, frozen=True, tag="remove"):
@@ -104,9 +114,9 @@ class Replace(msgspec.Struct, frozen=True, tag="replace"):
 Step = Commit | Vote | End | Lapse | Extend | Apply | Decline | Remove | Finish | Replace
 
 
-def against(grid: GridId) -> Vote:
-    """The vote against an attempt, and against all before it."""
-    return Vote(min(attempt_of(grid) + 1, ATTEMPT_MOST))
+def against(grid: GridId, asked: bytes = b"") -> Vote:
+    """The vote against an attempt and all before it; of a host, with what shows that it was `asked`."""
+    return Vote(min(attempt_of(grid) + 1, ATTEMPT_MOST), grid if asked else GridId(""), asked)
 
 
 def apply(step: Step, register: Register, now_s: float) -> Register:

@@ -94,7 +94,7 @@ class Acting:
         row = msgspec.structs.replace(row, halted=message.order)
         save = self._book.change(row)
         self._auditing.noticed(grid, now)
-        why = f"down ordered, and stopped here; {waits_for(row.stewards)}"
+        why = f"down ordered, and stopped here; {waits_for(row)}"
         return [
             save,
             _reply(sender, message, "", ""),

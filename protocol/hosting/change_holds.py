@@ -32,6 +32,7 @@ from protocol.grid.volumes import volumes_at
 from protocol.hosting.claims import Claims
 from protocol.hosting.definitions import growth, unused_by
 from protocol.hosting.foundlings import Foundlings
+from protocol.hosting.hold_conflicts import asked_fault
 from protocol.hosting.hold_replies import granted, refuse
 from protocol.hosting.hold_row import HoldNotSaved, HoldRow
 from protocol.hosting.holds import Holds
@@ -138,6 +139,8 @@ class ChangeHolds:
         ask, deployment = asked_for.ask, asked_for.deployment
         if deployment.order != order_part(ask.grid):
             return Constraint.AUTHORITY, "the order is of another change"
+        if fault := asked_fault(self._authority, requester, ask, deployment, self._me):
+            return fault
         if old is not None and old.requester not in ("", requester):
             return Constraint.AUTHORITY, "another peer asked for it first"
         if old is not None and (old.of, old.vnis, old.start_s) != (ask.of, ask.vnis, ask.start_s):
@@ -303,6 +306,7 @@ class ChangeHolds:
             requester=requester,
             change=asked_for.change,
             of=ask.of,
+            asked=ask.asked,
             ends_s=ends_s if lease is None else 0.0,
         )
 

@@ -13,8 +13,8 @@ finds out. It ends when it is not renewed for CLAIM_S, when a hold of its order 
 order lets go. A renewal is a small message, and as good as another claim. The peer that claims is told for
 how much of it there is room, whenever that changes, so it need not ask.
 
-A claim is the peer's that made it: another one that has the order can neither let it go nor change it. What
-two peers claim for one order is kept once.
+A claim is the peer's that the order is for; of an order for whoever shows it, the peer's that made it. Another
+that has the order can neither let it go nor change it. What two peers claim for one order is kept once.
 
 Five rules keep a member from hoarding. A claim needs a signed order, and each owner has one claim, for the
 oldest. All claims together keep half of a host, or one workspace. None lasts longer than CLAIM_MOST_S, and then
@@ -104,6 +104,9 @@ class Claims:
             deployment = self._authority.deployment(message.order, now, fresh=True)
         except Untrusted as error:
             return [Note("claim.refused", "", str(error))], []
+        if not deployment.is_for(sender):
+            why = "the order is for another peer to carry out"
+            return [Note("claim.refused", deployment.name, why)], []
         key = (deployment.order, sender)
         before = self._rows.pop(key, None)
         self._pass(now)

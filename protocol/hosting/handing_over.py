@@ -4,9 +4,10 @@ import msgspec
 
 from protocol.contract.outcomes import Answer, NoticeDue
 from protocol.grid.decision import Decision, is_later, majority, proof_of, succession_fault
+from protocol.hosting.auditing import decidable
+from protocol.hosting.lease import Lease
 from protocol.hosting.lease_book import LeaseBook
 from protocol.terms.effects import Note
-from protocol.terms.ids import PeerId
 from protocol.trust.signing import Reason, Untrusted
 
 
@@ -36,6 +37,11 @@ def joined(first: Answer, then: Answer) -> Answer:
     return first[0] + then[0], first[1] + then[1]
 
 
-def waits_for(stewards: tuple[PeerId, ...]) -> str:
-    """What a grid waits for that its owner ordered down, while too few stewards answer."""
-    return f"waits for {majority(stewards)} of {len(stewards)} stewards"
+def waits_for(row: Lease) -> str:
+    """What a grid waits for that its owner ordered down, while too few stewards answer.
+
+    Nobody decides of one of an older build.
+    """
+    if not decidable(row):
+        return "ended here by that order alone"
+    return f"waits for {majority(row.stewards)} of {len(row.stewards)} stewards"

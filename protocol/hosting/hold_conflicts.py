@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from protocol.contract.authority import Deployment
+from protocol.contract.authority import Authority, Deployment
 from protocol.contract.granting import vnis_fault
 from protocol.contract.messages import HoldAsk
 from protocol.grid.record import order_part
@@ -11,6 +11,17 @@ from protocol.hosting.taken import Taken
 from protocol.terms.ids import GridId, PeerId
 from protocol.terms.limits import HOLDS_PER_HOST
 from protocol.terms.refusal import Constraint
+
+
+def asked_fault(
+    authority: Authority, requester: PeerId, ask: HoldAsk, deployment: Deployment, me: PeerId
+) -> tuple[Constraint, str] | None:
+    """Why that peer may not have this host hold anything for an order; None if it may."""
+    if not deployment.is_for(requester):
+        return Constraint.AUTHORITY, "the order is for another peer to carry out"
+    if deployment.via and not authority.was_asked(deployment, ask.grid, me, ask.asked):
+        return Constraint.AUTHORITY, "it does not show that this host was asked"
+    return None
 
 
 def conflict(

@@ -36,6 +36,8 @@ class HoldRow(msgspec.Struct, frozen=True):
     requester: str = ""
     """The peer that asked for it: only that one lets go of it, or says that it is decided. Rows of older builds
     do not say it; then it is anybody."""
+    asked: bytes = b""
+    """What shows to stewards that this host was asked (grid/asked.py)."""
     change: SignedOrder | None = None
     """The order to apply for which it is held; None if a grid is to be made. With it, `grid` is the attempt to
     apply it, and `order` the one that made the grid."""

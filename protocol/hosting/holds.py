@@ -28,16 +28,17 @@ from protocol.grid.model import Workspace
 from protocol.grid.record import GridRecord, GridState, Register, order_part
 from protocol.grid.steps import Decline, Step, against
 from protocol.hosting.claims import Claims
-from protocol.hosting.hold_conflicts import conflict
+from protocol.hosting.hold_conflicts import asked_fault, conflict
 from protocol.hosting.hold_replies import granted, refuse, yields_held
 from protocol.hosting.hold_row import Fate, HoldNotSaved, HoldRow, fate
 from protocol.hosting.taken import Taken
 from protocol.placement.fit import Offer, quantum_of, refusals, rules_of
 from protocol.terms.effects import Deadline, Effect, Note, Persist, Row, Send, Untidied, soonest
 from protocol.terms.ids import GridId, PeerId, StoreId
-from protocol.terms.limits import HOLD_S, PLAN_HOLD_MOST_S
+from protocol.terms.limits import HOLD_S, LATE_S, PLAN_HOLD_MOST_S
 from protocol.terms.refusal import Constraint, Refusal
-from protocol.trust.order import read_order
+from protocol.trust.certificate import CLOCK_TOLERANCE_S
+from protocol.trust.order import SignedOrder, read_order
 from protocol.trust.signing import Signer, Untrusted
 from protocol.trust.used import UsedOrders
 from protocol.wire.codec import decode, encode
@@ -68,12 +69,11 @@ class Holds:
         `store` answers the id of this host's store, which grants name.
         """
         self._claims, self._signer, self._store = claims, signer, store
+        self._me = PeerId(signer.key)
         self._used = used if used is not None else UsedOrders({}, now)
         self._host, self._ledger, self._authority = host, ledger, authority
         self._rows: dict[GridId, HoldRow] = {}
         self._ask_s: dict[GridId, float] = {}
-        self._unmade: dict[GridId, None] = {}
-        """Holds for changes of a grid of which its stewards know nothing."""
         for key in sorted(rows):
             row = decode(rows[key], HoldRow)
             # The clock may have been set back meanwhile. No hold outlives its time because of that.
@@ -144,9 +144,10 @@ class Holds:
         except Untrusted as error:
             return refuse(self._host, requester, ask, Constraint.AUTHORITY, str(error)), []
         plan = self._plan(ask, deployment)
-        if standing := conflict(
-            self._rows, len(self._ledger), requester, ask, deployment, taken, plan
-        ):
+        entries = len(self._ledger)
+        if standing := asked_fault(
+            self._authority, requester, ask, deployment, self._me
+        ) or conflict(self._rows, entries, requester, ask, deployment, taken, plan):
             return refuse(self._host, requester, ask, *standing), []
         if spent := self._spent(ask, deployment, now):
             return refuse(self._host, requester, ask, *spent), []
@@ -199,6 +200,7 @@ class Holds:
             owner_site=deployment.owner_site,
             plan=not deployment.commits,
             requester=requester,
+            asked=ask.asked,
         )
         self._rows[ask.grid] = row
         rows = [Row(TABLE, ask.grid, encode(row))]
@@ -274,7 +276,6 @@ class Holds:
         """A lease has the room of these workspaces now, and what else was held of that grid ends."""
         row = self._rows.pop(grid, None)
         self._ask_s.pop(grid, None)
-        self._unmade.pop(grid, None)
         for name in row.workspaces if row is not None else ():
             if name not in leased:
                 self._ledger.strike((grid, name))
@@ -308,17 +309,22 @@ class Holds:
     def _change_settled(
         self, row: HoldRow, decision: Decision | None
     ) -> tuple[bool, list[Effect], list[Outcome]]:
-        """The same of a change. If its grid was never made, the stewards are asked to see that it never is."""
+        """The same of a change. If nobody knows its grid, it ends when no steward takes its order now."""
         match fate(row, decision.register if decision is not None else Register()):
             case Fate.DECIDED:
                 return True, [], []
             case Fate.VOID:
                 return self._voted_down(row)
             case Fate.OPEN:
+                unknown = decision is None or decision.register.record is None
+                if unknown and row.change is not None and self._too_old(row.change):
+                    return self._voted_down(row)
                 self._ask_s[row.grid] = self._ledger.now_s + _ASK_AGAIN_S
-                if decision is None or decision.register.record is None:
-                    self._unmade[row.grid] = None
                 return False, [], []
+
+    def _too_old(self, change: SignedOrder) -> bool:
+        late_s = LATE_S + CLOCK_TOLERANCE_S
+        return self._ledger.now_s > read_order(change).fresh_until_s + late_s
 
     def _voted_down(self, row: HoldRow) -> tuple[bool, list[Effect], list[Outcome]]:
         self._strike(row.grid, row.workspaces)
@@ -364,16 +370,10 @@ class Holds:
                 proposals.append(RoomChanged())
                 continue
             self._ask_s[grid] = now + 60.0
-            key, stewards, vote = order_part(row.of or grid), row.stewards, self._against(row)
+            key, stewards, vote = order_part(row.of or grid), row.stewards, _against(row)
             cause = row.of or grid
             proposals.append(Propose(VoidHold(grid), key, stewards, vote, cause, order=row.order))
         return effects, proposals
-
-    def _against(self, row: HoldRow) -> Step:
-        """What the stewards are to decide of a hold whose time is up."""
-        if row.change is None:
-            return against(row.grid)
-        return against(row.of) if row.grid in self._unmade else Decline(row.of, row.grid)
 
     def next_deadline(self) -> Deadline | None:
         """When the first hold's time is up."""
@@ -489,4 +489,10 @@ class Holds:
         else:
             del self._rows[grid]
             self._ask_s.pop(grid, None)
-            self._unmade.pop(grid, None)
+
+
+def _against(row: HoldRow) -> Step:
+    """What the stewards are to decide of a hold whose time is up."""
+    if row.change is None:
+        return against(row.grid, row.asked)
+    return Decline(row.of, row.grid, row.change, row.asked)

@@ -296,9 +296,13 @@ class Leases:
     def noticed(self, peer: PeerId, grid: GridId, epoch: int, now: float) -> None:
         """Somebody spoke of an epoch of that grid. If it is newer, and its host said so, stewards are asked."""
         row = self._book.row(grid)
-        hosts = [host.peer for host in row.record.hosts] if row is not None else []
-        if row is not None and peer in hosts and row.record.epoch < epoch:
+        if row is not None and row.record.names(peer) and row.record.epoch < epoch:
             self._auditing.noticed(grid, now)
+
+    def ask_now(self, now: float) -> None:
+        """Asks the stewards of everything carried: this host may have forgotten what they decided."""
+        for row in self.rows():
+            self._auditing.noticed(row.record.id, now)
 
     def met(self, peer: PeerId, now: float) -> None:
         """A peer is back. If it may have lost a register with its disk, it is asked about that soon."""
@@ -467,8 +471,7 @@ class Leases:
         """Takes a step that nobody can decide: this host's part ends by its owner's order, or with its time."""
         try:
             return self._follow(apply(step, Register(row.record), now), None, now)
-        except Untrusted:
-            # The key that ordered it was revoked since; its next key may order it again.
+        except Untrusted:  # Its key was revoked since; the next one may order it again.
             return [], []
 
     def turn(self, grid: GridId) -> list[Effect]:

@@ -40,6 +40,8 @@ class Names:
             deployment = self._authority.deployment(message.order, now, fresh=True)
         except Untrusted:
             return []
+        if not deployment.is_for(sender):
+            return []  # Whoever has seen an order could keep its owner's next one from the name.
         key, order = deployment.key, register_key(message.order)
         claim = self._claims.get(key)
         if claim is not None and (claim.until_s <= now or claim.order == order):

@@ -9,7 +9,5 @@ def forgot(host: Host, now: float) -> Answer:
 
     Its guests go on. A grid that was taken down since ends when its stewards say so.
     """
-    for row in host.leases.rows():
-        for named in row.record.hosts[:1]:
-            host.leases.noticed(named.peer, row.record.id, row.record.epoch + 1, now)
+    host.leases.ask_now(now)
     return host.holds.lost()

@@ -65,7 +65,7 @@ class Registers:
 
         `carried` has what was decided of a register whose grid this host carries.
         """
-        self._carried = carried
+        self._carried, self._authority, self._site = carried, authority, sees.site
         signer, verifier, opens = identity.signer, identity.verifier, _opens(authority)
         kept, judges = rows.get(TABLE, {}), authority.judges
         self._witness = witness = Witness(verifier)
@@ -98,7 +98,9 @@ class Registers:
         Nothing is changed then.
         """
         match message:
-            case StepAsk():
+            case StepAsk(ask=ask):
+                if why := self._unentitled(sender, message):
+                    return [Send(sender, StepFailed(ask, why, refused=True))], []
                 return self._stewarding.ask(sender, message, now), []
             case LookAsk(ask=ask, register=register, shown=True):
                 certificate = self._carried(register)
@@ -151,6 +153,22 @@ class Registers:
     def check(self) -> None:
         """Invariants of the acceptor."""
         self.acceptor.check()
+
+    def _unentitled(self, sender: PeerId, message: StepAsk) -> str:
+        """Why that peer may not have that step, by what is known here; empty if it may. Nobody writes yet."""
+        kept = self.acceptor.get(message.register)
+        record = kept.register.record if kept is not None else None
+        order = kept.order if kept is not None else message.order
+        # What was decided before is taken in first, and then the step is judged by it.
+        learns = message.evidence is not None and record is None
+        if sender == self.acceptor.me or order is None or learns:
+            return ""
+        stewards, site = kept.stewards if kept is not None else (), self._site(sender)
+        try:
+            self._authority.entitles(order, record, stewards, message.step, sender, site)
+        except Untrusted as error:
+            return error.detail
+        return ""
 
     def _replaced(self, answer: Answer[Purpose | ReplaceSteward]) -> Answer[Purpose]:
         """Shows the hosts of a grid that other stewards keep it. The other outcomes are others'."""

@@ -49,6 +49,9 @@ class Sees(Protocol):
     def members(self) -> dict[PeerId, str]:
         """Live peers and their sites."""
 
+    def site(self, peer: PeerId) -> str:
+        """Of which site a peer is; empty if that is not known."""
+
     def chain(self, peer: PeerId) -> Chain:
         """The certificates that a peer shows; empty if they are not known here."""
 
@@ -86,6 +89,10 @@ class PeersSeen:
         """Live peers and their sites."""
         return self._overlay.membership.sites_alive()
 
+    def site(self, peer: PeerId) -> str:
+        """Of which site a peer is; empty if that is not known."""
+        return self._overlay.members.site(peer)
+
     def chain(self, peer: PeerId) -> Chain:
         """The certificates that a peer shows; empty if they are not known here."""
         held = self._overlay.broadcast.directory.get(KeyId(peer), PRESENCE)
@@ -122,6 +129,10 @@ class AllSeen:
     def members(self) -> dict[PeerId, str]:
         """Nobody that could be asked."""
         return {}
+
+    def site(self, peer: PeerId) -> str:
+        """Unknown."""
+        return ""
 
     def chain(self, peer: PeerId) -> Chain:
         """Unknown."""

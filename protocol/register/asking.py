@@ -223,8 +223,10 @@ class Askings(Generic[P]):
         heard = self._alive(asking.asked)
         asking.deadline_s = now + (STEWARD_WITHIN_S if heard else REGISTER_REPLY_WITHIN_S)
         step = asking.step if asking.step is not None else Finish()
-        key, order, seals = asking.register, asking.order, asking.seals
-        ask = StepAsk(asking.ask, key, step, order, asking.evidence, seals)
+        key, evidence, seals = asking.register, asking.evidence, asking.seals
+        # What was decided has the order in it, and a large grid's fits into a frame once.
+        order = asking.order if evidence is None else None
+        ask = StepAsk(asking.ask, key, step, order, evidence, seals)
         return [Send(asking.asked, ask, asking.cause)]
 
     def _stepped(

@@ -182,6 +182,7 @@ class Admission:
             owner=notice.owner,
             issued_at_s=checked.order.issued_at_s,
             stewards=notice.stewards,
+            via=checked.order.via,
         )
         return self._applying(request, Wish(deployment, terms, signed), notice, now)
 

@@ -406,7 +406,8 @@ class Applying(Request):
                 return [], [self._propose(None)]
             case Stage.VOIDING:
                 self._due_s = inf
-                return [], [self._propose(Decline(self.grid_id, gathering.attempt.grid))]
+                mine = gathering.attempt.grid
+                return [], [self._propose(Decline(self.grid_id, mine, self._wish.order))]
             case Stage.READING | Stage.COMMITTING | Stage.FOLLOWING | Stage.OVER:
                 return [], []
             case _:

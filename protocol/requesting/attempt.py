@@ -4,6 +4,8 @@ Rules. Holds that were granted are kept while refused ones are asked for elsewhe
 may hold all the same, so it is told to let go. What is believed of hosts is in offers.py.
 """
 
+from collections.abc import Callable
+
 import msgspec
 
 from protocol.capacity.quantum import Quantum
@@ -327,25 +329,46 @@ class Attempt:
         """Whether hosts have still to answer."""
         return bool(self._waiting)
 
-    def hold(self, choice: Choice, order: SignedOrder) -> list[Effect]:
-        """Asks hosts to hold what the choice places and is not held yet."""
+    def hold(
+        self,
+        choice: Choice,
+        order: SignedOrder,
+        asked: Callable[[GridId, PeerId], bytes] = lambda attempt, host: b"",
+    ) -> list[Effect]:
+        """Asks hosts to hold what the choice places and is not held yet.
+
+        `asked` answers this peer's word that it asks a host, which an order that is for this peer needs.
+        """
         self.rounds += 1
         self._waiting = {n: peer for n, peer in choice.placed.items() if n not in self._held}
         # A host grants what it is asked for in one grant, so what it holds already is named again.
         held = _by_host(self._held)
+        words = asked if self._deployment.via else lambda attempt, host: b""
         return [
-            Send(peer, self._ask(order, (*held.get(peer, ()), *names)), self._request)
+            Send(
+                peer,
+                self._ask(order, (*held.get(peer, ()), *names), words(self.grid, peer)),
+                self._request,
+            )
             for peer, names in _by_host(self._waiting).items()
         ]
 
-    def _ask(self, order: SignedOrder, names: tuple[str, ...]) -> HoldAsk:
-        vnis, hold_s, change = self._vnis(), self._deployment.hold_s, self._change
-        if change is None:
-            return HoldAsk(self.grid, order, names, vnis, hold_s, self.start_s, self._instead)
-        made, start_s = change.record.order, change.record.start_s
-        return HoldAsk(
-            self.grid, made, names, vnis, hold_s, start_s, change=order, of=change.record.id
+    def _ask(self, order: SignedOrder, names: tuple[str, ...], word: bytes) -> HoldAsk:
+        change = self._change
+        ask = HoldAsk(
+            self.grid,
+            order,
+            names,
+            self._vnis(),
+            self._deployment.hold_s,
+            self.start_s,
+            self._instead,
+            asked=word,
         )
+        if change is None:
+            return ask
+        made, of, start_s = change.record.order, change.record.id, change.record.start_s
+        return msgspec.structs.replace(ask, order=made, change=order, of=of, start_s=start_s)
 
     def reply(self, sender: PeerId, reply: HoldReply) -> list[Refusal]:
         """A host holds, or says why not. Answers what is newly refused. Its grant's signature is checked."""

@@ -169,7 +169,8 @@ class Extending(Request):
         """Has what other hosts promised given back at once, by the same vote that they would come to."""
         self._why, self.stage, self._deadline_s = lines, "letting go", _NEVER
         self.tell(now, lines[0])
-        return [self._change(Decline(self.grid_id, extension_id(self._signed)))]
+        mine = extension_id(self._signed)
+        return [self._change(Decline(self.grid_id, mine, self._signed))]
 
     def _away(self, peers: Iterable[PeerId], now: float) -> Unanswered:
         return Unanswered(self.grid, self._notice.placed, peers, self._hearing, now)

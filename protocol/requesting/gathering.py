@@ -215,7 +215,7 @@ class Gathering:
         assert self._order is not None
         self.placement, self.start_s = hold.placement, self.attempt.start_s
         self._warn(now)
-        holds = tuple(self.attempt.hold(hold.choice, self._order))
+        holds = tuple(self.attempt.hold(hold.choice, self._order, self._surroundings.asked))
         if not self.attempt.waiting:
             return self._step(self._policy.gathered(self.attempt, now), now)
         line = f"round {self.attempt.rounds}: asking {counted(len(holds), 'host')} to hold"

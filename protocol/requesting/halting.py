@@ -60,6 +60,8 @@ class Halting:
         if not self._taken:
             return []
         notice, hosts = self._notice, listed([self._hearing.name(peer) for peer in self._taken])
+        if not notice.decision:
+            return self._of_older_build(hosts, now)
         lines = [
             f"{notice.name} is stopped on {hosts}; its end waits for {majority(notice.stewards)} of "
             f"{len(notice.stewards)} stewards",
@@ -70,6 +72,18 @@ class Halting:
             lines.append(f"  {self._away(now).who()}; it is cleared there when they are decided")
         lines += self.refusals()
         return lines
+
+    def _of_older_build(self, hosts: str, now: float) -> list[str]:
+        """The same of a grid whose order names no stewards: each host ends its part by the order alone."""
+        many = len(self._taken) > 1
+        which = "each of which ends its part" if many else "which ends it by itself"
+        lines = [f"{self._notice.name} is stopped on {hosts}, {which}: an older build made it"]
+        if self._unanswered:
+            again = "give the same order again when it is back"
+            if len(self._unanswered) > 1:
+                again = "give the same order again when they are back"
+            lines.append(f"  {self._away(now).who()}; {again}")
+        return lines + self.refusals()
 
     def refusals(self) -> list[str]:
         """Lines for people: which hosts did not take it on."""

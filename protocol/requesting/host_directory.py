@@ -45,6 +45,11 @@ class HostDirectory:
         self.narrowed = False
         """Whether this peer hears of other sites' hosts only when it asks for them."""
 
+    @property
+    def me(self) -> PeerId:
+        """This peer."""
+        return self._identity.peer
+
     def advertised(self, peer: PeerId, advert: Advert, now: float) -> bool:
         """Takes a host's advert. True if it has more room than before."""
         before = self.adverts.get(peer)

@@ -23,7 +23,7 @@ from protocol.requesting.request import RequestState
 from protocol.requesting.requests import Requests, answered
 from protocol.terms.checking import FOUND_WITHIN_S
 from protocol.terms.effects import Effect, Persist, Untidied
-from protocol.terms.ids import GridId, KeyId, RequestId
+from protocol.terms.ids import GridId, KeyId, PeerId, RequestId
 from protocol.terms.limits import BLIND_S
 from protocol.trust.order import Action, CheckedOrder, SignedOrder
 from protocol.trust.signing import Untrusted
@@ -80,6 +80,13 @@ class Orders:
             return [], []
         try:
             checked = self._authority.order(signed, now, fresh=True)
+            if checked.order.via not in ("", self._directory.me):
+                other = self._directory.name(PeerId(checked.order.via))
+                lines = (
+                    f"this order is for {other} to carry out, not for this peer",
+                    f"  would work: give it to {other}, or sign it again here",
+                )
+                return self._no(request, checked.order.action, "", lines, now)
             if checked.order.action is Action.UP:
                 return self._admission.up(request, signed, quote, now)
             if checked.order.action is Action.HOLD:

@@ -4,6 +4,7 @@ from typing import Protocol
 
 from protocol.capacity.advert import HostFacts
 from protocol.contract.notices import Notice
+from protocol.grid.asked import sign_asked
 from protocol.placement.suspects import Known
 from protocol.requesting.attached import Attached, Attaching
 from protocol.requesting.host_directory import HostDirectory
@@ -13,6 +14,7 @@ from protocol.requesting.silence import Silence
 from protocol.requesting.surroundings import Kept
 from protocol.terms.effects import Effect
 from protocol.terms.ids import GridId, KeyId, PeerId
+from protocol.trust.signing import Signer
 
 
 class OtherSites(Protocol):
@@ -41,9 +43,10 @@ class Outlook:
         quotes: Quotes,
         host: OwnFacts,
         attaching: Attaching,
+        signer: Signer,
     ) -> None:
         """`me` is this peer in this life."""
-        self._attaching = attaching
+        self._attaching, self._signer = attaching, signer
         self.me = me
         self._directory, self._other_sites, self._quotes = directory, other_sites, quotes
         self._host = host
@@ -93,3 +96,7 @@ class Outlook:
         if isinstance(kept, Attached):
             return self._attaching.keep(kept)
         return self._quotes.keep(kept)
+
+    def asked(self, attempt: GridId, host: PeerId) -> bytes:
+        """Signed by this peer."""
+        return sign_asked(self._signer, attempt, host)

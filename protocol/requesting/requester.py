@@ -94,7 +94,8 @@ class Requester:
         self.quotes = Quotes(self.requests)
         life = f"{identity.peer}/{incarnation}"
         self.attaching = Attaching(rows.get(ATTACHED, {}))
-        surroundings = Outlook(life, directory, other_sites, self.quotes, host, self.attaching)
+        quotes, files, signer = self.quotes, self.attaching, identity.signer
+        surroundings = Outlook(life, directory, other_sites, quotes, host, files, signer)
         self.queue = Queue(self.requests, authority, surroundings, dice)
         admission = Admission(
             identity,

@@ -53,6 +53,9 @@ class Surroundings(Hearing, Protocol):
     def keep(self, kept: Kept) -> list[Effect]:
         """Keeps that on disk."""
 
+    def asked(self, attempt: GridId, host: PeerId) -> bytes:
+        """This peer's word that it asks that host to hold that attempt."""
+
 
 class Nameless:
     """The part of it that is about names, where no name is ever asked for twice."""
@@ -68,3 +71,7 @@ class Nameless:
     def confirmed(self, grid: GridId) -> bool:
         """Nothing is."""
         return False
+
+    def asked(self, attempt: GridId, host: PeerId) -> bytes:
+        """Nothing: no order names who carries it out."""
+        return b""

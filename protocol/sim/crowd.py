@@ -9,7 +9,7 @@ from protocol.sim.peer import SimPeer
 from protocol.sim.people import MIB, grid_spec
 from protocol.sim.world import World
 from protocol.terms.ids import RequestId
-from protocol.trust.order import Action, SignedOrder
+from protocol.trust.order import Action, SignedOrder, read_order
 
 _LATER = (
     *(Action.PAUSE, Action.RESUME, Action.SUSPEND, Action.RESTORE, Action.RESTART),
@@ -49,9 +49,13 @@ class Crowd:
             encryption=dice.choice(list(Encryption)),
             lease_s=dice.choice((60, 3600)),
         )
-        order = world.admins[site].up(spec, world.now_s)
+        plans = dice.random() < 0.2
+        up = [peer for peer in world.peers if peer.up]
+        # Every other order is for one peer to carry out, as those of overlayctl are.
+        via = up[number % len(up)].id if number % 2 and up and not plans else ""
+        order = world.admins[site].up(spec, world.now_s, via)
         self._signed[spec.name] = (site, order)
-        if dice.random() < 0.2:
+        if plans:
             self._plan(site, spec, order)
             return
         self._give(order, spec.name)
@@ -85,7 +89,9 @@ class Crowd:
         up = [peer for peer in self._world.peers if peer.up]
         if not up or self._gone:
             return
-        peer = self._dice.choice(up)
+        peer, via = self._dice.choice(up), read_order(order).via
+        if via:
+            peer = next((other for other in up if other.id == via), peer)
         request = self._world.give(peer, order)
         self.ups[request] = name
         if self._dice.random() < 0.05:

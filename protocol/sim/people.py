@@ -72,9 +72,9 @@ class Admin:
             self._made[grid] = order_key(signed)
         return signed
 
-    def up(self, spec: GridSpec, now_s: float) -> SignedOrder:
-        """An order to bring a grid up."""
-        return self.order(Action.UP, spec.name, now_s, body=encode(spec))
+    def up(self, spec: GridSpec, now_s: float, via: str = "") -> SignedOrder:
+        """An order to bring a grid up, which only the peer `via` carries out if it names one."""
+        return self.order(Action.UP, spec.name, now_s, body=encode(spec), via=via)
 
     def apply(
         self, spec: GridSpec, epoch: int, now_s: float, *, without: tuple[str, ...] = ()

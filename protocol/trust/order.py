@@ -85,7 +85,8 @@ class Order(msgspec.Struct, frozen=True):
     workspace: str = ""
     body: bytes = b""
     via: str = ""
-    """The one peer that may use an order to read a console, and type into it, or to commit. Empty in others."""
+    """The one peer that may carry it out for its signer: show a console, make an image, have a grid placed or
+    a lease changed. Of those that place or change a lease, one that names none is for whoever shows it."""
     stewards: tuple[PeerId, ...] = ()
     """Of an `up`: the hosts that keep its register. The signer chose them."""
     stores: tuple[StoreId, ...] = ()

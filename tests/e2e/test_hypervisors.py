@@ -173,5 +173,6 @@ def test_a_guest_by_configuration(federation: Federation, accelerator: str) -> N
         assert libvirtd_of(host) not in (None, own)
     gone = orders.obeyed(host, orders.signed(admin, Action.DOWN, "one"))
     assert gone.state is RequestState.DONE, gone.answer
+    assert "shut itself down in" in host.ask("GET", "events").text, "its init was told"
     assert processes(machine) == []
     assert traces.of_host(host) == []

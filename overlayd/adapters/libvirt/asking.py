@@ -4,6 +4,7 @@ libvirt's own way by the agent waits until the guest is down, a minute at most, 
 the agent is asked directly: it answers a ping, and nothing more once it has begun to shut down.
 """
 
+import contextlib
 import json
 import signal
 from typing import Final
@@ -58,9 +59,11 @@ def _by_agent(domain: libvirt.virDomain) -> bool:
 
 
 def _signal(domain: libvirt.virDomain) -> None:
-    """Tells a container's init, by the pipe that some have, or else by signals."""
-    try:
+    """Tells a container's init by the pipe that some have, and by signals.
+
+    libvirt says that it was told also where there is no pipe.
+    """
+    with contextlib.suppress(libvirt.libvirtError):
         domain.shutdownFlags(libvirt.VIR_DOMAIN_SHUTDOWN_INITCTL)
-    except libvirt.libvirtError:
-        for number in _INITS:
-            domain.sendProcessSignal(1, number, 0)
+    for number in _INITS:
+        domain.sendProcessSignal(1, number, 0)

@@ -90,13 +90,12 @@ def test_who_does_not_run_is_not_asked() -> None:
         assert guest.done == []
 
 
-def test_a_container_is_told_by_its_pipe_or_by_the_signals_of_two_inits() -> None:
-    initctl = libvirt.VIR_DOMAIN_SHUTDOWN_INITCTL
-    piped = Guest(agent="good")
-    assert asked(piped, DomainType.LXC)
-    assert piped.done == [initctl]
-    plain = Guest()
+@pytest.mark.parametrize("pipe", ["good", "none"])
+def test_a_container_is_told_by_its_pipe_and_by_the_signals_of_two_inits(pipe: str) -> None:
+    """libvirt's answer does not say whether there is a pipe."""
+    plain = Guest(agent=pipe)
     assert asked(plain, DomainType.LXC)
+    initctl = libvirt.VIR_DOMAIN_SHUTDOWN_INITCTL
     assert plain.done == [initctl, (1, signal.SIGRTMIN + 3), (1, signal.SIGUSR2)]
 
 

@@ -13,6 +13,7 @@ from protocol.capacity.room import Step
 from protocol.contract.authority import Authority
 from protocol.contract.messages import HoldAsk, HoldReply, Quote
 from protocol.contract.notices import Notice, notice_of
+from protocol.grid.asked import sign_asked
 from protocol.grid.decision import Decision
 from protocol.grid.grant import HoldGrant, SignedGrant, sign_grant
 from protocol.grid.lifecycle import Status
@@ -96,6 +97,9 @@ class Around:
         """All names there are; None if they are not all known."""
         self.namesake: Notice | None = None
         """What hosts tell of a grid that is up with the same name."""
+
+    def asked(self, attempt: GridId, host: PeerId) -> bytes:
+        return sign_asked(FEDERATION.host("s1", "a"), attempt, host)
 
     def guards(self, key: str) -> tuple[PeerId, ...]:
         return ()

@@ -37,6 +37,13 @@ def test_an_order_means_the_grid_of_its_owner_or_of_its_site() -> None:
     assert heirs.grid == "old.0"
 
 
+def test_a_notice_that_names_no_site_is_of_nobody_who_names_none() -> None:
+    notices = Notices()
+    nameless = msgspec.structs.replace(notice("old.0", 5), owner_site="")
+    notices.put(A, nameless, 1.0)
+    assert notices.meant("old", YOU) is None
+
+
 def test_all_that_hosts_tell_of_one_grid_and_when_it_was_heard() -> None:
     notices = Notices()
     notices.put(A, notice("g", 1), 1.0)

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 from changing_host import Changing, sized, to_apply
-from deciding import decision, void
+from deciding import decision
 from hosting_world import EACH, ORDER, REQUEST, ROOM
 from negotiating import ADMIN, MIB, NOW, B, C, HostKey, record_of, shop
 
@@ -20,11 +20,12 @@ from protocol.grid.record import (
     Void,
     order_part,
 )
-from protocol.grid.steps import Decline, against
+from protocol.grid.steps import Decline
 from protocol.terms.effects import Persist, Send
-from protocol.terms.limits import HOLD_S
+from protocol.terms.limits import HOLD_S, LATE_S
 from protocol.terms.refusal import Constraint
-from protocol.trust.order import Action
+from protocol.trust.certificate import CLOCK_TOLERANCE_S
+from protocol.trust.order import Action, read_order
 from protocol.wire.codec import encode
 
 
@@ -269,9 +270,10 @@ def test_when_its_time_is_up_the_stewards_are_asked_to_decline_it() -> None:
     one = Changing()
     record = one.up()
     free = one.host.ledger.free
-    reply = one.hold(record, to_apply(shop(2)), "web-1", "web-2")
+    change = to_apply(shop(2))
+    reply = one.hold(record, change, "web-1", "web-2")
     propose = asked(one, NOW + HOLD_S + 1)
-    assert propose.step == Decline(record.id, reply.grid)
+    assert propose.step == Decline(record.id, reply.grid, change)
     assert propose.register == order_part(record.id)
     settle(one, VoidHold(reply.grid), record)
     assert one.host.holds.row(reply.grid) is not None, "they did not say yet"
@@ -305,14 +307,17 @@ def test_another_change_that_was_faster_gives_the_room_back_at_once() -> None:
     assert one.rows["hold"] == {}
 
 
-def test_if_nobody_knows_the_grid_it_is_seen_to_that_it_is_never_made() -> None:
+def test_if_nobody_knows_the_grid_it_ends_when_no_steward_takes_its_order_any_more() -> None:
     one = Changing()
-    record = one.record()
-    reply = one.hold(record, to_apply(shop(2)), "web-2")
-    assert asked(one, NOW + HOLD_S + 1).step == Decline(record.id, reply.grid)
+    record, change = one.record(), to_apply(shop(2))
+    reply = one.hold(record, change, "web-2")
+    vote = asked(one, NOW + HOLD_S + 1).step
+    assert vote == Decline(record.id, reply.grid, change)
     settle(one, VoidHold(reply.grid), None)
-    assert asked(one, NOW + HOLD_S + 20).step == against(record.id)
-    one.keep(one.host.settled(VoidHold(reply.grid), void(record.order), NOW + 30))
+    assert asked(one, NOW + HOLD_S + 20).step == vote
+    late_s = read_order(change).fresh_until_s + LATE_S + CLOCK_TOLERANCE_S + 1
+    one.host.tick(late_s)
+    one.keep(one.host.settled(VoidHold(reply.grid), None, late_s))
     assert one.host.ledger.free == ROOM
     assert one.rows["hold"] == {}
 

@@ -5,15 +5,17 @@ from random import Random
 import msgspec
 import pytest
 from deciding import closed, decided, decision, handed_over
-from negotiating import ADMIN, AUTHORITY, NOW, ROOM, A, B, C, record_of, shop
+from negotiating import ADMIN, AUTHORITY, FEDERATION, NOW, ROOM, A, B, C, record_of, shop
 
 from protocol.capacity.ledger import Ledger
 from protocol.contract.outcomes import AuditLease, NoticeDue, Propose
 from protocol.grid.record import GridState, Register
+from protocol.hosting.handing_over import waits_for
 from protocol.hosting.keepsake import keepsake_of, read_keepsake
 from protocol.hosting.lease import Lease
 from protocol.hosting.lease_book import TABLE
 from protocol.hosting.leases import Leases
+from protocol.sim.people import Admin
 from protocol.terms.effects import Note, Persist
 from protocol.terms.ids import PeerId
 from protocol.terms.limits import AUDIT_EVERY_S
@@ -126,3 +128,13 @@ def test_what_the_heirs_decide_is_done() -> None:
     assert known
     assert row_of(leases).record.state is GridState.DOWN
     assert row_of(leases).stewards == (A, E, D)
+
+
+def test_what_its_owner_ordered_down_waits_for_stewards_only_if_its_order_names_some() -> None:
+    leases, _ = carrying()
+    row = row_of(leases)
+    assert waits_for(row) == "waits for 2 of 3 stewards"
+    older = Admin(FEDERATION, "s1", Random(3)).up(shop(2), NOW)
+    record = msgspec.structs.replace(RECORD, order=older)
+    made_by_older = msgspec.structs.replace(row, record=record)
+    assert waits_for(made_by_older) == "ended here by that order alone"

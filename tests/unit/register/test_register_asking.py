@@ -35,6 +35,16 @@ def decided() -> Decision:
     return decision
 
 
+def test_what_was_decided_has_the_order_in_it_so_that_is_not_said_twice() -> None:
+    """Both of a large grid would be more than a frame takes."""
+    shown = decided().certificate
+    effects, _ = asking().ask("x", KEY, STEWARDS, Vote(1), NOW, "why", ORDER, shown)
+    (send,) = [e for e in effects if isinstance(e, Send)]
+    assert isinstance(send.message, StepAsk)
+    assert send.message.evidence == shown
+    assert send.message.order is None
+
+
 def test_a_step_goes_to_the_first_that_is_heard_and_then_to_the_next() -> None:
     askings = asking(FIRST)
     effects, _ = askings.ask("x", KEY, STEWARDS, Vote(1), NOW, "why", ORDER)

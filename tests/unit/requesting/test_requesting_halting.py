@@ -2,9 +2,11 @@
 
 import pytest
 from deciding import committing
+from msgspec import structs
 from negotiating import ADMIN, AUTHORITY, NAMES, NOW, A, B, C, notice, record_of, said, shop
 
 from protocol.contract.messages import ActReply
+from protocol.contract.notices import Notice
 from protocol.contract.outcomes import Outcome
 from protocol.membership.liveness import Health
 from protocol.requesting.changing import Changing
@@ -17,7 +19,9 @@ from protocol.trust.order import Action
 
 REQUEST = RequestId("r")
 RECORD = record_of(ADMIN.up(shop(2), NOW), {"web-1": A, "web-2": B})
-NOTICE = notice(RECORD, ())
+NOTICE = structs.replace(notice(RECORD, ()), decision=b"d" * 32)
+OLDER = structs.replace(NOTICE, decision=b"")
+"""An older build made it: its hosts have no decision to show."""
 WHY = "1 of 3 stewards answered, 2 needed"
 CANNOT = f"cannot down shop now: {WHY}"
 
@@ -33,10 +37,12 @@ class Hears:
         return Silence(Health.DEAD, NOW - 125) if peer in self.silent else None
 
 
-def changing(*silent: PeerId, action: Action = Action.DOWN, workspace: str = "") -> Changing:
+def changing(
+    *silent: PeerId, action: Action = Action.DOWN, workspace: str = "", about: Notice = NOTICE
+) -> Changing:
     signed = ADMIN.order(action, RECORD.id, NOW, workspace=workspace)
     checked = AUTHORITY.order(signed, NOW, True)
-    made = Changing(REQUEST, checked, signed, NOTICE, Hears(*silent), NOW)
+    made = Changing(REQUEST, checked, signed, about, Hears(*silent), NOW)
     outcomes: list[Outcome] = made.start(NOW)
     assert len(outcomes) == 1, "the stewards are asked in any case"
     return made
@@ -75,6 +81,18 @@ def test_hosts_are_told_when_the_stewards_did_not_answer_though_they_are_heard()
     replied(change, B)
     assert change.view().answer[0] == (
         "shop is stopped on alpha and beta; its end waits for 2 of 3 stewards"
+    )
+
+
+def test_a_grid_of_an_older_build_waits_for_no_stewards() -> None:
+    """No stewards decide of it: each of its hosts ends its part by the order itself."""
+    change = changing(about=OLDER)
+    change.unsettled(WHY, NOW)
+    replied(change, A)
+    change.tick(NOW + ACT_WITHIN_S)
+    assert change.view().answer == (
+        "shop is stopped on alpha, which ends it by itself: an older build made it",
+        "  host beta (web-2) does not answer; give the same order again when it is back",
     )
 
 
