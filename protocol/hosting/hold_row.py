@@ -9,7 +9,7 @@ from protocol.capacity.timetable import Window
 from protocol.grid.apply import attempts_in
 from protocol.grid.record import GridState, Register, apply_terms
 from protocol.terms.ids import GridId, KeyId, PeerId
-from protocol.trust.order import SignedOrder, read_order
+from protocol.trust.order import MAX_VALID_S, SignedOrder, read_order
 
 
 class HoldRow(msgspec.Struct, frozen=True):
@@ -71,6 +71,12 @@ def fate(row: HoldRow, register: Register) -> Fate:
         return Fate.DECIDED
     beyond = row.change is not None and record.epoch > apply_terms(read_order(row.change)).epoch
     return Fate.VOID if beyond or register.is_declined(row.grid) else Fate.OPEN
+
+
+def made_until_s(row: HoldRow) -> float:
+    """Until when the grid that is to be changed could still be made, Unix seconds, by any clock."""
+    order = read_order(row.order)
+    return order.issued_at_s + order.valid_s + 2 * MAX_VALID_S
 
 
 class HoldNotSaved(msgspec.Struct, frozen=True):

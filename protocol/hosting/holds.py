@@ -30,7 +30,7 @@ from protocol.grid.steps import Decline, Step, against
 from protocol.hosting.claims import Claims
 from protocol.hosting.hold_conflicts import conflict
 from protocol.hosting.hold_replies import granted, refuse, yields_held
-from protocol.hosting.hold_row import Fate, HoldNotSaved, HoldRow, fate
+from protocol.hosting.hold_row import Fate, HoldNotSaved, HoldRow, fate, made_until_s
 from protocol.hosting.taken import Taken
 from protocol.placement.fit import Offer, quantum_of, refusals, rules_of
 from protocol.terms.effects import Deadline, Effect, Note, Persist, Row, Send, Untidied, soonest
@@ -315,8 +315,12 @@ class Holds:
             case Fate.VOID:
                 return self._voted_down(row)
             case Fate.OPEN:
-                self._ask_s[row.grid] = self._ledger.now_s + _ASK_AGAIN_S
-                if decision is None or decision.register.record is None:
+                now = self._ledger.now_s
+                unknown = decision is None or decision.register.record is None
+                if unknown and now > made_until_s(row):
+                    return self._voted_down(row)
+                self._ask_s[row.grid] = now + _ASK_AGAIN_S
+                if unknown:
                     self._unmade[row.grid] = None
                 return False, [], []
 
@@ -339,7 +343,8 @@ class Holds:
         return [over, Note("hold.expired", row.name, why)], [RoomChanged()]
 
     def unsettled(self, grid: GridId, now: float) -> None:
-        """The stewards did not answer, so they are asked again soon."""
+        """The stewards did not answer, or not to that, so they are asked again soon."""
+        self._unmade.pop(grid, None)
         if grid in self._rows:
             self._ask_s[grid] = now + _ASK_AGAIN_S
 

@@ -317,6 +317,20 @@ def test_if_nobody_knows_the_grid_it_is_seen_to_that_it_is_never_made() -> None:
     assert one.rows["hold"] == {}
 
 
+def test_a_grid_that_nobody_knows_when_its_order_is_stale_is_never_made() -> None:
+    one = Changing()
+    record = one.record()
+    reply = one.hold(record, to_apply(shop(2)), "web-2")
+    asked(one, NOW + HOLD_S + 1)
+    settle(one, VoidHold(reply.grid), None)
+    one.host.unsettled(VoidHold(reply.grid), NOW + HOLD_S + 20)
+    late_s = NOW + 10_000
+    assert asked(one, late_s).step == Decline(record.id, reply.grid), "they did not take the vote"
+    one.keep(one.host.settled(VoidHold(reply.grid), None, late_s))
+    assert one.host.ledger.free == ROOM
+    assert one.rows["hold"] == {}
+
+
 def test_what_was_held_where_nothing_is_placed_then_is_free() -> None:
     one = Changing()
     elsewhere = record_of(ORDER, {"web-1": C})
