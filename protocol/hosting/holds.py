@@ -21,11 +21,10 @@ from protocol.capacity.timetable import Window
 from protocol.contract.authority import Authority, Deployment
 from protocol.contract.messages import HoldAsk, HoldRelease, HoldReply
 from protocol.contract.outcomes import Answer, Outcome, Propose, RoomChanged, VoidHold
-from protocol.grid.apply import attempts_in
 from protocol.grid.decision import Decision
 from protocol.grid.lease import asked, late, start_fault, window
 from protocol.grid.model import Workspace
-from protocol.grid.record import GridRecord, GridState, Register, order_part
+from protocol.grid.record import GridRecord, GridState, Register, order_part, was_decided
 from protocol.grid.steps import Decline, Step, against
 from protocol.hosting.claims import Claims
 from protocol.hosting.hold_conflicts import conflict
@@ -94,11 +93,15 @@ class Holds:
         return next((row for row in self._rows.values() if row.change and row.of == grid), None)
 
     def meant(self, record: GridRecord) -> HoldRow | None:
-        """What is held for what a record says: to make its grid, or for a change that was decided."""
-        applied = record.applied
-        attempts = (applied.attempt, *attempts_in(record)) if applied is not None else ()
-        held = next((self._rows[attempt] for attempt in attempts if attempt in self._rows), None)
-        return held or self._rows.get(record.id)
+        """What is held for what a record says: to make its grid, or a change of it that was decided."""
+        change = self.change_of(record.id)
+        if change is not None and was_decided(record, change.grid):
+            return change
+        return self._rows.get(record.id)
+
+    def hurry(self, grid: GridId, now: float) -> None:
+        """Its owner shows a later epoch of what that is held for, so its stewards are asked now."""
+        self._ask_s[grid] = min(self._ask_s.get(grid, now), now)
 
     def put(self, row: HoldRow) -> Row:
         """Keeps what is held, once it is in the ledger. Answers what is to be written."""
