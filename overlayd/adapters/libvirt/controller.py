@@ -187,7 +187,7 @@ def _mount_disk(file: str, target: str, users: int | None) -> None:
         _mount(name, target, "ext4", _NO_DEVICES, "errors=remount-ro")
     finally:
         os.close(device)
-    with contextlib.suppress(OSError):  # it is as large as its disk, or is to stay as it is
+    with contextlib.suppress(OSError):  # it may be no larger, or root may not: it is used as it is
         _fill(target, file)
     if users is not None:
         mapped = _clone(target)
