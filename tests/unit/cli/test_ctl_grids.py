@@ -65,10 +65,10 @@ def test_up_shows_every_change_once_and_then_the_answer(daemon: Daemon) -> None:
 
 
 CHANGED = """\
-error: demo is up, and not as the file has it
+error: demo is up, and not as the file has it; what is up cannot be changed yet
   clusters.worker.count: 4 in the file, 2 up
   clusters.worker.memory: 64 MiB in the file, 128 MiB up
-  would work: `overlayctl up` again, which changes what is up once it is told of it
+  would work: `overlayctl down demo`, then `overlayctl up` again
 """
 
 
