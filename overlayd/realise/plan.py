@@ -219,7 +219,10 @@ def machine(
 def disks(part: Part, mine: PartOf) -> tuple[tuple[str, str, int], ...]:
     """(name in the guest, id on the host, bytes) of a workspace's disks: its volumes, then its own."""
     grid, workspace = part.record.id, mine.workspace
-    sizes = {volume.name: volume.size_bytes for volume in part.spec.volumes}
+    applied = part.record.applied
+    # One that waits for its turn in a change may have volumes that its grid has no more.
+    kept = {k.volume: k.size_bytes for k in applied.volumes} if applied is not None else {}
+    sizes = kept | {volume.name: volume.size_bytes for volume in part.spec.volumes}
     names = (mount.volume for mount in workspace.mounts)
     found = [(name, volume_name(grid, name), sizes[name]) for name in names]
     if workspace.scratch_bytes:

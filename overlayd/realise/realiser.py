@@ -425,6 +425,7 @@ class Realiser:
                 return False
             self._say(part, mine, Phase.NETWORK, "")
         await roots.clear_older(tools.roots, tools.compute, part.record.id, mine)
+        await roots.end_before_growth(tools.roots, tools.compute, part.record.id, mine)
         site = tools.site()
         boots, root = await roots.boot(tools.roots, part, mine, image, site.containers)
         has = await disks.ensure(tools.volumes, part, mine)

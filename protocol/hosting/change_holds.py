@@ -152,6 +152,8 @@ class ChangeHolds:
             return Constraint.LIMIT, full
         other = self._holds.change_of(ask.of)
         if other is not None and other.grid != ask.grid:
+            if other.change and apply_terms(read_order(other.change)).epoch < asked_for.terms.epoch:
+                self._holds.hurry(other.grid, self._ledger.now_s)
             return Constraint.CONTENDED, f"another change of {other.name} is held, id {other.grid}"
         if self._foundlings.row(ask.of) is not None:
             self._foundlings.hurry(ask.of, self._ledger.now_s)

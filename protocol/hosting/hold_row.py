@@ -6,10 +6,9 @@ import msgspec
 
 from protocol.capacity.quantum import Quantum
 from protocol.capacity.timetable import Window
-from protocol.grid.apply import attempts_in
-from protocol.grid.record import GridState, Register, apply_terms
+from protocol.grid.record import GridState, Register, apply_terms, was_decided
 from protocol.terms.ids import GridId, KeyId, PeerId
-from protocol.trust.order import SignedOrder, read_order
+from protocol.trust.order import MAX_VALID_S, SignedOrder, read_order
 
 
 class HoldRow(msgspec.Struct, frozen=True):
@@ -69,10 +68,16 @@ def fate(row: HoldRow, register: Register) -> Fate:
         return Fate.VOID if register.is_void(row.of) else Fate.OPEN
     if record.id != row.of or record.state is GridState.DOWN:
         return Fate.VOID
-    if record.applied is not None and row.grid in (record.applied.attempt, *attempts_in(record)):
+    if was_decided(record, row.grid):
         return Fate.DECIDED
     beyond = row.change is not None and record.epoch > apply_terms(read_order(row.change)).epoch
     return Fate.VOID if beyond or register.is_declined(row.grid) else Fate.OPEN
+
+
+def made_until_s(row: HoldRow) -> float:
+    """Until when the grid that is to be changed could still be made, Unix seconds, by any clock."""
+    order = read_order(row.order)
+    return order.issued_at_s + order.valid_s + 2 * MAX_VALID_S
 
 
 class HoldNotSaved(msgspec.Struct, frozen=True):

@@ -21,24 +21,22 @@ from protocol.capacity.timetable import Window
 from protocol.contract.authority import Authority, Deployment
 from protocol.contract.messages import HoldAsk, HoldRelease, HoldReply
 from protocol.contract.outcomes import Answer, Outcome, Propose, RoomChanged, VoidHold
-from protocol.grid.apply import attempts_in
 from protocol.grid.decision import Decision
 from protocol.grid.lease import asked, late, start_fault, window
 from protocol.grid.model import Workspace
-from protocol.grid.record import GridRecord, GridState, Register, order_part
+from protocol.grid.record import GridRecord, GridState, Register, order_part, was_decided
 from protocol.grid.steps import Decline, Step, against
 from protocol.hosting.claims import Claims
 from protocol.hosting.hold_conflicts import asked_fault, conflict
 from protocol.hosting.hold_replies import granted, refuse, yields_held
-from protocol.hosting.hold_row import Fate, HoldNotSaved, HoldRow, fate
+from protocol.hosting.hold_row import Fate, HoldNotSaved, HoldRow, fate, made_until_s
 from protocol.hosting.taken import Taken
 from protocol.placement.fit import Offer, quantum_of, refusals, rules_of
 from protocol.terms.effects import Deadline, Effect, Note, Persist, Row, Send, Untidied, soonest
 from protocol.terms.ids import GridId, PeerId, StoreId
-from protocol.terms.limits import HOLD_S, LATE_S, PLAN_HOLD_MOST_S
+from protocol.terms.limits import HOLD_S, PLAN_HOLD_MOST_S
 from protocol.terms.refusal import Constraint, Refusal
-from protocol.trust.certificate import CLOCK_TOLERANCE_S
-from protocol.trust.order import SignedOrder, read_order
+from protocol.trust.order import read_order
 from protocol.trust.signing import Signer, Untrusted
 from protocol.trust.used import UsedOrders
 from protocol.wire.codec import decode, encode
@@ -94,11 +92,15 @@ class Holds:
         return next((row for row in self._rows.values() if row.change and row.of == grid), None)
 
     def meant(self, record: GridRecord) -> HoldRow | None:
-        """What is held for what a record says: to make its grid, or for a change that was decided."""
-        applied = record.applied
-        attempts = (applied.attempt, *attempts_in(record)) if applied is not None else ()
-        held = next((self._rows[attempt] for attempt in attempts if attempt in self._rows), None)
-        return held or self._rows.get(record.id)
+        """What is held for what a record says: to make its grid, or a change of it that was decided."""
+        change = self.change_of(record.id)
+        if change is not None and was_decided(record, change.grid):
+            return change
+        return self._rows.get(record.id)
+
+    def hurry(self, grid: GridId, now: float) -> None:
+        """Its owner shows a later epoch of what that is held for, so its stewards are asked now."""
+        self._ask_s[grid] = min(self._ask_s.get(grid, now), now)
 
     def put(self, row: HoldRow) -> Row:
         """Keeps what is held, once it is in the ledger. Answers what is to be written."""
@@ -316,15 +318,12 @@ class Holds:
             case Fate.VOID:
                 return self._voted_down(row)
             case Fate.OPEN:
+                now = self._ledger.now_s
                 unknown = decision is None or decision.register.record is None
-                if unknown and row.change is not None and self._too_old(row.change):
+                if unknown and now > made_until_s(row):
                     return self._voted_down(row)
-                self._ask_s[row.grid] = self._ledger.now_s + _ASK_AGAIN_S
+                self._ask_s[row.grid] = now + _ASK_AGAIN_S
                 return False, [], []
-
-    def _too_old(self, change: SignedOrder) -> bool:
-        late_s = LATE_S + CLOCK_TOLERANCE_S
-        return self._ledger.now_s > read_order(change).fresh_until_s + late_s
 
     def _voted_down(self, row: HoldRow) -> tuple[bool, list[Effect], list[Outcome]]:
         self._strike(row.grid, row.workspaces)
@@ -345,7 +344,7 @@ class Holds:
         return [over, Note("hold.expired", row.name, why)], [RoomChanged()]
 
     def unsettled(self, grid: GridId, now: float) -> None:
-        """The stewards did not answer, so they are asked again soon."""
+        """The stewards did not answer, or not to that, so they are asked again soon."""
         if grid in self._rows:
             self._ask_s[grid] = now + _ASK_AGAIN_S
 

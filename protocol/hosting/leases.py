@@ -383,6 +383,10 @@ class Leases:
         if row is None:
             return [], []
         workspace, phase, detail = status.workspace, status.phase, status.detail
+        back = any(w.workspace == workspace and w.power is not Power.GONE for w in row.wanted)
+        if phase is Phase.GONE and back:
+            # It came back before it had gone: the shell tells of the one before.
+            return [], []
         old = self._book.told.get(grid, {}).get(workspace)
         if old is not None and msgspec.structs.replace(old, since_s=status.since_s) == status:
             return [], []

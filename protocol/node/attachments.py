@@ -71,6 +71,7 @@ class GridsFiles:
         grids = {files.key for files in self.needed()}
         grids |= {order_part(row.grid) for row in self._host.foundlings.rows()}
         grids |= {order_part(row.grid) for row in self._requester.attaching.rows()}
+        grids |= {order_part(grid) for grid in self._requester.requests.changed()}
         return grids | {str(request) for request in self._requester.unended()}
 
     def _stewarded(self) -> list[GridFiles]:

@@ -23,7 +23,7 @@ from protocol.placement.narrowed import narrowed
 from protocol.requesting.change import Change
 from protocol.requesting.claiming import Shares, wanted
 from protocol.requesting.offers import Offers
-from protocol.requesting.pinned import Pinned
+from protocol.requesting.pinned import Pinned, fewer, whole
 from protocol.requesting.request import Planned
 from protocol.requesting.shortlist import Candidate, others, shortlist
 from protocol.terms.dice import Dice
@@ -204,7 +204,7 @@ class Attempt:
         if pinned.refused:
             return pinned.choice(members, self._held)
         # A change is made whole or not at all, whatever its clusters could do without.
-        rules = msgspec.structs.replace(rules_of(self._deployment.spec, pinned.offers), least=())
+        rules = rules_of(whole(self._deployment.spec), pinned.offers)
         return choose(members, pinned.offers, rules, {**change.fixed, **self._held}, self._dice)
 
     def _size(self, name: str) -> Quantum:
@@ -258,7 +258,8 @@ class Attempt:
         """
         spec = self._deployment.spec
         if self._change is not None:
-            return explain(spec, choice, (), suspects)
+            less = () if self.stuck else fewer(self._change, choice, self.offers)
+            return explain(whole(spec), choice, less, suspects)
         offers = {offer.peer: offer for offer in self.offers}
         for name, peer in self._held.items():
             free = offers[peer].free + quantum_of(self._sizes[name])

@@ -78,7 +78,8 @@ class Building:
     ) -> None:
         """`wanted` is how many workspaces were asked for; the record may have fewer. Without a `share` it waits
         for all of it."""
-        self._request, self.record, self._spec, self._wanted = request, record, spec, wanted
+        self._request, self.record, self._spec = request, record, spec
+        self._wanted = wanted if record.applied is None else 0
         self.stewards = decision.register.stewards
         """Who keeps the register of the grid, as was decided last."""
         self._decided = Decided(decision.certificate)
@@ -161,6 +162,8 @@ class Building:
             return self._taken_down()
         if record.epoch > self._epoch:
             self._epoch = record.epoch
+            if record.applied is not None:
+                self._wanted = 0  # Somebody asked for another grid since.
             self._forget_all_but({a.workspace: a.host for a in record.assignments})
             return self._up()
         return None

@@ -197,9 +197,9 @@ def _otherwise(there: GridRecord, differs: tuple[Difference, ...]) -> tuple[str,
         return _exists(there)
     name = there.name
     return (
-        f"{name} is up, and not as the file has it; what is up cannot be changed yet",
+        f"{name} is up, and not as the file has it",
         *difference_lines(differs),
-        f"  would work: `overlayctl down {name}`, then `overlayctl up` again",
+        "  would work: `overlayctl up` again, which changes what is up once it is told of it",
     )
 
 

@@ -4,11 +4,15 @@ Such a host must have room for them, or for what they grow by. One that lacks it
 change: nothing is moved for it.
 """
 
+from collections import Counter
+
 import msgspec
 
-from protocol.grid.model import Workspace
-from protocol.placement.choose import Choice, Unplaced
-from protocol.placement.fit import Offer, lacking
+from protocol.grid.expand import workspaces
+from protocol.grid.model import GridSpec, Workspace
+from protocol.placement.choose import Choice, Unplaced, certain
+from protocol.placement.counter import Fewer
+from protocol.placement.fit import Offer, lacking, rules_of
 from protocol.requesting.change import Change
 from protocol.terms.ids import PeerId
 from protocol.terms.refusal import QUANTITIES, Constraint, Refusal
@@ -62,3 +66,23 @@ def stuck_lines(name: str, refusals: dict[str, Refusal]) -> list[str]:
     if silent:
         works = f"the same again when {silent[0]} answers; or without that part of the change"
     return [*lines, f"  would work: {works}"]
+
+
+def whole(spec: GridSpec) -> GridSpec:
+    """The grid, of which nothing may be left out: a change is made whole or not at all."""
+    clusters = tuple(msgspec.structs.replace(c, minimum=None) for c in spec.clusters)
+    return msgspec.structs.replace(spec, clusters=clusters)
+
+
+def fewer(change: Change, choice: Choice, offers: tuple[Offer, ...]) -> tuple[Fewer, ...]:
+    """How many workspaces of its clusters a change could have now, if it is more than there are."""
+    seated = {**change.fixed, **change.stays}
+    members = tuple(w for w in workspaces(change.new) if w.name in choice.placed)
+    rules = rules_of(whole(change.new), offers)
+    if len(members) <= len(seated) or certain(members, offers, rules, seated).unplaced:
+        return ()
+    counts = Counter(w.cluster for w in members)
+    asked = Counter(n.rpartition("-")[0] for n in (*seated, *change.delta.added))
+    names = [c.name for c in change.new.clusters]
+    less = tuple((name, counts[name]) for name in names if counts[name] < asked[name])
+    return (Fewer(less),) if less else ()

@@ -83,6 +83,10 @@ class Requests:
         """The running request whose attempt, or whose grid, has that id; None if there is none."""
         return next((r for r in self.about(grid) if isinstance(r, Placing)), None)
 
+    def changed(self) -> list[GridId]:
+        """The grids to which running requests apply an order."""
+        return [r.grid_id for r in self._running.values() if isinstance(r, Applying)]
+
     def holding(self, grid: GridId) -> Placing | Applying | None:
         """The running request for which hosts hold under that id; None if there is none."""
         applying = (r for r in self._running.values() if isinstance(r, Applying))

@@ -153,7 +153,7 @@ class Invariants:
         """Checks that a machine that starts is the only one of its name, and was to be started."""
         for other in self._peers if self.is_honest(grid) else ():
             there = other is not peer and (grid, workspace) in other.machines.there
-            if there and not self._leaves(other, grid, workspace):
+            if there and not any(self._leaves(p, grid, workspace) for p in (other, peer)):
                 raise violation(self._world, f"{workspace} of {grid} runs twice", peer, other)
         if self.is_honest(grid) and (wrong := self.untouched.booted(grid, workspace)):
             raise violation(self._world, wrong, peer)
@@ -180,7 +180,7 @@ class Invariants:
     # -- parts
 
     def _leaves(self, peer: SimPeer, grid: GridId, workspace: str) -> bool:
-        """Whether a workspace was taken out there, and came back elsewhere before that host had ended it."""
+        """Whether a workspace was taken out there, and came back elsewhere before that host heard of it."""
         epochs = self.decided.get(grid, {})
         if not epochs:
             return False

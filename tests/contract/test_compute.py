@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -18,7 +19,7 @@ import msgspec
 import pytest
 
 from overlayd.adapters.image_format import unpack
-from overlayd.adapters.libvirt import domains
+from overlayd.adapters.libvirt import domains, private
 from overlayd.adapters.libvirt.compute import LibvirtCompute
 from overlayd.adapters.libvirt.driver import DomainType, Driver
 from overlayd.adapters.libvirt.xml import try_out_xml
@@ -34,6 +35,7 @@ from overlayd.ports.compute import (
     MachineSeen,
     MachineState,
     Nic,
+    Resized,
     Sizes,
 )
 from protocol.image.facts import Firmware
@@ -582,3 +584,73 @@ async def test_containers_say_what_they_lack(embedded: Path, parts: Path) -> Non
     with pytest.raises(ComputeError, match="containers cannot be saved"):
         Domains(connection, Driver(DomainType.LXC), History(None)).save(machine.name)
     connection.close()
+
+
+class BoxWorld(World):
+    """Containers by a libvirtd of our own."""
+
+    kind = "box"
+
+    def compute(self) -> Compute:
+        return LibvirtCompute(f"lxc:///?root={self.directory / 'lxc'}", self.directory)
+
+
+@pytest.fixture
+async def boxes(parts: Path) -> AsyncIterator[World]:
+    root = Path(tempfile.mkdtemp(prefix="ovb", dir="/tmp"))
+    made = BoxWorld(root, parts)
+    try:
+        yield made
+    finally:
+        await made.close()
+        await until(lambda: not (root / "lxc" / "libvirtd.pid").exists(), "its libvirtd has ended")
+        shutil.rmtree(root)
+
+
+def holding(mib: int, beside: str) -> subprocess.Popen[str]:
+    """A process in the control group of another, with so much memory that nobody can take from it."""
+    work = f"input(); held = bytearray({mib << 20}); print(len(held), flush=True); input()"
+    argv = [sys.executable, "-c", work]
+    process = subprocess.Popen(
+        argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+    )
+    for line in Path(f"/proc/{beside}/cgroup").read_text().splitlines():
+        _, controller, group = line.split(":", 2)
+        if controller in ("", "memory"):
+            place = Path("/sys/fs/cgroup", controller, group.strip("/"), "cgroup.procs")
+            if place.exists():
+                place.write_text(str(process.pid))
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write("\n")
+    assert process.stdout.readline().strip() == str(mib << 20)
+    return process
+
+
+async def test_a_container_is_resized_while_it_runs(boxes: World) -> None:
+    """It can be given anything; what it uses of its memory is left to it."""
+    compute = await boxes.opened()
+    machine = boxes.machine(memory_bytes=128 << 20)
+    await compute.start(machine)
+    connection = libvirt.open(private.uri_of(boxes.directory / "lxc"))
+    keeper = connection.lookupByName(machine.name).ID()
+    connection.close()
+    (init,) = Path(f"/proc/{keeper}/task/{keeper}/children").read_text().split()
+
+    async def sizes() -> tuple[int, int, int]:
+        (seen,) = await compute.observe()
+        return seen.boot, seen.cpu_milli, seen.memory_bytes >> 20
+
+    assert await sizes() == (1, 500, 128)
+    for _ in range(2):
+        assert await compute.resize(machine.name, Sizes(1500, 2, 256 << 20)) == Resized()
+        assert await sizes() == (1, 1500, 256)
+    holder = holding(64, init)
+    left = await compute.resize(machine.name, Sizes(250, 1, 48 << 20))
+    assert "since it uses " in left.waits
+    assert 64 < (await sizes())[2] < 128
+    holder.kill()
+    holder.wait()
+    assert await compute.resize(machine.name, Sizes(250, 1, 48 << 20)) == Resized()
+    assert await sizes() == (1, 250, 48)
+    assert Path(f"/proc/{keeper}/task/{keeper}/children").read_text().split() == [init]

@@ -156,6 +156,10 @@ TABLE = {
         worker(stop_within_s=660),
         "clusters[1].stop_within_s: found 11 min; allowed are 0 s to 10 min",
     ),
+    "none at once": (
+        worker(update_at_once=0),
+        "clusters[1].update_at_once: found 0; allowed are 1 to 1024",
+    ),
     "scratch disk too small": (
         worker(scratch_bytes=1 << 20),
         "clusters[1].scratch_bytes: found 1 MiB; allowed are 8 MiB to 1 PiB",

@@ -69,6 +69,10 @@ TABLE = {
         worker(stop_within_s=60),
         "clusters.worker.stop-within: 1 min in the file, 30 s up",
     ),
+    "how it is started anew": (
+        worker(update_at_once=2),
+        "clusters.worker.update.at-once: 2 in the file, 1 up",
+    ),
     "min": (worker(minimum=2), "clusters.worker.min: 2 in the file, as many as count up"),
     "labels": (
         worker(labels=("ssd", "x=1")),

@@ -22,10 +22,9 @@ from protocol.grid.record import (
 )
 from protocol.grid.steps import Decline
 from protocol.terms.effects import Persist, Send
-from protocol.terms.limits import HOLD_S, LATE_S
+from protocol.terms.limits import HOLD_S
 from protocol.terms.refusal import Constraint
-from protocol.trust.certificate import CLOCK_TOLERANCE_S
-from protocol.trust.order import Action, read_order
+from protocol.trust.order import Action
 from protocol.wire.codec import encode
 
 
@@ -252,6 +251,10 @@ def test_a_lease_is_not_extended_while_a_change_of_it_is_held() -> None:
 # -- what becomes of it
 
 
+def vnis_of(record: GridRecord) -> tuple[int, ...]:
+    return tuple(vni for _, vni in record.vnis)
+
+
 def settle(one: Changing, purpose: VoidHold, record: GridRecord | None, **more: object) -> None:
     register = Register(record, **more)  # type: ignore[arg-type]
     known = decision(register) if record is not None else None
@@ -307,16 +310,39 @@ def test_another_change_that_was_faster_gives_the_room_back_at_once() -> None:
     assert one.rows["hold"] == {}
 
 
-def test_if_nobody_knows_the_grid_it_ends_when_no_steward_takes_its_order_any_more() -> None:
+def test_an_added_host_that_heard_nothing_takes_up_what_a_later_epoch_still_has_there() -> None:
     one = Changing()
-    record, change = one.record(), to_apply(shop(2))
+    record = record_of(ORDER, {"web-1": C})
+    change = to_apply(shop(2))
     reply = one.hold(record, change, "web-2")
-    vote = asked(one, NOW + HOLD_S + 1).step
-    assert vote == Decline(record.id, reply.grid, change)
+    assert reply.grant is not None
+    first = one.applied(record, change, {"web-2": one.me}, (reply.grant,))
+    more = to_apply(shop(3), 2)
+    grant = HoldGrant(record.id, ("web-3",), vnis_of(record), change=change_id(more, 0, B))
+    second = one.applied(first, more, {"web-3": B}, (sign_grant(grant, HostKey(B)),))
+    settle(one, VoidHold(reply.grid), second)
+    assert [w.workspace for w in one.row().wanted] == ["web-2"]
+    assert one.rows["hold"] == {}
+
+
+def test_a_change_that_was_superseded_is_asked_about_when_a_later_one_comes() -> None:
+    one = Changing()
+    record = one.record()
+    first = one.hold(record, to_apply(shop(2)), "web-2")
+    late = one.hold(record, to_apply(shop(3), 2), "web-2", "web-3", now=NOW + 1)
+    assert why(late)[0] is Constraint.CONTENDED
+    assert asked(one, NOW + 1).purpose == VoidHold(first.grid)
+
+
+def test_a_grid_that_nobody_knows_when_its_order_is_stale_is_never_made() -> None:
+    one = Changing()
+    record = one.record()
+    reply = one.hold(record, to_apply(shop(2)), "web-2")
+    asked(one, NOW + HOLD_S + 1)
     settle(one, VoidHold(reply.grid), None)
-    assert asked(one, NOW + HOLD_S + 20).step == vote
-    late_s = read_order(change).fresh_until_s + LATE_S + CLOCK_TOLERANCE_S + 1
-    one.host.tick(late_s)
+    one.host.unsettled(VoidHold(reply.grid), NOW + HOLD_S + 20)
+    late_s = NOW + 10_000
+    assert asked(one, late_s).step == Decline(record.id, reply.grid), "they did not take the vote"
     one.keep(one.host.settled(VoidHold(reply.grid), None, late_s))
     assert one.host.ledger.free == ROOM
     assert one.rows["hold"] == {}

@@ -322,3 +322,16 @@ def test_the_file_of_what_waits_for_its_turn_is_still_needed() -> None:
     is_where(one, Phase.SUSPENDED)
     one.changes(record, sized(shop(1), user_data="b" * 64), "web-1")
     assert files_of(one.row()) == (("web", "a" * 64),)
+
+
+def test_the_end_of_the_one_before_does_not_end_what_came_back() -> None:
+    one = Changing()
+    record = one.changes(one.up(), shop(2), "web-1", "web-2")
+    fewer = one.applied(record, to_apply(shop(1), record.epoch, record.id))
+    one.decides(fewer)
+    assert one.wanted("web-2").power is Power.GONE
+    one.changes(fewer, shop(2), "web-1", "web-2")
+    again = one.wanted("web-2")
+    assert (again.power, again.boot) == (Power.RUNNING, 2)
+    one.keep(one.host.handle(Progressed(GRID, "web-2", Phase.GONE, "", 1), NOW))
+    assert one.wanted("web-2") == again

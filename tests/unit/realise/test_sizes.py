@@ -144,8 +144,15 @@ async def test_a_restart_takes_all_that_is_new_of_a_workspace(world: HostWorld) 
     want(world, **changes)
     await until(lambda: world.phase("head-1") == (Phase.RUNNING, ""), "it runs on")
     assert world.hypervisor.machines[HEAD] == before, "nothing of that changes while it runs"
+    assert world.part is not None
+    grown = tuple(
+        msgspec.structs.replace(volume, size_bytes=32 * MIB) for volume in world.part.spec.volumes
+    )
+    spec = msgspec.structs.replace(world.part.spec, volumes=grown)
+    world.part = msgspec.structs.replace(world.part, spec=spec)
     want(world, boot=2)
     await until(lambda: (HEAD, 2) in world.hypervisor.starts, "it is started again")
+    assert world.volumes.sizes[f"{GRID}.data"] == 32 * MIB
     now = world.hypervisor.machines[HEAD]
     assert (now.nics, now.vcpus_max) == ((), 8)
     assert [disk.mount for disk in now.disks] == ["/data", "/scratch"]

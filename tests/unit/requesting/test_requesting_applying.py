@@ -7,15 +7,17 @@ from deciding import decided, proposed, stepped
 from negotiating import FEDERATION, NOW, A, B, C, HostKey, asks, record_of, refused, shop
 from one_requester import LITTLE, ME, Scene, notice_of, released
 
+from protocol.capacity.quantum import Quantum
 from protocol.contract.messages import DecidedAck, HoldReply
 from protocol.contract.outcomes import ChangeGrid, Propose
 from protocol.grid.apply import Delta
 from protocol.grid.decision import Decision
 from protocol.grid.grant import HoldGrant, sign_grant
 from protocol.grid.lifecycle import Phase
-from protocol.grid.model import ClusterSpec, GridSpec
+from protocol.grid.model import ClusterSpec, GridSpec, PlacementSpec
 from protocol.grid.record import GridRecord
 from protocol.grid.steps import Apply, Decline, Extend
+from protocol.placement.counter import Fewer
 from protocol.requesting.events import PlanAsked
 from protocol.requesting.request import RequestState
 from protocol.sim.people import Admin
@@ -172,6 +174,21 @@ def test_growth_that_does_not_fit_where_it_is_says_by_how_much() -> None:
         "cannot change web-1 on beta: it needs 128 MiB more memory, and 1 MiB are free there"
     )
     assert scene.answer[-1].startswith("  would work: ")
+
+
+def test_what_fits_nowhere_says_how_many_would() -> None:
+    scene = Changes()
+    spec = msgspec.structs.replace(shop(20), placement=PlacementSpec())
+    effects = scene.read(OWNER.apply(spec, 1, NOW))
+    room = Quantum(2000, 1 << 30, 1 << 40)
+    _, (look,) = scene.answer_quotes(effects, room)
+    assert isinstance(look, Propose)
+    scene.settle(UP)
+    assert scene.answer[0].startswith("cannot place 6 of 20 web: each needs ")
+    assert scene.answer[-1] == "  would work: count 14 of web, now"
+    why = scene.view("r").why
+    assert why is not None
+    assert why.would_work == (Fewer((("web", 14),)),)
 
 
 def test_a_host_that_carries_a_later_epoch_is_no_reason_by_itself() -> None:
