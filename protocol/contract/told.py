@@ -134,6 +134,11 @@ class Notices:
         """Whether it is known that such a grid was decided."""
         return grid in self._known
 
+    def is_over(self, grid: GridId) -> bool:
+        """Whether it is known that it was decided to take that grid down."""
+        known = self._known.get(grid)
+        return known is not None and known.facts.state is GridState.DOWN
+
     def about(self, grid: GridId) -> dict[PeerId, HeardNotice]:
         """The notices of a grid that count: those of its hosts, or everybody's while it is not known."""
         return dict(self._counting(grid))

@@ -269,6 +269,10 @@ class Requester:
         """A host tells of a grid."""
         self.requests.noticed(peer, notice, now)
         if self.attaching.noticed(peer, notice.grid, notice.state):
+            if self.directory.notices.is_over(notice.grid):
+                # This host carried it, and has the decision already: there is nothing left to ask.
+                self.attaching.over(notice.grid)
+                return [], []
             return [], self.confirming.want([notice.grid], now)
         if any(is_about(notice.grid, f.checked.order.grid) for f in self.requests.finding()):
             return self._found(self.confirming.want([notice.grid], now), now)

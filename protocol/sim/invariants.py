@@ -22,7 +22,7 @@ from protocol.sim.meter import Meter
 from protocol.sim.peer import SimPeer
 from protocol.sim.untouched import Untouched
 from protocol.sim.violation import violation
-from protocol.terms.effects import Row, Send
+from protocol.terms.effects import Note, Row, Send
 from protocol.terms.ids import GridId, KeyId, PeerId, RequestId
 from protocol.terms.refusal import QUANTITIES
 from protocol.trust.order import Action, SignedOrder, order_id, read_order
@@ -148,6 +148,15 @@ class Invariants:
         self._close(peer, row.key, slot.accepted, register)
         if register.record is not None:
             self._decide(peer, register.record)
+
+    def noted(self, peer: SimPeer, note: Note) -> None:
+        """A peer that shuts another out forgets all that it said. What is heard of it later may be older: only
+        the newest of it was a lie."""
+        if note.kind == "peer.expelled":
+            owners = [KeyId(other.id) for other in self._peers if other.name == note.subject]
+            mine = [mark for mark in self._seen if mark[0] == peer.id and mark[2][0] in owners]
+            for mark in mine:
+                del self._seen[mark]
 
     def booted(self, peer: SimPeer, grid: GridId, workspace: str) -> None:
         """Checks that a machine that starts is the only one of its name, and was to be started."""

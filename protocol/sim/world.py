@@ -203,6 +203,7 @@ class World(Timeline):
     def noted(self, peer: SimPeer, note: Note) -> None:
         """The peer tells its people something."""
         self.meter.noted(peer, note)
+        self.invariants.noted(peer, note)
 
     def booted(self, peer: SimPeer, grid: GridId, workspace: str) -> None:
         """A machine of the peer's host starts."""

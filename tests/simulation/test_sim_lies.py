@@ -1,13 +1,16 @@
 """A fifth of all members lies all the time, in every way there is. Nobody else comes to harm by it."""
 
 import pytest
-from sim_calm import calm_world, view
+from sim_calm import calm_world, node_of, view
 
 from protocol.membership.liveness import Health
+from protocol.membership.presence import KIND as PRESENCE
 from protocol.sim.faults import FaultPlan
 from protocol.sim.people import grid_spec
 from protocol.sim.run import run, settle
 from protocol.sim.violation import Violation
+from protocol.terms.effects import Note
+from protocol.terms.ids import KeyId
 from protocol.terms.limits import BUILD_S
 
 
@@ -38,3 +41,30 @@ def test_who_waits_for_what_a_liar_was_to_make_is_told_at_last(lies: bool) -> No
         return
     assert settle(world) > BUILD_S
     assert view(asked, request).state == "failed"
+
+
+@pytest.mark.parametrize("expelled", [True, False])
+def test_a_record_goes_back_only_where_its_owner_was_shut_out(expelled: bool) -> None:
+    """Its newest word was a lie, and another peer has what it said before."""
+    world = calm_world(6130, 3)
+    one, other = world.peers[:2]
+    directory = node_of(one).broadcast.directory
+    old = directory.get(KeyId(other.id), PRESENCE)
+    assert old is not None
+
+    def is_newer() -> bool:
+        held = directory.get(KeyId(other.id), PRESENCE)
+        return held is not None and held.record.incarnation > old.record.incarnation
+
+    other.crash()
+    other.start()
+    assert world.run_until(is_newer, 20.0)
+    world.invariants.nobody_is_wronged(world.meter)
+    directory.drop(KeyId(other.id))
+    assert directory.put(old.record, old.signed, world.now_s, other.site)
+    if expelled:
+        world.noted(one, Note("peer.expelled", other.name, "its store lied"))
+        world.invariants.nobody_is_wronged(world.meter)
+    else:
+        with pytest.raises(Violation, match="went back"):
+            world.invariants.nobody_is_wronged(world.meter)

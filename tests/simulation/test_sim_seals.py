@@ -36,7 +36,7 @@ class Scene:
         assert made.state == "done", made.answer
         self.world.run(5.0)
         (record,) = newest_records(self.world)
-        self.first, self.carriers = record.stewards, record.carriers()
+        self.grid, self.first, self.carriers = record.id, record.stewards, record.carriers()
 
     @property
     def stewards(self) -> tuple[PeerId, ...]:
@@ -153,6 +153,24 @@ def test_all_of_them_die_one_after_the_other_and_a_host_then_loses_its_memory() 
     assert scene.stewards == now
     ended = scene.ends(scene.others()[0])
     assert ended.state == "done", ended.answer
+
+
+def test_up_of_its_name_at_a_peer_that_has_only_been_told_of_it_asks_those_that_followed() -> None:
+    """None of the stewards that its order names is left to ask."""
+    scene = Scene()
+    for steward in spare(scene):
+        scene.dies(steward)
+        scene.replaced(steward)
+    asked = scene.others()[-1]
+    asked.crash()
+    scene.world.run(1.0)
+    asked.start()
+    scene.world.run(20.0)
+    assert not node_of(asked).notices.confirmed(scene.grid)
+    order = scene.admin.up(grid_spec("own", 1), scene.world.now_s)
+    made = answer(scene.world, asked, scene.world.give(asked, order))
+    assert made.state == "failed"
+    assert "own is up, and not as the file has it" in made.answer[0]
 
 
 def test_a_steward_that_has_another_store_is_replaced_though_it_is_heard() -> None:

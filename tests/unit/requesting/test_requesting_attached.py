@@ -90,6 +90,19 @@ def test_it_ends_with_its_grid() -> None:
     assert rows(scene.requester.notes()) == [(record.id, None)]
 
 
+def test_it_ends_with_a_grid_of_whose_end_this_host_has_the_decision() -> None:
+    """It carried the grid itself, so what it tells of it is no news to it, and nobody is asked."""
+    scene = Scene()
+    record = scene.building("up", order())
+    scene.requester.begin(NOW)
+    (host, *_) = record.carriers()
+    scene.notice(host, notice_of(record, host))
+    assert len(scene.requester.attaching.rows()) == 1
+    scene.notice(host, notice_of(record, host, state=GridState.DOWN, epoch=2))
+    assert scene.requester.attaching.rows() == []
+    assert rows(scene.requester.notes()) == [(record.id, None)]
+
+
 def test_a_grid_of_which_nobody_tells_is_forgotten_but_not_at_once_after_a_start() -> None:
     scene = Scene()
     effects, _ = scene.hold_all(scene.holding("up", order()))

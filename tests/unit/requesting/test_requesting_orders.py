@@ -5,14 +5,16 @@ from random import Random
 import pytest
 from deciding import proposed as carried_out
 from deciding import read_register
-from negotiating import ADMIN, FEDERATION, NOW, RIVAL, A, B, C, committed, record_of, shop
-from one_requester import Scene, asked_to_hold, notice_of, released
+from negotiating import ADMIN, FEDERATION, NOW, RIVAL, A, B, C, asks, committed, record_of, shop
+from one_requester import ME, Scene, asked_to_hold, notice_of, released
 
 from protocol.contract.messages import Act, LeaseAsk
 from protocol.contract.outcomes import ChangeGrid, CommitGrid, Outcome, Propose
+from protocol.grid.asked import was_asked
 from protocol.grid.record import GridRecord, GridState, LeaseChange, grid_id, order_part
 from protocol.requesting.events import PlanAsked
 from protocol.requesting.request import RequestState
+from protocol.sim.keys import SimVerifier
 from protocol.sim.people import Admin
 from protocol.terms.effects import Effect, Persist, Send
 from protocol.terms.ids import PeerId, RequestId
@@ -60,6 +62,28 @@ def state_after(proposal: Propose, before: bytes) -> GridState | None:
     """The state of the grid after the change; None if there is no grid."""
     record = carried_out(proposal, before).register.record
     return record.state if record is not None else None
+
+
+@pytest.mark.parametrize("action", [Action.UP, Action.HOLD, Action.LEASE])
+def test_an_order_for_another_peer_is_refused_and_says_for_which(action: Action) -> None:
+    scene = known()
+    body = TEN_MINUTES if action is Action.LEASE else encode(shop(2))
+    order = ADMIN.order(action, GRID if action is Action.LEASE else "shop", NOW, body=body, via=B)
+    assert scene.order("theirs", order) == ([], [])
+    assert scene.view("theirs").state is RequestState.FAILED
+    assert scene.view("theirs").answer == (
+        "this order is for beta to carry out, not for this peer",
+        "  would work: give it to beta, or sign it again here",
+    )
+
+
+def test_an_order_for_this_peer_is_carried_out_here() -> None:
+    scene = Scene()
+    order = ADMIN.order(Action.UP, "shop", NOW, body=encode(shop(2)), via=ME)
+    asked = asks(scene.holding("mine", order))
+    assert all(
+        was_asked(SimVerifier(), ME, ask.grid, peer, ask.asked) for peer, ask in asked.items()
+    )
 
 
 # -- down

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol.wire.codec import Malformed, MalformedReason, decode, encode
+from protocol.wire.codec import Malformed, MalformedReason, _whole, convert, decode, encode
 from protocol.wire.limits import MAX_DEPTH, MAX_FIELDS, MAX_ITEMS, MAX_TEXT_BYTES
 
 R = MalformedReason
@@ -147,3 +147,80 @@ def test_unknown_fields_are_left_aside() -> None:
 def test_an_integer_above_64_bits_is_a_bug_of_ours() -> None:
     with pytest.raises(OverflowError):
         encode(Leaf(number=2**64))
+
+
+class Ask(msgspec.Struct, frozen=True, tag="ask"):
+    number: int
+    leaf: Leaf | None = None
+    leaves: tuple[Leaf, ...] = ()
+
+
+class Say(msgspec.Struct, frozen=True, tag="say"):
+    text: str
+
+
+PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=3) | st.binary(max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["type", "number", "leaf", "leaves", "text", "more"]),
+            inner | st.sampled_from(["ask", "say", "shout"]),
+            max_size=5,
+        )
+    ),
+    max_leaves=9,
+)
+SHAPES = [Ask | Say, tuple[int, str], Ask | None]
+
+
+def straight(plain: object, kind: Any) -> object:
+    """What msgspec makes of it, or says is wrong with it, if it is asked for the union itself."""
+    try:
+        return msgspec.convert(plain, kind, builtin_types=(bytes,), str_keys=True)
+    except msgspec.ValidationError as error:
+        return str(error)[:200]
+
+
+def through_codec(plain: object, kind: Any) -> object:
+    try:
+        return convert(plain, kind)
+    except Malformed as error:
+        return error.detail
+
+
+@given(PLAIN, st.sampled_from(SHAPES))
+def test_one_of_several_types_is_read_and_refused_in_the_same_words(
+    plain: object, kind: Any
+) -> None:
+    assert through_codec(plain, kind) == straight(plain, kind)
+
+
+@pytest.mark.parametrize(
+    ("plain", "reason", "detail"),
+    [
+        ({"type": "shout"}, R.UNKNOWN_TYPE, "Invalid value 'shout' - at `$.type`"),
+        ({}, R.UNKNOWN_TYPE, "Object missing required field `type`"),
+        (7, R.BAD_SHAPE, "Expected `object`, got `int`"),
+        ({"type": "say"}, R.BAD_SHAPE, "Object missing required field `text`"),
+        (
+            {"type": "ask", "number": 1, "leaves": [{"number": ""}]},
+            R.BAD_SHAPE,
+            "Expected `int`, got `str` - at `$.leaves[0].number`",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_message_is_said_as_of_itself(
+    plain: object, reason: MalformedReason, detail: str
+) -> None:
+    with pytest.raises(Malformed) as error:
+        convert(plain, Ask | Say)
+    assert (error.value.reason, error.value.detail) == (reason, detail)
+
+
+def test_a_union_is_learnt_once() -> None:
+    convert({"type": "say", "text": ""}, Ask | Say)
+    known = _whole.cache_info().misses
+    for _ in range(3):
+        assert convert({"type": "say", "text": "a"}, Ask | Say) == Say("a")
+    assert _whole.cache_info().misses == known
