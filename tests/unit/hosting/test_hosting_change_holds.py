@@ -337,12 +337,13 @@ def test_a_change_that_was_superseded_is_asked_about_when_a_later_one_comes() ->
 def test_a_grid_that_nobody_knows_when_its_order_is_stale_is_never_made() -> None:
     one = Changing()
     record = one.record()
-    reply = one.hold(record, to_apply(shop(2)), "web-2")
+    change = to_apply(shop(2))
+    reply = one.hold(record, change, "web-2")
     asked(one, NOW + HOLD_S + 1)
     settle(one, VoidHold(reply.grid), None)
     one.host.unsettled(VoidHold(reply.grid), NOW + HOLD_S + 20)
     late_s = NOW + 10_000
-    assert asked(one, late_s).step == Decline(record.id, reply.grid), "they did not take the vote"
+    assert asked(one, late_s).step == Decline(record.id, reply.grid, change)
     one.keep(one.host.settled(VoidHold(reply.grid), None, late_s))
     assert one.host.ledger.free == ROOM
     assert one.rows["hold"] == {}
