@@ -26,6 +26,8 @@ from protocol.trust.order import Action, SignedOrder, read_order
 from protocol.wire.codec import encode
 
 _COUNT_MOST = 7
+_FIRST = 0.2
+"""Nobody changes a grid in the first share of the time: there are hardly any."""
 _GIB = 1 << 30
 
 
@@ -38,7 +40,7 @@ class Changes:
         """Every order to apply that was given."""
         self._gone = False
         for _ in range(changes):
-            world.after(dice.uniform(0.0, within_s), self._change)
+            world.after(dice.uniform(_FIRST, 1.0) * within_s, self._change)
 
     def end(self) -> None:
         """Everybody goes home, and nothing more is asked."""
