@@ -59,8 +59,9 @@ class TakingUp:
         now_is = self._authority.remembered(record.standing).members
         manners = self._manners(old, record)
         back = _gone(old)
-        leaving = {w.name: w for w in row.leaving if w.name not in now_is}
-        leaving |= {n: was[n] for n in _gone(row) if n in was and n not in now_is}
+        # Also one that the file still has, and that was left out: it is as large as it was until it is gone.
+        mine = _mine(record, self._me)
+        leaving = {n: was[n] for n in _gone(row) if n in was and n not in mine}
         volumes = record.applied.volumes if record.applied is not None else ()
         unused = dict(unused_by({**now_is, **leaving}.values(), volumes, self._me))
         behind, lacks = dict[str, Behind](), list[str]()
@@ -75,7 +76,7 @@ class TakingUp:
                 behind[name] = Behind(was[name], manner)
             lacks += [name] if grows else []
         there = [w.workspace for w in old.wanted if w.power is not Power.GONE]
-        came = [n for n in _mine(record, self._me) if n not in there]
+        came = [n for n in mine if n not in there]
         row = msgspec.structs.replace(
             row,
             unused=tuple(unused.items()),

@@ -335,3 +335,13 @@ def test_the_end_of_the_one_before_does_not_end_what_came_back() -> None:
     assert (again.power, again.boot) == (Power.RUNNING, 2)
     one.keep(one.host.handle(Progressed(GRID, "web-2", Phase.GONE, "", 1), NOW))
     assert one.wanted("web-2") == again
+
+
+def test_what_is_left_out_of_a_larger_cluster_is_as_large_as_it_was_until_it_is_gone() -> None:
+    one = Changing()
+    record = one.changes(one.up(), shop(2), "web-1", "web-2")
+    larger = sized(shop(2), memory_bytes=384 * MIB, max_memory_bytes=384 * MIB)
+    one.changes(record, larger, "web-2", without=("web-1",))
+    assert one.wanted("web-1").power is Power.GONE
+    assert one.host.leases.members(one.row())["web-1"].memory_bytes == 128 * MIB
+    one.host.check()
