@@ -36,7 +36,7 @@ _NEVER = float("inf")
 _AUDITS_APART_S = 5.0
 """However often a host tells of a change: between two questions to the stewards."""
 _RESTING = (Phase.PAUSED, Phase.SUSPENDED)
-_UNTOUCHED = (Phase.SUSPENDED, Phase.EXPIRED)
+_UNTOUCHED = (*_RESTING, Phase.EXPIRED)
 """While a workspace is there, its host leaves it as it is, whatever a change makes of it later."""
 _TRYING = (Phase.HELD, Phase.IMAGE, Phase.NETWORK, Phase.BOOTING)
 """What a workspace goes through on each try."""
@@ -90,6 +90,8 @@ class Building:
         names = [a.workspace for a in record.assignments]
         names = [name for name in names if share is None or name in share.waits]
         self._statuses = {name: Status(name, Phase.HELD) for name in names}
+        self._left: dict[str, None] = {}
+        """Workspaces that are as they were before the grid was changed, and rest."""
         self._failed: dict[str, str] = {}
         """By workspace that fails again and again: why, as it was told last."""
         self._began_s, self._audit_s = now, now + AUDIT_EVERY_S
@@ -109,6 +111,11 @@ class Building:
         """Whether everything that it waits for is up."""
         rests = _RESTING if self._share is None else (*_RESTING, *_UNTOUCHED)
         return all(s.settled or s.phase in rests for s in self._statuses.values())
+
+    @property
+    def left(self) -> tuple[str, ...]:
+        """Workspaces that are as they were before the grid was changed, until somebody has them go on."""
+        return tuple(self._left)
 
     def announce(self) -> list[Effect]:
         """Sends the record to hosts that have not acknowledged it."""
@@ -143,6 +150,8 @@ class Building:
                 continue
             if share is not None and status.workspace in notice.behind:
                 status = self._not_yet(status, now)
+            else:
+                self._left.pop(status.workspace, None)
             self._statuses[status.workspace] = status
             self._told(old, status, now)
             self._went_on(old, status, now)
@@ -241,7 +250,9 @@ class Building:
     def _not_yet(self, status: Status, now: float) -> Status:
         """What counts of a workspace that is as it was before, because others go first or it does not run."""
         self._late_s[status.workspace] = now + BUILD_S
+        self._left.pop(status.workspace, None)
         if status.phase in _UNTOUCHED:
+            self._left[status.workspace] = None
             return status
         return Status(status.workspace, Phase.HELD, "as it was before, until it is its turn")
 

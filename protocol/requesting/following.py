@@ -137,6 +137,8 @@ class Followed:
         record, change = self._record, self._change
         what = "already" if change.nothing else f"({change.said})"
         lines = [f"{record.name} is changed {what}: {_many(record)}, epoch {record.epoch}"]
+        if left := self._building.left:
+            lines.append(f"  {listed(left)} rest, and are changed when they go on")
         if self._leaving:
             placed = tuple(self._leaving.items())
             peers = dict.fromkeys(self._leaving.values())

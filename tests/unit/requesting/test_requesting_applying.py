@@ -230,6 +230,7 @@ def test_what_is_suspended_is_restarted_when_it_goes_on_and_is_not_waited_for() 
         saved = notice_of(record, peer, Phase.SUSPENDED, epoch=2)
         scene.notice(peer, msgspec.structs.replace(saved, behind=(name,)), NOW + 1)
     assert scene.view("r").state is RequestState.DONE
+    assert scene.answer[1:] == ("  web-1 and web-2 rest, and are changed when they go on",)
 
 
 def test_another_epoch_than_its_signer_saw_is_refused_with_what_changed() -> None:
