@@ -480,7 +480,8 @@ class Leases:
 
     def turn(self, grid: GridId) -> list[Effect]:
         """Changes those workspaces of a changed grid here whose turn it is now."""
-        if (row := self._book.row(grid)) is None:
+        row = self._book.row(grid)
+        if row is None or not (row.behind or row.lacks):
             return []
         turned = self._taking_up.turned(row, self._book.wanted(row))
         if turned is row:
