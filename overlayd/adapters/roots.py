@@ -81,6 +81,9 @@ class DirectoryRoots:
             if made is None:
                 await self._check_room(root, size_bytes)
                 await self._make(folder, base, wanted)
+            elif made.base == wanted.base and made.size_bytes < wanted.size_bytes:
+                await self._check_room(root, wanted.size_bytes - made.size_bytes)
+                await self._grow(folder, base, wanted)
             elif made != wanted:
                 raise RootError(
                     f"root disk {root} is here, of {made.size_bytes} bytes on {made.base}; "
@@ -139,6 +142,21 @@ class DirectoryRoots:
         finally:
             await asyncio.to_thread(shutil.rmtree, making, ignore_errors=True)
 
+    async def _grow(self, folder: Path, base: DiskFile | TreeFile, wanted: _Made) -> None:
+        """Makes a root larger that no machine has open. What lies below it is said, not read in it."""
+        try:
+            if isinstance(base, TreeFile):
+                await asyncio.to_thread(os.truncate, folder / _TREE, wanted.size_bytes)
+            else:
+                opts = f"driver=qcow2,file.driver=file,file.filename={_escaped(folder / _DISK)}"
+                opts += ",backing.driver=raw,backing.file.driver=file"
+                opts += f",backing.file.filename={_escaped(Path(wanted.base))}"
+                argv = ("qemu-img", "resize", "-q", "--image-opts", opts, str(wanted.size_bytes))
+                await run(*argv, timeout_s=MAKE_WITHIN_S)
+            await asyncio.to_thread(_note, folder, wanted)
+        except (OSError, ProcessError) as error:
+            raise RootError(f"root disk {folder.name} cannot grow: {error}") from error
+
     async def _fill(self, file: Path, base: TreeFile, size_bytes: int) -> None:
         """A file system of that size with a copy of the tree. It takes as long as the copying does."""
         with file.open("xb") as made:
@@ -187,6 +205,21 @@ def _finish(making: Path, folder: Path, base: DiskFile | TreeFile, made: _Made) 
     flush(making)
     making.rename(folder)
     flush(folder.parent)
+
+
+def _note(folder: Path, made: _Made) -> None:
+    """Says what a root is now. Killed before, it grows to where it has grown already."""
+    note = folder / f"{_MADE}{_HALF[0]}"
+    note.write_bytes(msgspec.json.encode(made))
+    note.chmod(0o600)
+    flush(note)
+    note.replace(folder / _MADE)
+    flush(folder)
+
+
+def _escaped(path: Path) -> str:
+    """A path as QEMU's options have it."""
+    return str(path).replace(",", ",,")
 
 
 def _remove(folder: Path) -> None:

@@ -26,6 +26,7 @@ _HOOK = r"""#cloud-boothook
 fstab() {
     [ ! -e /etc/fstab ] || grep -v 'x-overlayd' /etc/fstab
     options=defaults,noatime,nofail,x-systemd.device-timeout=15s,x-systemd.before=local-fs.target,x-overlayd
+    options=$options,x-systemd.growfs
 @FSTAB@
     :
 }

@@ -1,4 +1,4 @@
-"""Volumes as sparse files, one each, formatted when they are made and never again.
+"""Volumes as sparse files, one each, formatted when they are made and never again. They may grow.
 
 A volume is made under another name and renamed when it is whole, so a half-made one is never used. Room
 counts as promised, not as used, because a sparse file may yet fill up to its size.
@@ -36,19 +36,26 @@ class DirectoryVolumes:
             half.unlink()
 
     async def ensure(self, volume: str, size_bytes: int, label: str) -> str:
-        """Path of the disk. Raises VolumeError: no room, an impossible size or label, another size here."""
+        """Path of the disk. Raises VolumeError: no room, an impossible size or label, a larger one here."""
         path = self._path(volume)
         _check(volume, size_bytes, label)
         async with self._making:
-            if await asyncio.to_thread(path.exists):
-                return await asyncio.to_thread(_same_size, path, size_bytes)
-            free = await self.free_bytes()
-            if size_bytes > free:
+            here = (await self.observe()).get(volume)
+            more = size_bytes - (here or 0)
+            if here is not None and more < 0:
                 raise VolumeError(
-                    f"no room for volume {volume}: it needs {size_bytes} bytes, {free} are left, "
-                    f"{size_bytes - free} too few"
+                    f"volume {volume} is here with {here} bytes, not {size_bytes}; it cannot shrink"
                 )
-            await self._make(path, size_bytes, label)
+            free = await self.free_bytes() if more else 0
+            if more > free:
+                raise VolumeError(
+                    f"no room for volume {volume}: it needs {more} bytes, {free} are left, "
+                    f"{more - free} too few"
+                )
+            if here is None:
+                await self._make(path, size_bytes, label)
+            elif more:
+                await asyncio.to_thread(_grow, path, size_bytes)
         return str(path)
 
     async def remove(self, volume: str) -> None:
@@ -115,13 +122,10 @@ def _check(volume: str, size_bytes: int, label: str) -> None:
         )
 
 
-def _same_size(path: Path, size_bytes: int) -> str:
-    here = path.stat().st_size
-    if here != size_bytes:
-        raise VolumeError(
-            f"volume {path.stem} is here with {here} bytes, not {size_bytes}; its size cannot change"
-        )
-    return str(path)
+def _grow(path: Path, size_bytes: int) -> None:
+    """The disk. What is on it is its guest's, and so is to make use of the room."""
+    os.truncate(path, size_bytes)
+    flush(path)
 
 
 def _allocate(path: Path, size_bytes: int) -> None:

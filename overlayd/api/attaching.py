@@ -1,13 +1,14 @@
 """Files that come with an order or a plan: checked against what its grid names, on disk before the answer."""
 
+import msgspec
+
 from overlayd.api.problems import ApiProblem
 from overlayd.api.service import Service
 from overlayd.api.views import FileView
 from overlayd.ports.attachments import AttachmentError
 from protocol.grid.limits import ATTACHMENT_BYTES_MAX, ATTACHMENTS_BYTES_MAX, ATTACHMENTS_MAX
-from protocol.grid.model import GridSpec
 from protocol.grid.record import order_part, spec_of
-from protocol.terms.ids import GridId, digest_of
+from protocol.terms.ids import Digest, GridId, RequestId, digest_of
 from protocol.terms.quantities import format_size
 from protocol.trust.order import Action, Order
 from protocol.wire.codec import Malformed
@@ -16,31 +17,50 @@ FILES_BODY_BYTES = 2 * ATTACHMENTS_BYTES_MAX
 """What files add to a body at most: they are base64 in JSON."""
 
 
-def ordered_spec(order: Order) -> GridSpec | None:
-    """The grid in an order; None if it has none. One that cannot be read is refused where it is believed."""
-    if order.action not in (Action.UP, Action.HOLD):
-        return None
+class Wanted(msgspec.Struct, frozen=True):
+    """The files of a grid, and by what they are kept."""
+
+    key: str
+    named: tuple[tuple[str, Digest], ...] = ()
+    """(cluster, file) of all that it names."""
+    there: tuple[Digest, ...] = ()
+    """Those that need not come: hosts of the grid have them."""
+
+
+def ordered_files(service: Service, order: Order, request: RequestId) -> Wanted:
+    """The files of the grid in an order. One that cannot be read is refused where it is believed.
+
+    Those of a grid that is changed are kept with those that it has.
+    """
+    if order.action not in (Action.UP, Action.HOLD, Action.APPLY):
+        return Wanted(request)
     try:
-        return spec_of(order)
+        named = spec_of(order).files
     except Malformed:
-        return None
+        return Wanted(request)
+    if order.action is not Action.APPLY:
+        return Wanted(request, named)
+    grid = GridId(order.grid)
+    standing = service.peer.view.standing(grid)
+    specs = () if standing is None else (standing.spec, standing.before)
+    there = tuple(digest for spec in specs if spec is not None for _, digest in spec.files)
+    return Wanted(order_part(grid), named, there)
 
 
 async def attach(
-    service: Service, key: str, spec: GridSpec | None, given: tuple[bytes, ...], quote: str = ""
+    service: Service, wanted: Wanted, given: tuple[bytes, ...], quote: str = ""
 ) -> None:
-    """Keeps the files that a grid names, by `key`; of a `quote` those that came with it. Raises ApiProblem.
+    """Keeps the files that a grid names; of a `quote` those that came with it. Raises ApiProblem.
 
     A grid whose files are not all here is refused now, since nobody could start it.
     """
-    clusters = spec.clusters if spec is not None else ()
-    named = dict.fromkeys(cluster.user_data for cluster in clusters if cluster.user_data)
+    key, named = wanted.key, dict.fromkeys(digest for _, digest in wanted.named)
     found = _checked(given, named)
     kept = service.peer.attachments
-    for digest in [d for d in named if d not in found and not kept.has(key, d)]:
+    for digest in [d for d in named if d not in (*found, *wanted.there) and not kept.has(key, d)]:
         content = await kept.read(quote, digest) if quote else None
         if content is None:
-            who = [cluster.name for cluster in clusters if cluster.user_data == digest]
+            who = [cluster for cluster, its in wanted.named if its == digest]
             said = f"the user-data of {who[0]}, {digest[:12]}, did not come with the order"
             raise ApiProblem(422, said, "`overlayctl up FILE` sends it along")
         found[digest] = content
@@ -58,7 +78,7 @@ def files_of(service: Service, grid: GridId) -> tuple[FileView, ...]:
     return tuple(FileView(name, digest, kept.size_bytes(key, digest)) for name, digest in named)
 
 
-def _checked(given: tuple[bytes, ...], named: dict[str, None]) -> dict[str, bytes]:
+def _checked(given: tuple[bytes, ...], named: dict[Digest, None]) -> dict[Digest, bytes]:
     """The files by digest. Raises ApiProblem for too many, too large ones, and any that is not named."""
     if len(given) > ATTACHMENTS_MAX:
         raise ApiProblem(400, f"found {len(given)} files; at most {ATTACHMENTS_MAX} are taken")
@@ -66,7 +86,7 @@ def _checked(given: tuple[bytes, ...], named: dict[str, None]) -> dict[str, byte
     if total_bytes > ATTACHMENTS_BYTES_MAX:
         most = format_size(ATTACHMENTS_BYTES_MAX)
         raise ApiProblem(413, f"the files have {format_size(total_bytes)}; at most {most} in all")
-    found = {}
+    found: dict[Digest, bytes] = {}
     for content in given:
         digest = digest_of(content)
         if len(content) > ATTACHMENT_BYTES_MAX:
@@ -76,5 +96,5 @@ def _checked(given: tuple[bytes, ...], named: dict[str, None]) -> dict[str, byte
         if digest not in named:
             said = f"file {digest[:12]} is none that the order names"
             raise ApiProblem(400, said, "name its SHA-256 as `user_data` of a cluster")
-        found[str(digest)] = content
+        found[digest] = content
     return found

@@ -10,17 +10,18 @@ from typing import Annotated
 from litestar import Router, delete, get, post
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
-from overlayd.api.attaching import FILES_BODY_BYTES, attach, files_of, ordered_spec
+from overlayd.api.attaching import FILES_BODY_BYTES, Wanted, attach, files_of, ordered_files
 from overlayd.api.problems import ApiProblem, no_such
 from overlayd.api.service import Here, Service
 from overlayd.api.views import Accepted, GridView, OrderBody, PlanBody
 from overlayd.ports.peer import Busy
 from protocol.grid.record import is_about
 from protocol.node.rows import GridRow, UnknownRow, WorkspaceRow
+from protocol.node.standing import Standing
 from protocol.requesting.events import CancelAsked, GridsAsked, OrderGiven, PlanAsked
 from protocol.requesting.proposal import Proposal
 from protocol.requesting.request import UNENDED, RequestState, RequestView
-from protocol.terms.ids import RequestId
+from protocol.terms.ids import GridId, RequestId
 from protocol.terms.limits import PROPOSAL_S
 from protocol.terms.quantities import format_duration
 from protocol.trust.order import Action, Order, SignedOrder, order_key, read_order
@@ -31,6 +32,7 @@ BODY_MAX_BYTES = 2 * MAX_ORDER_BYTES + FILES_BODY_BYTES
 """An order is base64 in JSON, beside its chain and its files. The JSON of the largest grid is smaller."""
 
 Site = Annotated[str, QueryParameter(max_length=63, description="Whose admin would order it.")]
+ChangeId = Annotated[str, QueryParameter(max_length=64, description="A grid to be changed.")]
 QuoteId = Annotated[str, QueryParameter(max_length=64, description="A quote to take up.")]
 
 Named = Annotated[str, QueryParameter(max_length=64, description="A name or an id.")]
@@ -139,23 +141,50 @@ def ordered_workspace(service: Service, order: Order) -> WorkspaceRow:
     return row
 
 
+@get("/standing/{name:str}", summary="What a grid is now, to be changed")
+async def standing(name: FromPath[str], service: Here) -> Standing:
+    """The specification, epoch and history of the grid with that name or id, as its stewards decided it.
+
+    A 404 if there is none that this peer can check, a 409 if several owners have one of that name.
+    """
+    return await _standing(service, name)
+
+
+@get("/standing/{site:str}/{name:str}", summary="What a grid of one site is now")
+async def standing_of_site(site: FromPath[str], name: FromPath[str], service: Here) -> Standing:
+    """The same, of the grids of that site's admin."""
+    return await _standing(service, name, site)
+
+
+async def _standing(service: Service, name: str, site: str = "") -> Standing:
+    await confirm(service, name)
+    row = grid_view(service, name, site).grid
+    found = service.peer.view.standing(row.grid)
+    if found is None:
+        said = f"what was decided of {row.name} is not known here: too few of its stewards answer"
+        raise ApiProblem(409, said, "the same again, once they are heard")
+    return found
+
+
 @post("/plans", status_code=202, request_max_body_size=BODY_MAX_BYTES, summary="Plan a grid")
 async def plan(
     data: JSONBody[PlanBody],
     service: Here,
     keep: FromQuery[bool] = False,
     site: Site = "",
+    change: ChangeId = "",
 ) -> Accepted:
     """Asks for a round of quotes. Nothing is held. The grid's images have their digests.
 
     With `keep` the answer is a quote for `POST /v1/orders?quote=ID`, and the files that the grid names come
-    along. `site` is the one whose admin would order it, if not this peer's own.
+    along. `site` is the one whose admin would order it, if not this peer's own. `change` is the id of a grid
+    that is up and is to become that.
     """
     kind = "quote" if keep else "plan"
     request, spec = RequestId(f"{kind}-{secrets.token_hex(6)}"), data.spec
     if keep:
-        await attach(service, request, spec, data.attachments)
-    service.peer.submit(PlanAsked(request, spec, site, keep))
+        await attach(service, Wanted(request, spec.files), data.attachments)
+    service.peer.submit(PlanAsked(request, spec, site, keep, GridId(change)))
     service.take(request, kind, data.name)
     return Accepted(request)
 
@@ -199,7 +228,7 @@ async def order(data: JSONBody[OrderBody], service: Here, quote: QuoteId = "") -
     request = RequestId(order_key(given))
     known = service.request(request)
     if known is None or known.state is RequestState.INTERRUPTED:
-        await attach(service, request, ordered_spec(said), data.attachments, quote)
+        await attach(service, ordered_files(service, said, request), data.attachments, quote)
         service.peer.submit(OrderGiven(request, given, quote))
         service.take(request, said.action, said.grid)
     return Accepted(request)
@@ -247,6 +276,8 @@ router = Router(
         unknown,
         grid,
         grid_of_site,
+        standing,
+        standing_of_site,
         plan,
         quotes,
         quote,

@@ -8,12 +8,14 @@ import typer
 
 from overlayd.api.views import Accepted, ImageRow, OrderBody, PlanBody
 from overlayd.cli.asking import ended, follow, waiting
+from overlayd.cli.changing import Change, make, show_plan
 from overlayd.cli.completing import complete_quote
 from overlayd.cli.failure import FAILED, INTERRUPTED, USAGE, Failure, failure
 from overlayd.cli.gridfile import read_grid
 from overlayd.cli.plan_text import plan_lines, quote_lines
 from overlayd.cli.session import ORDER_VALID_S, Session, session_of
 from overlayd.cli.show import print_lines, unchanged
+from overlayd.cli.standing import standing_of_file
 from overlayd.cli.words import NAME, clean
 from overlayd.config.userdata import Attachment
 from protocol.grid.model import GridSpec
@@ -80,10 +82,11 @@ def plan(
     With --hold its hosts hold it, too, for so long: it counts as used. `overlayctl up --quote ID` makes it on
     these holds; `overlayctl request cancel ID`, or the end of its time, lets them go.
 
-    Of a grid that is up it says whether the file asks for another one now, and what differs.
+    Of a grid that is up it shows what the file would change: what comes and where, what goes, what is changed
+    while it runs and what is started again. `overlayctl up` of the file makes exactly that.
 
-    Exit code 0: it can be made, or is up already. 1: it cannot, or is up otherwise. 2: a mistake in the file or
-    in what was typed. With --detailed-exitcode 0 only if nothing would change, 2 if it would be made, and 1 for
+    Exit code 0: it can be made or changed, or is up already. 1: it cannot. 2: a mistake in the file or in
+    what was typed. With --detailed-exitcode 0 only if nothing would change, 2 if something would, and 1 for
     all else.
 
     Example: overlayctl plan examples/star.yaml
@@ -98,7 +101,14 @@ def plan(
         hold_s = _hold_s(hold, quote)
         session = session_of(context)
         spec, images, files = read_grid(session, file, profile, ssh_key or (), USAGE)
-        changes = _plan(session, spec, images, files, quote, hold_s)
+        standing = standing_of_file(session, spec.name)
+        if standing is None:
+            changes = _plan(session, spec, images, files, quote, hold_s)
+        elif quote or hold_s:
+            said = f"{spec.name} is up, and a change of it is neither quoted nor held"
+            raise failure(said, f"overlayctl plan {file}")
+        else:
+            changes = show_plan(session, Change(standing, spec, files))
     except Failure as error:
         if detailed_exitcode:  # Whatever is wrong: 2 would say that something would change.
             error.code = FAILED
@@ -175,6 +185,9 @@ def up(
             autocompletion=complete_quote,
         ),
     ] = "",
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Do not ask before a grid that is up is changed.")
+    ] = False,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Hand the order over and go.")] = False,
     keep_waiting: Annotated[
         bool,
@@ -183,7 +196,10 @@ def up(
         ),
     ] = False,
 ) -> None:
-    """Makes a grid: all of it or nothing. Ctrl-C lets go of everything that is not decided yet.
+    """Makes a grid, or changes one that is up: all of it or nothing. Ctrl-C lets go of all that is not decided.
+
+    Of a grid that is up it makes what the file says: it says what that does and asks, or takes -y; what the
+    file has as before is not touched.
 
     It ends when every workspace is ready: set up, as its guest says. A guest that never says anything counts as
     ready a minute after it answers, one with user-data after 15 minutes. Once a guest says that its first boot
@@ -199,6 +215,8 @@ def up(
 
     Example: overlayctl up examples/star.yaml --identity ./federation/sites/ams
 
+    Example: overlayctl up examples/star.yaml -y
+
     Example: overlayctl up grid.yaml --profile test --ssh-key ~/.ssh/id_ed25519.pub
 
     Example: overlayctl up --quote quote-4f1c0a9be1d2
@@ -212,6 +230,10 @@ def up(
         raise failure(said, "overlayctl up grid.yaml, or overlayctl up --quote ID", USAGE)
     if file is not None:
         spec, _, files = read_grid(session, file, profile, ssh_key or (), USAGE)
+        standing = standing_of_file(session, spec.name)
+        if standing is not None and not (change := Change(standing, spec, files)).empty:
+            make(session, change, f"overlayctl up {file}", yes=yes, no_wait=no_wait)
+            return
     else:
         files = ()  # They came with the quote.
         spec = _quoted(session, quote, profile, ssh_key)

@@ -165,8 +165,12 @@ def _cluster(name: str, keys: ClusterKeys) -> model.ClusterSpec:
         near_image=model.ImageRef(keys.near.image),
         disk_bytes=int(keys.disk or 0),
         console_bytes=int(keys.console or 0),
+        max_cpus_milli=int(keys.max_cpus or 0),
+        max_memory_bytes=int(keys.max_memory or 0),
         restart=keys.restart,
         stop_within_s=STOP_WITHIN_S if keys.stop_within is None else int(keys.stop_within),
+        update_at_once=keys.update.at_once,
+        update_wait=keys.update.wait,
     )
 
 

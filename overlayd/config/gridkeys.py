@@ -11,7 +11,16 @@ from msgspec import Meta, field
 
 from overlayd.config.moments import Moment
 from overlayd.config.values import Cpus, DiskSize, Duration, Milliseconds, Size
-from protocol.grid.model import Compact, Driver, Encryption, OnExpiry, Restart, Spread, Strict
+from protocol.grid.model import (
+    Compact,
+    Driver,
+    Encryption,
+    OnExpiry,
+    Restart,
+    Spread,
+    Strict,
+    Wait,
+)
 from protocol.terms.architecture import Architecture
 
 
@@ -94,6 +103,22 @@ class NearKeys(Keys, frozen=True, kw_only=True):
     ] = ""
 
 
+class UpdateKeys(Keys, frozen=True, kw_only=True):
+    """How another image, or what else needs another start, goes through a cluster: some after others."""
+
+    at_once: Annotated[
+        int,
+        Meta(description="How many may be on their way at once; 1 if left out.", examples=[1]),
+    ] = 1
+    wait: Annotated[
+        Wait,
+        Meta(
+            description="What the next ones wait for: ready (as `up` does) or running. The first that does not"
+            " come so far stops it."
+        ),
+    ] = Wait.READY
+
+
 class ClusterKeys(Keys, frozen=True, kw_only=True):
     """A number of equal workspaces, named CLUSTER-1, CLUSTER-2, ..."""
 
@@ -115,6 +140,22 @@ class ClusterKeys(Keys, frozen=True, kw_only=True):
     ]
     cpus: Annotated[Cpus, Meta(description="Cpus of each workspace.", examples=[2])]
     memory: Annotated[Size, Meta(description="Memory of each workspace.", examples=["4G"])]
+    max_cpus: Annotated[
+        Cpus | None,
+        Meta(
+            description="How far cpus can be raised while it runs, at most 240; no further than cpus if left"
+            " out. They are not reserved.",
+            examples=[4],
+        ),
+    ] = None
+    max_memory: Annotated[
+        Size | None,
+        Meta(
+            description="How far memory can be raised while it runs, at most 16 times memory; no further than"
+            " memory if left out. It is not reserved, and its guest's own tables for it take a 64th of it.",
+            examples=["16G"],
+        ),
+    ] = None
     disk: Annotated[
         DiskSize | None,
         Meta(
@@ -157,6 +198,10 @@ class ClusterKeys(Keys, frozen=True, kw_only=True):
             examples=["30s"],
         ),
     ] = None
+    update: Annotated[
+        UpdateKeys,
+        Meta(description="How its workspaces are started anew, when the grid is changed."),
+    ] = UpdateKeys()
     networks: Annotated[
         tuple[str, ...], Meta(description="Networks it is on.", examples=[["lan"]])
     ] = ()

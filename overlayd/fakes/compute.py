@@ -15,6 +15,8 @@ from overlayd.ports.compute import (
     Machine,
     MachineSeen,
     MachineState,
+    Resized,
+    Sizes,
 )
 
 CPU_MILLI_MIN = 10
@@ -56,6 +58,10 @@ class FakeHypervisor:
         self.agents: set[str] = set()
         """The machines whose guests have an agent that answers."""
         self.frozen: list[str] = []
+        self.uses: dict[str, int] = {}
+        """By machine name: bytes of memory that its guest uses, and does not give back."""
+        self.resizes: list[tuple[str, Sizes]] = []
+        """Every resize that was asked for, in order."""
 
     def end(
         self, name: str, cause: Cause = Cause.KILLED, why: str = "QEMU was killed (signal 9)"
@@ -149,6 +155,7 @@ class FakeCompute:
                 stuck_on=self.hypervisor.stuck_on.get(name, ()),
                 resets=self.hypervisor.resets.get(name, 0),
                 build=machine.build,
+                vcpus=machine.vcpus,
             )
             for name, machine in sorted(self.hypervisor.machines.items())
         )
@@ -172,15 +179,22 @@ class FakeCompute:
             await self.stop(machine.name)
             raise ComputeError(f"{machine.name}: {world.refusals[machine.name]}")
         if before is not None and not anew:
-            machine = msgspec.structs.replace(
-                before, cpu_milli=machine.cpu_milli, memory_bytes=machine.memory_bytes
-            )
+            machine, _ = self._resized(before, machine.sizes)
         world.machines[machine.name] = machine
         if anew:
             world.starts.append((machine.name, machine.boot))
         if world.states.get(machine.name) is not MachineState.RUNNING or anew:
             self._calm(machine.name)
             world.change(machine.name, MachineState.RUNNING)
+
+    async def resize(self, name: str, sizes: Sizes) -> Resized:
+        """The sizes it can have, with what it uses left to it."""
+        world = self._opened()
+        if world.states.get(name) is not MachineState.RUNNING:
+            raise ComputeError(f"{name} cannot be resized: it does not run")
+        world.resizes.append((name, sizes))
+        world.machines[name], left = self._resized(world.machines[name], sizes)
+        return left
 
     async def pause(self, name: str) -> None:
         """Paused afterwards."""
@@ -248,6 +262,30 @@ class FakeCompute:
             del world.states[name]
             self._calm(name)
             world.resets.pop(name, None)
+
+    def _resized(self, machine: Machine, wanted: Sizes) -> tuple[Machine, Resized]:
+        vcpus_max = max(machine.vcpus, machine.vcpus_max)
+        memory_max_bytes = max(machine.memory_bytes, machine.memory_max_bytes)
+        uses_bytes = self.hypervisor.uses.get(machine.name, 0)
+        least = max(wanted.memory_bytes, min(machine.memory_bytes, uses_bytes))
+        now = msgspec.structs.replace(
+            machine,
+            cpu_milli=wanted.cpu_milli,
+            vcpus=min(max(machine.vcpus, wanted.vcpus), vcpus_max),
+            vcpus_max=vcpus_max,
+            memory_bytes=min(least, memory_max_bytes),
+            memory_max_bytes=memory_max_bytes,
+        )
+        restart = [
+            f"{wanted.vcpus} cpus: it was started with places for {vcpus_max}"
+            if wanted.vcpus > vcpus_max
+            else "",
+            f"{wanted.memory_bytes} B of memory: it was started with room for {memory_max_bytes}"
+            if wanted.memory_bytes > memory_max_bytes
+            else "",
+        ]
+        waits = "" if least == wanted.memory_bytes else f"its guest uses {uses_bytes} B of memory"
+        return now, Resized("; ".join(filter(None, restart)), waits)
 
     def _calm(self, name: str) -> None:
         """It runs, so there is nothing to say of an end or a pause."""

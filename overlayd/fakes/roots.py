@@ -21,9 +21,11 @@ class FakeRoots:
         if size_bytes < least or not size_bytes:
             raise RootError(f"{root} is smaller than its image; what works: disk: {least}")
         wanted = (base.path, -(-size_bytes // 512) * 512)
-        if self.made.get(root, wanted) != wanted:
+        base_path, here = self.made.get(root, wanted)
+        if base_path != base.path or here > wanted[1]:
             raise RootError(f"root disk {root} is here, and is not made anew")
-        if root not in self.made and size_bytes > self.room_bytes - await self.growth_bytes():
+        more = wanted[1] - (here if root in self.made else 0)
+        if more > self.room_bytes - await self.growth_bytes():
             raise RootError(f"no room for root disk {root}")
         self.made[root] = wanted
         if isinstance(base, TreeFile):

@@ -18,9 +18,9 @@ class FakeVolumes:
             raise VolumeError(f"volume {volume} is too small; the least is {VOLUME_BYTES_MIN}")
         if not label or len(label.encode()) > VOLUME_NAME_MAX or "/" in label or " " in label:
             raise VolumeError(f"volume {volume} cannot be labelled {label!r}")
-        if self.sizes.get(volume, size_bytes) != size_bytes:
+        if self.sizes.get(volume, size_bytes) > size_bytes:
             raise VolumeError(f"volume {volume} is here with {self.sizes[volume]} bytes")
-        if volume not in self.sizes and size_bytes > await self.free_bytes():
+        if size_bytes - self.sizes.get(volume, 0) > await self.free_bytes():
             raise VolumeError(f"no room for volume {volume}")
         self.sizes[volume] = size_bytes
         return path

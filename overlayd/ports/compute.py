@@ -79,6 +79,23 @@ class ContainerBoot(msgspec.Struct, frozen=True, tag="container"):
 Boots = KernelBoot | DiskBoot | ContainerBoot
 
 
+class Sizes(msgspec.Struct, frozen=True):
+    """What of a machine can be changed while it runs: as in `Machine`."""
+
+    cpu_milli: int
+    vcpus: int
+    memory_bytes: int
+
+
+class Resized(msgspec.Struct, frozen=True):
+    """What a change of sizes has left undone, in words for a person; empty if the machine has them all."""
+
+    restart: str = ""
+    """What it can only have from its next start on, and why."""
+    waits: str = ""
+    """What its guest has yet to do, and what is known of why it does not. To ask again goes on with it."""
+
+
 class Machine(msgspec.Struct, frozen=True):
     """A wanted guest, complete. The same value always makes the same guest.
 
@@ -112,6 +129,16 @@ class Machine(msgspec.Struct, frozen=True):
     """The Unix socket on which the guest's agent is heard, if it has one."""
     build: int = 1
     """Which of its workspace's root disks it has. It is kept on the machine, and means nothing here."""
+    vcpus_max: int = 0
+    """How many it can be given while it runs; 0: no more than it has."""
+    memory_max_bytes: int = 0
+    """How much it can be given while it runs; 0: no more than it has. A guest's kernel gives back at its start
+    what is beyond `memory_bytes`. It is held to that, with something for what QEMU needs."""
+
+    @property
+    def sizes(self) -> Sizes:
+        """What of it can be changed while it runs."""
+        return Sizes(self.cpu_milli, self.vcpus, self.memory_bytes)
 
 
 class MachineState(StrEnum):
@@ -155,6 +182,7 @@ class MachineSeen(msgspec.Struct, frozen=True):
     cpu_milli: int
     """The cap in force; 0 if none."""
     memory_bytes: int
+    """What its guest has now. That follows what it is given, as its kernel takes it and gives it back."""
     grid: str = ""
     workspace: str = ""
     keepsake: bytes = b""
@@ -169,6 +197,8 @@ class MachineSeen(msgspec.Struct, frozen=True):
     """How often the guest has restarted itself since this process saw it first. It never stopped running."""
     build: int = 1
     """Which of its workspace's root disks it has."""
+    vcpus: int = 0
+    """How many cpus it has; 0 for one that sees all of its host's, and is held by its cap alone."""
 
 
 class LostMachine(msgspec.Struct, frozen=True):
@@ -218,6 +248,14 @@ class Compute(Protocol):
         """Brings a machine to running with this `boot` and this quantum. A saved one of this boot goes on where
         it stopped. Raises ComputeError if that is refused; what was saved is then still there. One that is
         lost, and runs, is not started a second time."""
+
+    async def resize(self, name: str, sizes: Sizes) -> Resized:
+        """Gives a machine that runs these sizes as far as it can have them now, and its next start too.
+
+        The cap is in force at once. Cpus are added, never taken away: the cap holds. Memory is given up to what
+        it was made for; a guest is asked to give back what it does not use, never more: it would kill what runs
+        in it. Raises ComputeError if there is no such machine, or it does not run.
+        """
 
     async def pause(self, name: str) -> None:
         """Stops a machine's vcpus and keeps its memory. Raises ComputeError if there is no such machine."""

@@ -27,7 +27,8 @@ class Roots(Protocol):
     """A root is known by its id, which the caller makes of grid, workspace and build."""
 
     async def ensure(self, root: str, base: DiskFile | TreeFile, size_bytes: int) -> Root:
-        """The root, made from that image if it is not there. It is never made again, nor changes its size.
+        """The root, made from that image if it is not there. It is never made again. One that is smaller grows,
+        which takes that no machine has it open; it does not shrink.
 
         With 0 bytes it is as large as its image; of a tree the size must be said. Raises RootError.
         """

@@ -14,7 +14,10 @@ class Volumes(Protocol):
     """One file for each volume. There are no replicas yet."""
 
     async def ensure(self, volume: str, size_bytes: int, label: str) -> str:
-        """Path of a raw, ext4-formatted disk of that size, made if it is not there. It is never reformatted."""
+        """Path of a raw disk of that size, formatted as ext4 when it is made, and never again.
+
+        One that is smaller grows; the file system on it is its guest's, and is left as it is.
+        """
 
     async def remove(self, volume: str) -> None:
         """Removes a volume; it is no error if there is none."""

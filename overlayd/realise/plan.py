@@ -15,6 +15,7 @@ from overlayd.realise.paths import (
     volume_name,
 )
 from protocol.grid.addresses import Card, gateway
+from protocol.grid.apply import cpus_seen
 from protocol.grid.lifecycle import Power
 from protocol.grid.model import SCRATCH, SCRATCH_PATH
 from protocol.grid.tunnel import mtus
@@ -198,7 +199,7 @@ def machine(
         grid=record.id,
         epoch=record.epoch,
         boot=mine.wanted.boot,
-        vcpus=max(1, -(-workspace.cpus_milli // 1000)),
+        vcpus=cpus_seen(workspace.cpus_milli),
         cpu_milli=workspace.cpus_milli,
         memory_bytes=workspace.memory_bytes,
         boots=boots,
@@ -210,13 +211,18 @@ def machine(
         workspace=workspace.name,
         agent_socket=str(where.agent(record.id, workspace.name)),
         build=mine.wanted.build,
+        vcpus_max=cpus_seen(max(workspace.cpus_milli, workspace.max_cpus_milli)),
+        memory_max_bytes=max(workspace.memory_bytes, workspace.max_memory_bytes),
     )
 
 
 def disks(part: Part, mine: PartOf) -> tuple[tuple[str, str, int], ...]:
     """(name in the guest, id on the host, bytes) of a workspace's disks: its volumes, then its own."""
     grid, workspace = part.record.id, mine.workspace
-    sizes = {volume.name: volume.size_bytes for volume in part.spec.volumes}
+    applied = part.record.applied
+    # One that waits for its turn in a change may have volumes that its grid has no more.
+    kept = {k.volume: k.size_bytes for k in applied.volumes} if applied is not None else {}
+    sizes = kept | {volume.name: volume.size_bytes for volume in part.spec.volumes}
     names = (mount.volume for mount in workspace.mounts)
     found = [(name, volume_name(grid, name), sizes[name]) for name in names]
     if workspace.scratch_bytes:

@@ -33,6 +33,7 @@ from overlayd.realise.image_here import image_here
 from overlayd.realise.keeping import Keeping, Opening
 from overlayd.realise.paths import Paths, grid_of, machine_name, scratch_name
 from overlayd.realise.relapses import Relapses, stays_off
+from overlayd.realise.sizes import MachineSizes
 from overlayd.realise.turns import Turns
 from overlayd.realise.upkeep import Upkeep
 from overlayd.realise.user_data import WAITS, UserData, no_user_data, of_workspace
@@ -106,6 +107,7 @@ class Realiser:
         self._probes = probes
         self._watch = Watch(tools.network, self._keeping, supervisor, tools.tell, probes)
         self._upkeep = Upkeep(tools.compute, supervisor, tools.tell, self.kick)
+        self._sizes = MachineSizes(tools.compute, supervisor, tools.tell, self.kick)
         self._endings = Endings(tools.compute, supervisor, tools.tell, self.kick)
         self.counts: Counter[str] = Counter()
 
@@ -237,6 +239,7 @@ class Realiser:
         self._grid_of_machine.pop(name, None)
         self._relapses.forget(name)
         self._upkeep.forget(name)
+        self._sizes.forget(name)
         if mine.wanted.power is Power.GONE:
             await self._tools.compute.forget(name)  # before its seed, by which it is found again
             await self._tools.seeds.remove(machine_name(grid, workspace))
@@ -358,7 +361,10 @@ class Realiser:
                 self._say(part, mine, held.phase, held.detail)
                 return
         self._whys.pop((grid, workspace.name), None)
-        self._watch.follow(part, mine, self._upkeep.again(name, mine.wanted.boot))
+        runs = now is not None and now.state is MachineState.RUNNING
+        sizes = self._sizes.see_to(part, mine, now) if now is not None and runs else ""
+        again = self._upkeep.again(name, mine.wanted.boot)
+        self._watch.follow(part, mine, "; ".join(filter(None, (again, sizes))))
 
     def _let_rest(self, mine: PartOf, machine: str, why: str) -> None:
         """Raises EndsByItself while the machine, which ended for that reason, is to rest."""
@@ -419,6 +425,7 @@ class Realiser:
                 return False
             self._say(part, mine, Phase.NETWORK, "")
         await roots.clear_older(tools.roots, tools.compute, part.record.id, mine)
+        await roots.end_before_growth(tools.roots, tools.compute, part.record.id, mine)
         site = tools.site()
         boots, root = await roots.boot(tools.roots, part, mine, image, site.containers)
         has = await disks.ensure(tools.volumes, part, mine)

@@ -66,6 +66,14 @@ async def clear_older(roots: Roots, compute: Compute, grid: GridId, mine: PartOf
         await _remove(roots, root)
 
 
+async def end_before_growth(roots: Roots, compute: Compute, grid: GridId, mine: PartOf) -> None:
+    """A root disk grows while nobody has it open: a machine of an earlier start is ended first."""
+    workspace = mine.workspace
+    root = root_name(grid, workspace.name, mine.wanted.build)
+    if 0 < (await roots.observe()).get(root, 0) < workspace.root_bytes:
+        await compute.stop(machine_name(grid, workspace.name))
+
+
 async def clear(roots: Roots, grid: GridId, workspace: str) -> None:
     """Removes every root disk of a workspace."""
     for root in await _of(roots, grid):

@@ -41,7 +41,7 @@ class _Guest:
     key: Key
     mine: PartOf
     again: str
-    """Why it was started again, if it was."""
+    """What is told with each phase: why it was started again, if it was, and what it does not have yet."""
     word: Word | None = None
     answers: bool = False
     lost: bool = False
@@ -50,6 +50,8 @@ class _Guest:
     """Whether it has asked anything at the metadata address."""
     since_s: float = 0.0
     """Since when it answers and has said nothing."""
+    said: tuple[Phase, str] | None = None
+    """What was told of it last."""
 
     @property
     def says_ready(self) -> bool:
@@ -80,11 +82,12 @@ class Watch:
     def follow(self, part: Part, mine: PartOf, again: str = "") -> None:
         """The machine runs: tells when it is seen to answer, and when it is ready.
 
-        A second call only brings what its guest has said meanwhile. `again` says why it was started again.
+        A second call only brings what its guest has said meanwhile, and another `again`: what is told with it.
         """
         key = (part.record.id, mine.workspace.name)
         running = self._tasks.get(key)
         if running is not None and _is_same(running[0], mine) and not running[1].done():
+            self._noted(running[0], again)
             self._heard(running[0], mine.word)
             return
         self.drop(*key)
@@ -151,6 +154,12 @@ class Watch:
         self._tell(GuestSaid(*guest.key, guest.mine.wanted.boot))
         return _WATCH_EVERY_S
 
+    def _noted(self, guest: _Guest, again: str) -> None:
+        """Tells it with what was told last, if that was told with the one before."""
+        before, guest.again = guest.again, again
+        if again != before and guest.said is not None and guest.said[1] == before:
+            self._say(guest, guest.said[0], again)
+
     def _heard(self, guest: _Guest, word: Word | None) -> None:
         """What a guest has said is known: tells it if it is another word than before."""
         if word == guest.word:
@@ -176,6 +185,7 @@ class Watch:
 
     def _say(self, guest: _Guest, phase: Phase, detail: str, final: bool = False) -> None:
         boot, (grid, workspace) = guest.mine.wanted.boot, guest.key
+        guest.said = phase, detail
         self._tell(Progressed(grid, workspace, phase, detail, boot, final))
 
 

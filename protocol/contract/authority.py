@@ -8,9 +8,10 @@ from collections.abc import Container
 from protocol.contract.entitled import require_entitled
 from protocol.contract.judging import believed, follow, genuine
 from protocol.contract.ordered import OrderedGrid
-from protocol.contract.permitting import permit
+from protocol.contract.permitting import permit, require_later
 from protocol.contract.reading import Deployment, Reading, draft
 from protocol.contract.vouching import vouch
+from protocol.grid.addresses import Card
 from protocol.grid.asked import was_asked
 from protocol.grid.decision import Certificate, Decision
 from protocol.grid.grant import CheckedGrant, SignedGrant
@@ -61,6 +62,23 @@ class Authority:
         """The grid in an order from this peer's own store, which was believed when it was stored."""
         return self._reading.remembered(signed)
 
+    def ordered(self, record: GridRecord) -> OrderedGrid:
+        """The grid that a record from this peer's own store is: its own order's, or the last one's applied."""
+        return self._reading.remembered(record.standing)
+
+    def cards(self, record: GridRecord) -> tuple[Card, ...]:
+        """Where each of its workspaces is on each network, by network and then in file order."""
+        return self._reading.cards.of(record, self.ordered(record).spec)
+
+    def to_change(
+        self, made: SignedOrder, change: SignedOrder, of: GridId, now: float, fresh: bool
+    ) -> Deployment:
+        """What an order to apply asks for of the grid `of`, which the order `made` has made (reading.py).
+
+        Raises Untrusted.
+        """
+        return self._reading.to_change(made, change, of, now, fresh)
+
     def spec(self, signed: SignedOrder) -> GridSpec:
         """The grid in an order, whether or not it makes sense. Raises Untrusted if it cannot be read."""
         return self._reading.spec(signed)
@@ -69,6 +87,7 @@ class Authority:
         """A fresh order about a grid that exists, from its owner. Raises Untrusted."""
         checked = self.order(signed, now, fresh=True)
         permit(checked, record)
+        require_later(checked.order, record)
         return checked
 
     def decision(self, certificate: Certificate) -> Decision:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from protocol.contract.permitting import require_later
 from protocol.grid.record import GridRecord, lease_change
 from protocol.grid.stopping import stop_terms
 from protocol.grid.volumes import terminate_terms
@@ -15,18 +16,21 @@ from protocol.trust.order import Action, Order, SignedOrder, order_id
 from protocol.trust.signing import Reason, Untrusted
 from protocol.wire.codec import Malformed
 
+Judged = Callable[[SignedOrder], Order]
+"""Answers a signed order that may change a grid. Raises Untrusted if it may not."""
+
 
 class Changed(msgspec.Struct, frozen=True):
     """What was ordered of a grid since it was made."""
 
     down: bool = False
     gone: tuple[str, ...] = ()
-    """The workspaces that were ordered gone."""
+    """The workspaces that were ordered gone, since the last order was applied to it."""
     extra_s: int = 0
     """By how many seconds its lease was changed."""
 
 
-def changed(record: GridRecord, believed: Callable[[SignedOrder], Order]) -> Changed:
+def changed(record: GridRecord, believed: Judged) -> Changed:
     """What a record's orders changed. `believed` raises Untrusted if one may not change that grid.
 
     Raises Untrusted, also if one cannot be read, if one is there twice, or if the record's lease is not what
@@ -34,11 +38,13 @@ def changed(record: GridRecord, believed: Callable[[SignedOrder], Order]) -> Cha
     """
     down, gone, extra_s = False, dict[str, None](), 0
     seen: set[str] = set()
-    for signed in record.changes:
+    for number, signed in enumerate(record.changes):
         if order_id(signed) in seen:
             raise Untrusted(Reason.MALFORMED, "a record with one order twice")
         seen.add(order_id(signed))
         order = believed(signed)
+        if number >= record.folded:
+            require_later(order, record)
         try:
             match order.action:
                 case Action.DOWN:
@@ -46,7 +52,8 @@ def changed(record: GridRecord, believed: Callable[[SignedOrder], Order]) -> Cha
                     down = True
                 case Action.TERMINATE:
                     terminate_terms(order)
-                    gone[order.workspace] = None
+                    if number >= record.folded:
+                        gone[order.workspace] = None
                 case Action.LEASE:
                     extra_s += lease_change(signed).by_s
                 case _:

@@ -21,9 +21,7 @@ def check_granted(record: GridRecord, gone: Collection[str], reading: Reading) -
 
     Raises Untrusted.
     """
-    granted = _by_host(record.grants, reading)
-    if list(granted) != [host.peer for host in record.hosts]:
-        raise Untrusted(Reason.MALFORMED, "a record of hosts that are not those that granted it")
+    granted = checked_grants(record, reading)
     placed: dict[str, PeerId] = {}
     for assignment in record.assignments:
         if assignment.workspace in placed:
@@ -32,10 +30,22 @@ def check_granted(record: GridRecord, gone: Collection[str], reading: Reading) -
         placed[assignment.workspace] = assignment.host
     promised: dict[str, PeerId] = {}
     for host, checked in granted.items():
-        _alike(record, checked)
         promised |= {name: host for name in checked.grant.workspaces if name not in gone}
     if placed != promised:
         raise Untrusted(Reason.MALFORMED, "a record that places otherwise than its hosts granted")
+
+
+def checked_grants(record: GridRecord, reading: Reading) -> dict[PeerId, CheckedGrant]:
+    """What the hosts of a record granted, each one once: of that grid, its networks and its time.
+
+    Raises Untrusted.
+    """
+    granted = _by_host(record.grants, reading)
+    if list(granted) != [host.peer for host in record.hosts]:
+        raise Untrusted(Reason.MALFORMED, "a record of hosts that are not those that granted it")
+    for checked in granted.values():
+        _alike(record, checked)
+    return granted
 
 
 def check_step(record: GridRecord, before: GridRecord) -> None:
@@ -71,6 +81,7 @@ def _fixed(record: GridRecord) -> tuple[object, ...]:
         record.vnis,
         record.start_s,
         record.stewards,
+        record.applied,
     )
 
 

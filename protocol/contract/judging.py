@@ -10,16 +10,17 @@ from typing import assert_never
 
 import msgspec
 
+from protocol.contract.applying import check_applied
 from protocol.contract.changes import changed
 from protocol.contract.entitled import require_decliner, require_voter
 from protocol.contract.granting import check_granted
-from protocol.contract.permitting import permit
+from protocol.contract.permitting import permit, require_later
 from protocol.contract.reading import Reading
 from protocol.contract.vouching import vouch
 from protocol.grid.decision import Certificate, Decision, check_certificate, follow_seals
-from protocol.grid.expand import workspace_name
+from protocol.grid.expand import names
 from protocol.grid.lease import kept_s
-from protocol.grid.limits import WORKSPACES_MAX
+from protocol.grid.limits import CHANGED_RECORD_BYTES, WORKSPACES_MAX
 from protocol.grid.record import (
     GridRecord,
     GridState,
@@ -32,6 +33,7 @@ from protocol.grid.record import (
 )
 from protocol.grid.seal import Closing, newcomer, succeeds
 from protocol.grid.steps import (
+    Apply,
     Commit,
     Decline,
     End,
@@ -45,19 +47,16 @@ from protocol.grid.steps import (
     apply,
 )
 from protocol.terms.ids import GridId, PeerId
-from protocol.terms.limits import CHANGES_MOST, HOLD_S
+from protocol.terms.limits import CHANGES_MOST, LATE_S
 from protocol.trust.order import Action, CheckedOrder, Order, SignedOrder, order_id
 from protocol.trust.signing import Reason, Untrusted
-from protocol.wire.codec import Malformed
+from protocol.wire.codec import Malformed, encode
 
 _BESIDE = 4096
 """Orders that change a grid beside those of its lease: its workspaces are terminated, and it is taken down."""
 _EPOCH_MOST = 1 << 32
 _CLOCKS_S = 30.0
 """How far the clocks of a signer, a carrier and a steward may be apart."""
-_LATE_S = HOLD_S + 60.0
-"""How much later than its time an order may come to a steward: hosts were asked in
-time, and then the stewards."""
 
 
 def genuine(reading: Reading, key: str, value: bytes) -> Register:
@@ -80,15 +79,12 @@ def believed(reading: Reading, certificate: Certificate) -> Decision:
     decision = check_certificate(certificate, reading.verifier)
     register = decision.register
     _vouches(reading, certificate.register, register)
-    spec, record = reading.spec(register.ordered), register.record
+    record = register.record
+    spec = reading.spec(record.standing if record is not None else register.ordered)
     if sum(max(0, cluster.count) for cluster in spec.clusters) > WORKSPACES_MAX:
         raise Untrusted(Reason.MALFORMED, f"a grid of more than {WORKSPACES_MAX} workspaces")
-    names = {
-        workspace_name(cluster.name, index + 1)
-        for cluster in spec.clusters
-        for index in range(cluster.count)
-    }
-    if record is not None and any(a.workspace not in names for a in record.assignments):
+    there = frozenset(names(spec))
+    if record is not None and any(a.workspace not in there for a in record.assignments):
         raise Untrusted(Reason.MALFORMED, "a decision about workspaces nobody ordered")
     return decision
 
@@ -152,8 +148,15 @@ def _ordered(reading: Reading, up: CheckedOrder, record: GridRecord) -> None:
         raise Untrusted(Reason.MALFORMED, "a record whose id is not its order's")
     if not 1 <= record.epoch <= _EPOCH_MOST or len(record.changes) > CHANGES_MOST + _BESIDE:
         raise Untrusted(Reason.MALFORMED, "a record of no epoch, or of too many changes")
-    ordered = changed(record, lambda signed: _signed(reading, signed, record))
-    check_granted(record, ordered.gone, reading)
+
+    def mine(signed: SignedOrder) -> Order:
+        return _signed(reading, signed, record)
+
+    ordered = changed(record, mine)
+    if record.applied is not None:
+        check_applied(record, ordered, mine, reading)
+    else:
+        check_granted(record, ordered.gone, reading)
 
 
 def _signed(reading: Reading, signed: SignedOrder, record: GridRecord) -> Order:
@@ -187,14 +190,20 @@ def follow(
             checked = _ordered_by_owner(reading, order, grid, record, signed, Action.TERMINATE, now)
             if checked.order.workspace != workspace:
                 raise Untrusted(Reason.MALFORMED, f"no order to terminate {workspace}")
+            if record is not None and record.id == grid:
+                require_later(checked.order, record)
         case Extend(order=signed, grid=grid):
             checked = _ordered_by_owner(reading, order, grid, record, signed, Action.LEASE, now)
             _check_lease_change(signed)
-            late = now > checked.fresh_until_s + _LATE_S
+            late = now > checked.fresh_until_s + LATE_S
             mine = order_id(signed)
             done = record is not None and mine in [order_id(s) for s in record.changes]
             if late and not done:
                 raise Untrusted(Reason.EXPIRED, "the order came too late; sign it again")
+        case Apply(record=made):
+            # If another change was first, nothing is to be judged: the step does not apply.
+            if record is not None and record.id == made.id and record.epoch + 1 == made.epoch:
+                _appliable(reading, record, made, now)
         case Lapse():
             _over(reading, record, asker, now)
         case Decline():
@@ -217,9 +226,23 @@ def _committable(reading: Reading, order: SignedOrder, made: GridRecord, now: fl
     if made.order != order or made.epoch != 1 or made.changes or made.state is not GridState.UP:
         raise Untrusted(Reason.MALFORMED, "a commit is the first epoch of what was ordered")
     checked = reading.order(order, now, fresh=False)
-    if now > checked.fresh_until_s + _LATE_S:
+    if now > checked.fresh_until_s + LATE_S:
         raise Untrusted(Reason.EXPIRED, "the order came too late; sign it again")
     vouch(reading, made, None, now, lapsed=False)
+
+
+def _appliable(reading: Reading, record: GridRecord, made: GridRecord, now: float) -> None:
+    """Raises Untrusted unless the grid may become that, by a fresh order of its owner."""
+    if made.applied is None or made.became == record.became or made.state is not GridState.UP:
+        raise Untrusted(Reason.MALFORMED, "to apply is the next epoch of what was ordered")
+    checked = reading.order(made.applied.order, now, fresh=False)
+    if now > checked.fresh_until_s + LATE_S:
+        raise Untrusted(Reason.EXPIRED, "the order came too late; sign it again")
+    vouch(reading, made, record, now, lapsed=False)
+    if (size := len(encode(made))) > CHANGED_RECORD_BYTES:
+        most = CHANGED_RECORD_BYTES >> 10
+        why = f"its record would take {size >> 10} KiB, at most {most} are accepted; down, and up again"
+        raise Untrusted(Reason.MALFORMED, why)
 
 
 def _ordered_by_owner(

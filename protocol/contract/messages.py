@@ -73,6 +73,11 @@ class HoldAsk(msgspec.Struct, frozen=True, tag="hold-ask"):
     """When the lease is to begin; 0 for now. It must agree with the order."""
     instead: Name = ""
     """A plan of the same owner and name that is held here: these holds take the place of its holds."""
+    change: SignedOrder | None = None
+    """The order to apply, if the grid exists and is to become what that says; `order` is the one that made it.
+    Then `grid` is the attempt to change it (`change_id`), and `workspaces` are all that it would carry."""
+    of: GridId = GridId("")
+    """The id of the grid that is to be changed."""
     asked: Signature = b""
     """By the peer that the order is for, that it asks this host (grid/asked.py). With it the host may vote
     against the attempt. Of an order that is for anybody there is none."""

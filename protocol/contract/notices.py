@@ -101,6 +101,8 @@ class Notice(msgspec.Struct, frozen=True):
     """SHA-256 of what stewards decided, by which this host carries it. Empty: it has none to show."""
     term: Number = 0
     """How often `stewards` were replaced, as far as this host knows."""
+    behind: tuple[Name, ...] = ()
+    """Workspaces on this host that are still as they were before the grid was changed, or are on their way."""
 
     @property
     def placed(self) -> tuple[tuple[str, PeerId], ...]:

@@ -2,32 +2,38 @@
 
 import msgspec
 
-from protocol.grid.addresses import Card, plan
+from protocol.grid.addresses import Card, plan, seated
 from protocol.grid.expand import providers, workspace_name, workspaces
 from protocol.grid.model import GridSpec, Workspace
-from protocol.grid.record import hold_terms
-from protocol.terms.limits import HOLD_S, ORDERS_READ_BYTES
-from protocol.trust.order import Action, Order
+from protocol.grid.record import ApplyTerms, GridRecord, Places, apply_terms, hold_terms
+from protocol.terms.ids import GridId
+from protocol.terms.limits import CARDS_KEPT, HOLD_S, ORDERS_READ_BYTES
+from protocol.trust.order import Action, Order, SignedOrder
 
 _WORKSPACE_BYTES = 512
 
 
 class OrderedGrid(msgspec.Struct, frozen=True):
-    """The grid in an `up` order, or in one that only holds."""
+    """The grid in an `up` order, in one that only holds, or in one to apply."""
 
     spec: GridSpec
     workspaces: tuple[Workspace, ...]
     """In starting order."""
     members: dict[str, Workspace]
     """The same, by name."""
-    cards: tuple[Card, ...]
-    """Where each is on each of its networks, by network and then in file order."""
     waits: dict[str, tuple[str, ...]]
     """For each cluster that waits for others, all their workspaces."""
     hold_s: float
     """How long a host holds for it at most, in seconds, if nothing follows."""
     sensible: bool
     """False if it was not checked now, but believed when it was stored."""
+    applies: ApplyTerms | None = None
+    """All that an order to apply says; None for other orders."""
+
+    @property
+    def without(self) -> tuple[str, ...]:
+        """The workspaces that are not to be there, though their clusters have them."""
+        return self.applies.without if self.applies is not None else ()
 
 
 def ordered(order: Order, spec: GridSpec, *, sensible: bool) -> OrderedGrid:
@@ -38,7 +44,6 @@ def ordered(order: Order, spec: GridSpec, *, sensible: bool) -> OrderedGrid:
         spec=spec,
         workspaces=members,
         members={workspace.name: workspace for workspace in members},
-        cards=plan(spec),
         waits={
             cluster: tuple(
                 workspace_name(provider, index + 1)
@@ -50,7 +55,39 @@ def ordered(order: Order, spec: GridSpec, *, sensible: bool) -> OrderedGrid:
         },
         hold_s=hold_terms(order).hold_s if order.action is Action.HOLD else HOLD_S,
         sensible=sensible,
+        applies=apply_terms(order) if order.action is Action.APPLY else None,
     )
+
+
+def cards_of(record: GridRecord, spec: GridSpec) -> tuple[Card, ...]:
+    """Where each workspace is on each network, by network and then in file order. `spec` is of the record's
+    standing order: by its rule, or by the record's own places if it was changed."""
+    return plan(spec) if record.applied is None else seated(spec, record.applied.places)
+
+
+class RecordCards:
+    """The cards of records, made once for each grid: every notice and every frame needs them."""
+
+    def __init__(self) -> None:
+        self._made: dict[GridId, tuple[SignedOrder, tuple[Places, ...], tuple[Card, ...]]] = {}
+        self._cards = 0
+
+    def of(self, record: GridRecord, spec: GridSpec) -> tuple[Card, ...]:
+        """The same as `cards_of`."""
+        order, places = record.standing, record.applied.places if record.applied is not None else ()
+        made = self._made.get(record.id)
+        if made is not None and made[:2] == (order, places):
+            return made[2]
+        self._drop(record.id)
+        made = self._made[record.id] = order, places, cards_of(record, spec)
+        self._cards += len(made[2])
+        while self._cards > CARDS_KEPT and len(self._made) > 1:
+            self._drop(next(iter(self._made)))
+        return made[2]
+
+    def _drop(self, grid: GridId) -> None:
+        old = self._made.pop(grid, None)
+        self._cards -= len(old[2]) if old is not None else 0
 
 
 class OrderedGrids:

@@ -12,7 +12,7 @@ A site's own policy, and grants to virtual organisations, will enter here.
 
 from protocol.grid.record import GridRecord, is_about
 from protocol.trust.certificate import CLOCK_TOLERANCE_S
-from protocol.trust.order import Action, CheckedOrder, read_order
+from protocol.trust.order import Action, CheckedOrder, Order, read_order
 from protocol.trust.signing import Reason, Untrusted
 
 ENDS = (Action.DOWN, Action.TERMINATE)
@@ -34,3 +34,16 @@ def permit(checked: CheckedOrder, record: GridRecord) -> None:
         raise Untrusted(Reason.MALFORMED, f"an order about {said}, not {record.id}")
     if asked_s + CLOCK_TOLERANCE_S < up_s:
         raise Untrusted(Reason.EXPIRED, "the order is older than the grid")
+
+
+def require_later(order: Order, record: GridRecord) -> None:
+    """Raises Untrusted if a workspace is to be terminated by an order from before the last one applied.
+
+    The record forgets who was terminated once a file has them again. So whoever kept such an order could give
+    it again otherwise, and end what the file has brought back.
+    """
+    if order.action is not Action.TERMINATE or record.applied is None:
+        return
+    if order.issued_at_s < read_order(record.applied.order).issued_at_s:
+        why = "the order is older than the last change of its grid; sign it again"
+        raise Untrusted(Reason.EXPIRED, why)

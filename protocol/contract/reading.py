@@ -1,16 +1,25 @@
-"""Reads an order to bring up a grid, or only to hold it, into a deployment, if the order is believed."""
+"""Reads an order to bring up a grid, to hold or to change it, into a deployment, if the order is believed."""
 
 from collections.abc import Container
 
 import msgspec
 
-from protocol.contract.ordered import OrderedGrid, OrderedGrids, ordered
+from protocol.contract.ordered import OrderedGrid, OrderedGrids, RecordCards, ordered
+from protocol.grid.apply_faults import fixed_faults
 from protocol.grid.check import problems
 from protocol.grid.expand import workspaces
 from protocol.grid.grant import CheckedGrant, SignedGrant, check_grant
 from protocol.grid.model import GridSpec, Workspace
-from protocol.grid.record import GridRecord, name_key, spec_of
-from protocol.terms.ids import KeyId, PeerId
+from protocol.grid.record import (
+    ApplyTerms,
+    GridRecord,
+    apply_terms,
+    is_about,
+    name_key,
+    order_part,
+    spec_of,
+)
+from protocol.terms.ids import GridId, KeyId, PeerId
 from protocol.terms.limits import HOLD_S
 from protocol.trust.certificate import Chain, Principal, Role, check_chain, read_certificate
 from protocol.trust.order import (
@@ -68,6 +77,7 @@ class Reading:
         self._federation, self._revoked = federation, revoked
         self.verifier = Remembering(verifier)
         self._grids = OrderedGrids()
+        self.cards = RecordCards()
 
     def order(self, signed: SignedOrder, now: float, fresh: bool) -> CheckedOrder:
         """Any order, believed. Raises Untrusted."""
@@ -136,21 +146,67 @@ class Reading:
             raise Untrusted(Reason.MALFORMED, "an order to hold where up is needed")
         return found
 
+    def applied(
+        self, signed: SignedOrder, now: float, fresh: bool
+    ) -> tuple[CheckedOrder, OrderedGrid]:
+        """An order to apply, and what it is to make of a grid.
+
+        Raises Untrusted if it is not believed or makes no sense. Whether its signer may change that grid, and
+        into that, is not looked at.
+        """
+        checked = self.order(signed, now, fresh)
+        if checked.order.action is not Action.APPLY:
+            what = f"an order to {checked.order.action} where apply is needed"
+            raise Untrusted(Reason.MALFORMED, what)
+        return checked, self._sensible(signed, checked)
+
+    def to_change(
+        self, made: SignedOrder, change: SignedOrder, of: GridId, now: float, fresh: bool
+    ) -> Deployment:
+        """What an order to apply asks for of that grid, which the order `made` has made; its owner signed both.
+
+        Its attempts are known by the order to apply. Raises Untrusted; also if no grid of that order could
+        become so.
+        """
+        up = self.signed(made)
+        checked, grid = self.applied(change, now, fresh)
+        if checked.principal.key != up.principal.key or up.order.action is not Action.UP:
+            raise Untrusted(Reason.WRONG_ROLE, "the grid is another owner's")
+        if order_part(of) != order_key(made) or not is_about(of, checked.order.grid):
+            raise Untrusted(Reason.MALFORMED, f"an order about {checked.order.grid}, not {of}")
+        if faults := fixed_faults(self.spec(made), grid.spec):
+            raise Untrusted(Reason.MALFORMED, faults[0])
+        return Deployment(
+            order=order_key(change),
+            name=grid.spec.name,
+            owner=up.principal.key,
+            owner_site=up.principal.site,
+            spec=grid.spec,
+            workspaces=_there(grid),
+            issued_at_s=checked.order.issued_at_s,
+            stewards=up.order.stewards,
+            via=checked.order.via,
+        )
+
     def stored(self, record: GridRecord) -> Deployment:
-        """What the order of a record in this peer's own store asks for. It was believed when it was stored.
+        """What a record in this peer's own store is to be. It was believed when it was stored.
 
         It made sense then, though an older build may have allowed more.
         """
-        grid = self.remembered(record.order)
+        return self.of_record(record, self.remembered(record.standing))
+
+    def of_record(self, record: GridRecord, grid: OrderedGrid) -> Deployment:
+        """A record whose standing order has that grid. Who keeps it, and since when, its first order says."""
+        made = read_order(record.order)
         return Deployment(
             order=order_key(record.order),
             name=grid.spec.name,
             owner=record.owner,
             owner_site=record.owner_site,
             spec=grid.spec,
-            workspaces=grid.workspaces,
-            issued_at_s=read_order(record.order).issued_at_s,
-            stewards=read_order(record.order).stewards,
+            workspaces=_there(grid),
+            issued_at_s=made.issued_at_s,
+            stewards=made.stewards,
         )
 
     def remembered(self, signed: SignedOrder) -> OrderedGrid:
@@ -162,8 +218,21 @@ class Reading:
             self._grids.put(signed.payload, grid)
         return grid
 
+    def applied_terms(self, signed: SignedOrder) -> ApplyTerms:
+        """What an order to apply says, whether or not it makes sense. Raises Untrusted."""
+        grid = self._grids.get(signed.payload)
+        if grid is not None and grid.applies is not None:
+            return grid.applies
+        try:
+            return apply_terms(read_order(signed))
+        except Malformed as error:
+            raise Untrusted(Reason.MALFORMED, f"the grid in the order: {error}") from None
+
     def spec(self, signed: SignedOrder) -> GridSpec:
-        """What an order to bring up or to hold asks for, whether or not it makes sense. Raises Untrusted."""
+        """What an order to bring up, to hold or to apply asks for, whether or not it makes sense.
+
+        Raises Untrusted.
+        """
         if (grid := self._grids.get(signed.payload)) is not None:
             return grid.spec
         try:
@@ -180,13 +249,21 @@ class Reading:
             spec = spec_of(checked.order)
         except Malformed as error:
             raise Untrusted(Reason.MALFORMED, f"the grid in the order: {error}") from None
-        if spec.name != checked.order.grid:
+        if checked.order.action is not Action.APPLY and spec.name != checked.order.grid:
             raise Untrusted(Reason.MALFORMED, "the order names another grid than it contains")
         if wrong := problems(spec):
             raise Untrusted(Reason.MALFORMED, f"the grid in the order: {wrong[0].message}")
         grid = ordered(checked.order, spec, sensible=True)
         self._grids.put(signed.payload, grid)
         return grid
+
+
+def _there(grid: OrderedGrid) -> tuple[Workspace, ...]:
+    """The workspaces that are to be there."""
+    if not grid.without:
+        return grid.workspaces
+    absent = frozenset(grid.without)
+    return tuple(w for w in grid.workspaces if w.name not in absent)
 
 
 def draft(spec: GridSpec, site: str) -> Deployment:

@@ -123,6 +123,11 @@ class Notices:
             self._stale.pop(oldest, None)
             self._newest.pop(oldest, None)
 
+    def doubt(self, grid: GridId) -> None:
+        """What is known of a grid is to be looked at again, though nobody has told otherwise."""
+        if grid in self._known:
+            self._stale[grid] = None
+
     # -- what is answered
 
     def confirmed(self, grid: GridId) -> bool:

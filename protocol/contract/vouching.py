@@ -1,6 +1,7 @@
 """Whether a record says no more than its owner's orders allow. Each host checks every record it is sent."""
 
-from protocol.contract.changes import changed
+from protocol.contract.applying import check_applied, check_applied_step
+from protocol.contract.changes import Changed, changed
 from protocol.contract.granting import check_granted, check_step, vnis_fault
 from protocol.contract.permitting import permit
 from protocol.contract.reading import Deployment, Reading
@@ -13,37 +14,72 @@ from protocol.trust.signing import Reason, Untrusted
 def vouch(
     reading: Reading, record: GridRecord, before: GridRecord | None, now: float, lapsed: bool
 ) -> Deployment:
-    """What a record's own order says. Raises Untrusted if the record goes beyond its orders.
+    """What a record is to be, by its orders. Raises Untrusted if the record goes beyond them.
 
     `before` is the newest record that this peer had: what is gone since must have been ordered gone, and
     nothing else may be otherwise. Without it the record's hosts must have granted what it says of them.
     `lapsed` says that its time is over by this peer's clock: then it may be down without an order.
     """
-    if before is not None and before.order == record.order:
-        # It was believed when it was stored. That its key was revoked since, or its certificate ended, ends no
-        # grid, and must not keep one from ending.
-        deployment = reading.stored(before)
-    else:
-        deployment = reading.deployment(record.order, now, fresh=False)
+    kept = _believed_before(before) if before is not None and before.id == record.id else ()
+
+    def believed(signed: SignedOrder) -> Order:
+        return _ordered(reading, signed, record, kept, now)
+
+    deployment = _deployment(reading, record, before, kept, now)
     _about(record, deployment)
     # An order of an older build names none: a host that carries its grid ends that alone.
     if record.stewards != deployment.stewards and (before is None or deployment.stewards):
         raise Untrusted(Reason.MALFORMED, "a record of other stewards than its order names")
-    kept = before.changes if before is not None and before.id == record.id else ()
-    ordered = changed(record, lambda signed: _ordered(reading, signed, record, kept, now))
+    ordered = changed(record, believed)
     if record.state is GridState.DOWN and not ordered.down and not lapsed:
         raise Untrusted(Reason.MALFORMED, "a record that is down without an order")
-    left = [assignment.workspace for assignment in record.assignments]
-    if record.state is GridState.UP and before is None:
-        _enough(deployment, [*left, *ordered.gone])
-    for assignment in before.assignments if before is not None else ():
+    applies = before is None or before.became != record.became
+    if record.applied is not None and applies:
+        check_applied(record, ordered, believed, reading)
+    elif record.state is GridState.UP and before is None:
+        _enough(deployment, [*(a.workspace for a in record.assignments), *ordered.gone])
+    if before is not None and applies:
+        check_applied_step(record, before, ordered, reading)
+    elif before is not None:
+        _nothing_vanished(record, before, ordered)
+        check_step(record, before)
+    elif record.applied is None:
+        check_granted(record, ordered.gone, reading)
+    return deployment
+
+
+def _believed_before(before: GridRecord) -> tuple[SignedOrder, ...]:
+    """The orders in a record that was believed."""
+    return (*before.changes, before.standing, *filter(None, (before.previous,)))
+
+
+def _deployment(
+    reading: Reading,
+    record: GridRecord,
+    before: GridRecord | None,
+    kept: tuple[SignedOrder, ...],
+    now: float,
+) -> Deployment:
+    """What its orders ask for. Raises Untrusted if one of them is not believed, or makes no sense.
+
+    What was believed when it was stored is believed again. That its key was revoked since, or its certificate
+    ended, ends no grid, and must not keep one from ending.
+    """
+    if before is None or before.order != record.order:
+        made = reading.deployment(record.order, now, fresh=False)
+        if record.applied is None:
+            return made
+    if record.standing in kept or record.applied is None:
+        return reading.stored(record)
+    return reading.of_record(record, reading.applied(record.standing, now, fresh=False)[1])
+
+
+def _nothing_vanished(record: GridRecord, before: GridRecord, ordered: Changed) -> None:
+    """What is gone since was ordered gone. Raises Untrusted."""
+    left = {assignment.workspace for assignment in record.assignments}
+    for assignment in before.assignments:
         if assignment.workspace not in left and assignment.workspace not in ordered.gone:
             raise Untrusted(Reason.MALFORMED, f"{assignment.workspace} vanished without an order")
-    if before is None:
-        check_granted(record, ordered.gone, reading)
-    else:
-        check_step(record, before)
-    return deployment
 
 
 def _about(record: GridRecord, deployment: Deployment) -> None:

@@ -4,15 +4,17 @@ Within a network the first host address (.1) is the gateway and service address.
 addresses from the 10th on, in file order (not start order), and then the 2nd to 9th. So every address but
 the network's, the gateway's and the broadcast address can be used. A workspace keeps its address when
 images, sizes or `requires` change, when a cluster behind its own grows or appears, and when its own
-cluster grows.
+cluster grows. In a grid that was changed the record says who has which place (`Places`), so nobody moves.
 """
 
+from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Network
 
 import msgspec
 
 from protocol.grid.expand import workspace_name
 from protocol.grid.model import GridSpec
+from protocol.grid.record import Places
 
 _FIRST = 10
 """Low addresses stay free for people as long as there is room."""
@@ -44,6 +46,24 @@ def plan(spec: GridSpec) -> tuple[Card, ...]:
             for position, name in enumerate(names)
         )
     return tuple(cards)
+
+
+def seated(spec: GridSpec, places: Sequence[Places]) -> tuple[Card, ...]:
+    """All cards of a grid that was changed, in the same order: an address follows from a place.
+
+    `places` are of the same spec (`places_after` in apply.py). Raises ValueError if one is beyond its network.
+    """
+    cidrs = {network.name: IPv4Network(network.cidr) for network in spec.networks}
+    return tuple(
+        Card(
+            workspace_name(of.cluster, index),
+            of.network,
+            str(_nth(cidrs[of.network], position)),
+            cidrs[of.network].prefixlen,
+        )
+        for of in places
+        for index, position in enumerate(of.positions, start=1)
+    )
 
 
 def gateway(cidr: str) -> str:

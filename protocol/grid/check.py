@@ -153,6 +153,7 @@ def _cluster_problems(spec: GridSpec, index: int) -> Iterator[Problem]:
         limits.MEMORY_BYTES_MAX,
         _size,
     )
+    yield from _most_problems(cluster, at)
     yield from _own_problems(cluster, at)
     known = [network.name for network in spec.networks]
     for position, name in enumerate(cluster.networks):
@@ -172,6 +173,23 @@ def _cluster_problems(spec: GridSpec, index: int) -> Iterator[Problem]:
     yield from cluster_placement_problems(spec, cluster, at)
 
 
+def _most_problems(cluster: ClusterSpec, at: Path) -> Iterator[Problem]:
+    """Of how far its sizes can be raised while it runs, unless the sizes themselves are wrong."""
+    cpus, memory = cluster.cpus_milli, cluster.memory_bytes
+    if not limits.CPUS_MILLI_MIN <= cpus <= limits.CPUS_MILLI_MAX:
+        return
+    if not limits.MEMORY_BYTES_MIN <= memory <= limits.MEMORY_BYTES_MAX:
+        return
+    if most := cluster.max_cpus_milli:
+        path, least = (*at, "max_cpus_milli"), cpus
+        limit = max(least, limits.MAX_CPUS_MILLI_MAX)
+        yield from _between(path, most, least, limit, format_cpus, " cpus")
+    if most := cluster.max_memory_bytes:
+        path, least = (*at, "max_memory_bytes"), memory
+        limit = min(least * limits.MAX_MEMORY_TIMES, limits.MEMORY_BYTES_MAX)
+        yield from _between(path, most, least, max(least, limit), _size)
+
+
 def _own_problems(cluster: ClusterSpec, at: Path) -> Iterator[Problem]:
     """Of its own disks, and of how it begins and ends."""
     for field in ("disk_bytes", "scratch_bytes"):
@@ -185,6 +203,8 @@ def _own_problems(cluster: ClusterSpec, at: Path) -> Iterator[Problem]:
         yield Problem((*at, "user_data"), message)
     within = (*at, "stop_within_s")
     yield from _between(within, cluster.stop_within_s, 0, limits.STOP_WITHIN_S_MAX, format_duration)
+    at_once = (*at, "update_at_once")
+    yield from _between(at_once, cluster.update_at_once, 1, limits.WORKSPACES_MAX, str)
 
 
 def _mount_problems(spec: GridSpec, cluster: ClusterSpec, at: Path) -> Iterator[Problem]:

@@ -66,6 +66,14 @@ def differences(
     return tuple(found)
 
 
+def of_cluster(wanted: ClusterSpec, standing: ClusterSpec) -> tuple[Difference, ...]:
+    """What one cluster has otherwise than another, but how many there are. Paths begin in the cluster:
+    `memory`."""
+    alike = msgspec.structs.replace(wanted, count=standing.count, minimum=standing.minimum)
+    found = _struct(("cluster",), alike, standing)
+    return tuple(msgspec.structs.replace(d, path=d.path.removeprefix("cluster.")) for d in found)
+
+
 def difference_lines(found: Sequence[Difference]) -> list[str]:
     """Differences as lines for a person, indented."""
     lines = [f"  {difference}" for difference in found[:DIFFERENCES_MOST]]
@@ -179,6 +187,14 @@ def _size(value: int) -> str:
     return format_size(value) if value else "none"
 
 
+def _most_cpus(cpus_milli: int) -> str:
+    return format_cpus(cpus_milli) if cpus_milli else "as cpus"
+
+
+def _most_memory(size_bytes: int) -> str:
+    return format_size(size_bytes) if size_bytes else "as memory"
+
+
 def _root(value: int) -> str:
     return format_size(value) if value else "as large as the image"
 
@@ -218,6 +234,8 @@ _WORDS: Mapping[str, _Words] = {
     "within_ms": _milliseconds,
     "cpus_milli": format_cpus,
     "memory_bytes": _size,
+    "max_cpus_milli": _most_cpus,
+    "max_memory_bytes": _most_memory,
     "scratch_bytes": _size,
     "disk_bytes": _root,
     "console_bytes": _size,

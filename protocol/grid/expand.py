@@ -11,14 +11,35 @@ STATE_MORE_BYTES = 16 << 20
 
 def workspaces(spec: GridSpec) -> tuple[Workspace, ...]:
     """Every workspace in start order: providers before those that require them, else file order."""
-    sizes = {volume.name: volume.size_bytes for volume in spec.volumes}
-    internet = {network.name for network in spec.networks if network.internet}
-    saves = spec.lease.best_effort or spec.lease.on_expiry is OnExpiry.SUSPEND
+    sizes, internet, saves = _shared(spec)
     return tuple(
         _workspace(cluster, index, sizes, saves, not internet.isdisjoint(cluster.networks))
         for cluster in start_order(spec)
         for index in range(1, cluster.count + 1)
     )
+
+
+def member(spec: GridSpec, cluster: ClusterSpec, index: int) -> Workspace:
+    """One workspace of a cluster of the grid. Volumes that the grid does not have count as empty."""
+    sizes, internet, saves = _shared(spec)
+    known = {mount.volume: sizes.get(mount.volume, 0) for mount in cluster.mounts}
+    return _workspace(cluster, index, known, saves, not internet.isdisjoint(cluster.networks))
+
+
+def names(spec: GridSpec) -> tuple[str, ...]:
+    """The names of all workspaces, in file order. Only of a grid that has not too many."""
+    return tuple(
+        workspace_name(cluster.name, index)
+        for cluster in spec.clusters
+        for index in range(1, cluster.count + 1)
+    )
+
+
+def _shared(spec: GridSpec) -> tuple[dict[str, int], set[str], bool]:
+    """What workspaces need to know of their grid: volumes' sizes, networks with a way out, whether it saves."""
+    sizes = {volume.name: volume.size_bytes for volume in spec.volumes}
+    internet = {network.name for network in spec.networks if network.internet}
+    return sizes, internet, spec.lease.best_effort or spec.lease.on_expiry is OnExpiry.SUSPEND
 
 
 def _workspace(
@@ -52,6 +73,8 @@ def _workspace(
         user_data=cluster.user_data,
         internet=internet,
         console_bytes=cluster.console_bytes,
+        max_cpus_milli=cluster.max_cpus_milli,
+        max_memory_bytes=cluster.max_memory_bytes,
     )
 
 

@@ -26,7 +26,7 @@ _SIGNATURE_BYTES = 64
 
 
 class HoldGrant(msgspec.Struct, frozen=True, array_like=True):
-    """What one host holds of one attempt to make a grid."""
+    """What one host carries of a grid, if that attempt to make it, or to change it, is decided."""
 
     grid: GridId
     workspaces: Annotated[tuple[str, ...], Meta(max_length=WORKSPACES_MAX)]
@@ -37,6 +37,8 @@ class HoldGrant(msgspec.Struct, frozen=True, array_like=True):
     """When the lease is to begin, Unix seconds; 0 for when it is decided."""
     store: Annotated[str, Meta(max_length=64)] = ""
     """The id of the store that remembers it. Empty in grants of older builds."""
+    change: GridId = GridId("")
+    """The attempt to change the grid for which it was granted; empty if that was to make it."""
 
 
 class SignedGrant(msgspec.Struct, frozen=True, array_like=True):
@@ -60,10 +62,15 @@ def sign_grant(grant: HoldGrant, signer: Signer) -> SignedGrant:
     return SignedGrant(PeerId(signer.key), payload, signer.sign(DOMAIN, payload))
 
 
+def read_grant(signed: SignedGrant) -> HoldGrant:
+    """What a grant says, before anything is believed. Raises Malformed."""
+    return decode(signed.payload, HoldGrant, limit_bytes=_PAYLOAD_BYTES)
+
+
 def check_grant(signed: SignedGrant, verifier: Verifier) -> CheckedGrant:
     """The grant and whose it is. Raises Untrusted. Whether that host is a member is not looked at."""
     try:
-        grant = decode(signed.payload, HoldGrant, limit_bytes=_PAYLOAD_BYTES)
+        grant = read_grant(signed)
     except Malformed as error:
         raise Untrusted(Reason.MALFORMED, f"hold grant: {error}") from None
     require_signature(verifier, KeyId(signed.host), DOMAIN, signed.payload, signed.signature)

@@ -27,6 +27,19 @@ TAG_MAX: Final = 63
 WORKSPACES_MAX: Final = 1024
 """Workspaces of one grid: its record and its certificate of holds must fit in one message."""
 
+PLACES_MOST: Final = 1024
+"""Rows of places on networks in a record that was changed: 64 clusters on 16 networks."""
+
+VOLUMES_KEPT_MOST: Final = 256
+"""Volumes of one grid that have data, also those that it uses no more: 64 at once, changed three times."""
+
+CHANGED_RECORD_BYTES: Final = 768 << 10
+"""The record of a grid that was changed. It goes about in one frame, of 1 MiB, with the votes for it and with
+the orders that change it later."""
+
+APPLY_ORDER_BYTES: Final = 96 << 10
+"""What an order to apply says. A record has two of them beside the order that made the grid, in one frame."""
+
 CLUSTERS_MAX: Final = 64
 NETWORKS_MAX: Final = 16
 VOLUMES_MAX: Final = 64
@@ -56,6 +69,12 @@ MEMORY_BYTES_MIN: Final = 32 << 20
 """Less does not boot a Linux kernel."""
 
 MEMORY_BYTES_MAX: Final = 64 << 40
+MAX_CPUS_MILLI_MAX: Final = 240 * 1000
+"""A machine whose cpus are to grow is made with a place for each, and has 255 at most."""
+
+MAX_MEMORY_TIMES: Final = 16
+"""A guest's kernel has a table of all memory that it may ever have, a 64th of it: here a fourth of its own."""
+
 VOLUME_BYTES_MIN: Final = 8 << 20
 """Below this an ext4 with a journal has hardly any room."""
 

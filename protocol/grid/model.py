@@ -68,6 +68,15 @@ class Restart(StrEnum):
     NEVER = "never"
 
 
+class Wait(StrEnum):
+    """How far a workspace that is changed has to come before the next one of its cluster is."""
+
+    READY = "ready"
+    """The default: it has done all that an `up` waits for."""
+    RUNNING = "running"
+    """It runs."""
+
+
 class Compact(StrEnum):
     """What the workspaces of one grid share."""
 
@@ -185,6 +194,14 @@ class ClusterSpec(msgspec.Struct, frozen=True):
     console_bytes: int = 0
     """What the log of each workspace's console may take of its host's disk. 0, in orders of older builds: it is
     kept small, and its host has the room."""
+    max_cpus_milli: int = 0
+    """How far each workspace's cpus can be raised while it runs. 0: no further than `cpus_milli`."""
+    max_memory_bytes: int = 0
+    """How far each workspace's memory can be raised while it runs. 0: no further than `memory_bytes`."""
+    update_at_once: int = 1
+    """How many of its workspaces may be started anew at once when the grid is changed."""
+    update_wait: Wait = Wait.READY
+    """What the next ones wait for then."""
 
     @property
     def least(self) -> int:
@@ -266,3 +283,5 @@ class Workspace(msgspec.Struct, frozen=True):
     stop_within_s: int = 30
     console_bytes: int = 0
     user_data: str = ""
+    max_cpus_milli: int = 0
+    max_memory_bytes: int = 0

@@ -14,19 +14,27 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from protocol.grid.grant import SignedGrant
-from protocol.grid.limits import LEASE_S_MAX
+from protocol.grid.grant import SignedGrant, read_grant
+from protocol.grid.limits import (
+    APPLY_ORDER_BYTES,
+    LEASE_S_MAX,
+    PLACES_MOST,
+    VOLUMES_KEPT_MOST,
+    WORKSPACES_MAX,
+)
 from protocol.grid.model import GridSpec
 from protocol.grid.seal import Closing, Seal, Seats, seats_of
 from protocol.terms.ids import GridId, KeyId, PeerId, short_hash
 from protocol.terms.limits import (
     ATTEMPT_MOST,
+    PAST_CHARACTERS,
+    PAST_MOST,
     PLAN_HOLD_LEAST_S,
     PLAN_HOLD_MOST_S,
     SEALS_MOST,
     VOIDED,
 )
-from protocol.terms.ranges import Amount, Count, Moment, Name, Number
+from protocol.terms.ranges import Amount, Count, Moment, Name, Number, Size
 from protocol.trust.order import Action, Order, SignedOrder, order_key, read_order
 from protocol.wire.codec import Malformed, MalformedReason, decode
 
@@ -53,6 +61,54 @@ class Assignment(msgspec.Struct, frozen=True, array_like=True):
     host: PeerId
 
 
+class Past(msgspec.Struct, frozen=True, array_like=True):
+    """A change that was decided, in the words of `overlayctl history`. It allows nothing."""
+
+    epoch: Number
+    action: Name
+    at_s: Moment
+    """When it was ordered, Unix seconds."""
+    by: Name
+    """The name of who signed it."""
+    said: Annotated[str, Meta(max_length=PAST_CHARACTERS)] = ""
+    """What it changed: `+2 worker, head-1 memory 4G > 8G`."""
+
+
+class Places(msgspec.Struct, frozen=True, array_like=True):
+    """The places of a cluster's workspaces on a network, from the first one on, each from 0 (addresses.py)."""
+
+    network: Name
+    cluster: Name
+    positions: Annotated[tuple[Count, ...], Meta(max_length=WORKSPACES_MAX)]
+
+
+class KeptVolume(msgspec.Struct, frozen=True, array_like=True):
+    """A volume that has data: where it is, and which workspace uses it, or used it last."""
+
+    volume: Name
+    host: PeerId
+    size_bytes: Size
+    workspace: Name
+
+
+class Applied(msgspec.Struct, frozen=True):
+    """What a grid became after it was made: the last of the orders to apply a file to it."""
+
+    order: SignedOrder
+    attempt: GridId
+    """The attempt of that order that was decided (`change_id` in apply.py). The grants it brought name it."""
+    before: SignedOrder | None = None
+    """The order by which the grid was what it was before; None for the one that made it."""
+    places: Annotated[tuple[Places, ...], Meta(max_length=PLACES_MOST)] = ()
+    """Where everything is on its networks: what stays keeps its address."""
+    volumes: Annotated[tuple[KeptVolume, ...], Meta(max_length=VOLUMES_KEPT_MOST)] = ()
+    """Every volume that had data then, also those that no workspace uses any more."""
+    folded: Count = 0
+    """How many of the record's `changes` are from before it was applied."""
+    past: Annotated[tuple[Past, ...], Meta(max_length=PAST_MOST)] = ()
+    """The changes decided last, this one included, the oldest first."""
+
+
 class GridRecord(msgspec.Struct, frozen=True):
     """One grid. `order` is the signed request, with the whole specification in its body."""
 
@@ -75,7 +131,35 @@ class GridRecord(msgspec.Struct, frozen=True):
     changes: tuple[SignedOrder, ...] = ()
     """Orders that changed it since: the authority for what is no longer as first asked."""
     grants: tuple[SignedGrant, ...] = ()
-    """What each of `hosts` promised, in the same order. Records of older builds have none."""
+    """What each of `hosts` promised last, in the same order. Records of older builds have none."""
+    became: Applied | msgspec.UnsetType = msgspec.UNSET
+    """What it became since, as `applied` answers it. A grid that is as it was made has no such field: what was
+    decided of it by older builds stays the same, byte for byte."""
+
+    @property
+    def applied(self) -> Applied | None:
+        """What it became since; None while it is as it was made."""
+        return self.became if isinstance(self.became, Applied) else None
+
+    @property
+    def standing(self) -> SignedOrder:
+        """The order that says what the grid is now: its own, or the last one that was applied to it."""
+        return self.applied.order if self.applied is not None else self.order
+
+    @property
+    def previous(self) -> SignedOrder | None:
+        """The order that said what the grid was before the last apply; None if nothing was applied to it."""
+        return (self.applied.before or self.order) if self.applied is not None else None
+
+    @property
+    def applied_epoch(self) -> int:
+        """The epoch in which the last order was applied, or in which it was made."""
+        return apply_terms(read_order(self.applied.order)).epoch + 1 if self.applied else 1
+
+    @property
+    def folded(self) -> int:
+        """How many of `changes` are from before the last apply."""
+        return self.applied.folded if self.applied is not None else 0
 
     def host(self, peer: PeerId) -> HostRef:
         """A host of this record. Raises KeyError if it carries nothing."""
@@ -95,6 +179,19 @@ class GridRecord(msgspec.Struct, frozen=True):
     def carriers(self) -> tuple[PeerId, ...]:
         """Hosts that carry anything, each once."""
         return tuple(dict.fromkeys(a.host for a in self.assignments))
+
+
+class ApplyTerms(msgspec.Struct, frozen=True):
+    """Body of an order to make a grid what `spec` says, if it is at that epoch still."""
+
+    spec: GridSpec
+    epoch: Number
+    """The epoch that the signer saw. Another change that was faster makes the order void."""
+    without: Annotated[tuple[Name, ...], Meta(max_length=WORKSPACES_MAX)] = ()
+    """Workspaces that are not to be there, though their clusters have them: they go, or stay gone."""
+    until_s: Moment = 0.0
+    """When its lease ends, Unix seconds, as the signer saw it. A host of which nothing was asked before ends it
+    then; 0: as long after it takes part as the grid was ordered for."""
 
 
 class LeaseChange(msgspec.Struct, frozen=True):
@@ -224,11 +321,38 @@ def extension_id(signed: SignedOrder) -> GridId:
     return GridId(order_key(signed))
 
 
+def was_decided(record: GridRecord, attempt: GridId) -> bool:
+    """Whether an attempt to change a grid was decided, as far as its record tells.
+
+    It is the last one that was, or a host still carries something by it. Raises Malformed if a grant cannot be
+    read.
+    """
+    if record.applied is None:
+        return False
+    told = (read_grant(grant).change for grant in record.grants)
+    return attempt == record.applied.attempt or attempt in told
+
+
 def spec_of(order: Order) -> GridSpec:
-    """The specification in an order to bring up or to hold. Raises Malformed if there is none."""
-    if order.action is Action.HOLD:
-        return hold_terms(order).spec
-    return decode(order.body, GridSpec)
+    """The specification in an order to bring up, hold or apply. Raises Malformed if there is none."""
+    match order.action:
+        case Action.HOLD:
+            return hold_terms(order).spec
+        case Action.APPLY:
+            return apply_terms(order).spec
+        case _:
+            return decode(order.body, GridSpec)
+
+
+def apply_terms(order: Order) -> ApplyTerms:
+    """What an order to apply says. Raises Malformed."""
+    return decode(order.body, ApplyTerms, limit_bytes=APPLY_ORDER_BYTES)
+
+
+def absent(signed: SignedOrder) -> tuple[str, ...]:
+    """The workspaces that a standing order leaves out of its clusters. Raises Malformed or Untrusted."""
+    order = read_order(signed)
+    return apply_terms(order).without if order.action is Action.APPLY else ()
 
 
 def hold_terms(order: Order) -> HoldTerms:

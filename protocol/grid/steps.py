@@ -17,6 +17,7 @@ from protocol.grid.record import (
     attempt_of,
     extension_id,
     lease_change,
+    was_decided,
 )
 from protocol.grid.seal import Closing, Seal, Seats, Signature, succeeds
 from protocol.terms.ids import GridId, PeerId, StoreId
@@ -65,8 +66,15 @@ class Extend(msgspec.Struct, frozen=True, tag="extend"):
     order: SignedOrder
 
 
+class Apply(msgspec.Struct, frozen=True, tag="apply"):
+    """Make the grid what this record says, in its next epoch, unless that attempt was voted down or another
+    change was first."""
+
+    record: GridRecord
+
+
 class Decline(msgspec.Struct, frozen=True, tag="decline"):
-    """A vote against an extension that is not decided.
+    """A vote against an extension, or an attempt to apply, that is not decided.
 
     Who does not carry the grid shows its order, and, unless the order is for it, that it was asked for it.
     """
@@ -103,7 +111,7 @@ class Replace(msgspec.Struct, frozen=True, tag="replace"):
     """The one that the heir has."""
 
 
-Step = Commit | Vote | End | Lapse | Extend | Decline | Remove | Finish | Replace
+Step = Commit | Vote | End | Lapse | Extend | Apply | Decline | Remove | Finish | Replace
 
 
 def against(grid: GridId, asked: bytes = b"") -> Vote:
@@ -134,6 +142,8 @@ def apply(step: Step, register: Register, now_s: float) -> Register:
             return _next(register, old, state=GridState.DOWN) if old is not None else register
         case Extend():
             return _extended(register, step)
+        case Apply(record=record):
+            return _applied(register, record)
         case Decline(grid=grid, extension=extension):
             return _declined(register, grid, extension, now_s)
         case Remove(grid=grid, workspace=workspace, order=order):
@@ -194,11 +204,22 @@ def _extended(register: Register, step: Extend) -> Register:
     return _next(register, old, extra_s=extra_s, changes=(*old.changes, step.order))
 
 
+def _applied(register: Register, record: GridRecord) -> Register:
+    old, applied = _up(register, record.id), record.applied
+    if old is None or applied is None or record.epoch != old.epoch + 1:
+        return register
+    if register.is_declined(applied.attempt):
+        return register
+    return msgspec.structs.replace(register, record=record)
+
+
 def _declined(register: Register, grid: GridId, extension: GridId, now_s: float) -> Register:
     old = register.record
     if old is None or old.id != grid or register.is_declined(extension):
         return register
     if any(extension_id(signed) == extension for signed in old.changes):
+        return register
+    if was_decided(old, extension):
         return register
     kept = tuple(void for void in register.declined if void.until_s > now_s)
     declined = (*kept, Void(extension, now_s + 2 * MAX_VALID_S))[-VOIDED:]

@@ -52,10 +52,11 @@ def rebuild_terms(order: Order) -> RebuildTerms:
 def is_cut_off(record: GridRecord, workspace: str, halted: SignedOrder | None = None) -> bool:
     """Whether a workspace that is to be gone is ended without asking its guest.
 
-    One that was terminated is, and so is a grid that was ordered down at once. `halted` is its owner's order to
-    take it down, if that is carried out before it is in the record.
+    One that was terminated since the grid was changed last is, and so is a grid that was ordered down at once.
+    `halted` is its owner's order to take it down, if that is carried out before it is in the record.
     """
-    orders = [read_order(signed) for signed in (*record.changes, *((halted,) if halted else ()))]
+    since = record.changes[record.folded :]
+    orders = [read_order(signed) for signed in (*since, *((halted,) if halted else ()))]
     return any(
         (order.action is Action.TERMINATE and order.workspace == workspace)
         or (order.action is Action.DOWN and _at_once(order))

@@ -6,11 +6,15 @@ from protocol.capacity.ledger import EntryKey, Ledger, Yields
 from protocol.capacity.timetable import Occupancy, Window
 from protocol.contract.authority import Authority
 from protocol.grid.lifecycle import Phase, Status, Wanted
+from protocol.hosting.definitions import booked_of
 from protocol.hosting.lease import Lease, effective, lacking, spans, stage_of, yields_of
 from protocol.terms.ids import GridId
 
 Statuses = dict[GridId, dict[str, Status]]
 """Where the workspaces of each grid are, by name, as the shell reported last. The lease book has them."""
+
+
+_Entry = tuple[tuple[Occupancy, ...], Yields | None]
 
 
 class Bookings:
@@ -36,7 +40,7 @@ class Bookings:
         if row.yields:
             return ""  # Its disk is promised already, and the plan says when it runs.
         grid = row.record.id
-        members = self._authority.remembered(row.record.order).members
+        members = booked_of(self._authority, row)
         before = {name: self._saved((grid, name)) for name in after}
         try:
             for name, wanted in after.items():
@@ -47,7 +51,7 @@ class Bookings:
                 self._ledger.enter_spans((grid, name), taken, yields_of(row, members[name]))
         finally:
             for name, old in before.items():
-                self._ledger.enter_spans((grid, name), *old)
+                self._restore((grid, name), old)
         return ""
 
     # -- parts
@@ -60,20 +64,29 @@ class Bookings:
 
     def _try(self, row: Lease, after: tuple[Wanted, ...], anyway: bool) -> bool:
         grid = row.record.id
-        members = self._authority.remembered(row.record.order).members
+        members = booked_of(self._authority, row)
         before = {w.workspace: self._saved((grid, w.workspace)) for w in after}
         for wanted in after:
             name = wanted.workspace
             taken = spans(row, members[name], wanted, self._phase(grid, name))
             if not (anyway or self._ledger.fits((grid, name), taken)):
                 for entered, old in before.items():
-                    self._ledger.enter_spans((grid, entered), *old)
+                    self._restore((grid, entered), old)
                 return False
             self._ledger.enter_spans((grid, name), taken, yields_of(row, members[name]))
         return True
 
-    def _saved(self, key: EntryKey) -> tuple[tuple[Occupancy, ...], Yields | None]:
+    def _saved(self, key: EntryKey) -> _Entry | None:
+        """What an entry is now; None if there is none."""
+        if key not in self._ledger:
+            return None
         return self._ledger.spans(key), self._ledger.yields(key)
+
+    def _restore(self, key: EntryKey, old: _Entry | None) -> None:
+        if old is not None:
+            self._ledger.enter_spans(key, *old)
+        else:
+            self._ledger.strike(key)
 
     def _phase(self, grid: GridId, name: str) -> Phase | None:
         status = self._told.get(grid, {}).get(name)

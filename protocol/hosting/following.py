@@ -3,12 +3,14 @@
 from collections.abc import Iterable, Mapping
 
 from protocol.capacity.advert import ImageLabel
+from protocol.contract.messages import Act, ActReply
 from protocol.grid.lifecycle import Phase, Status, Wanted, follow
 from protocol.grid.model import ImageRef, Workspace
 from protocol.grid.record import GridRecord
 from protocol.grid.stopping import STOPS, rebuild_terms, stop_terms
 from protocol.image.facts import ImageKind
-from protocol.terms.effects import Note
+from protocol.terms.effects import Note, Send
+from protocol.terms.ids import PeerId
 from protocol.terms.quantities import format_size
 from protocol.trust.order import Action, Order
 from protocol.wire.codec import Malformed
@@ -54,6 +56,11 @@ def note_of(order: Order, record: GridRecord) -> Note:
         return Note(kind, subject)
     image = rebuild_terms(order).image.name or "its image"
     return Note(kind, subject, f"root disk thrown away, made anew from {image}", record.id)
+
+
+def reply(sender: PeerId, message: Act, workspace: str, problem: str) -> Send:
+    """Answers who passed an order on, with why nothing is done, if nothing is."""
+    return Send(sender, ActReply(message.request, workspace, problem), message.request)
 
 
 def _terms(order: Order) -> tuple[bool, ImageRef]:

@@ -1,10 +1,14 @@
-"""What is on disk of a host's holds."""
+"""What is on disk of a host's holds, and what became of what they are for."""
+
+from enum import StrEnum
 
 import msgspec
 
+from protocol.capacity.quantum import Quantum
 from protocol.capacity.timetable import Window
+from protocol.grid.record import GridState, Register, apply_terms, was_decided
 from protocol.terms.ids import GridId, KeyId, PeerId
-from protocol.trust.order import SignedOrder
+from protocol.trust.order import MAX_VALID_S, SignedOrder, read_order
 
 
 class HoldRow(msgspec.Struct, frozen=True):
@@ -33,6 +37,47 @@ class HoldRow(msgspec.Struct, frozen=True):
     do not say it; then it is anybody."""
     asked: bytes = b""
     """What shows to stewards that this host was asked (grid/asked.py)."""
+    change: SignedOrder | None = None
+    """The order to apply for which it is held; None if a grid is to be made. With it, `grid` is the attempt to
+    apply it, and `order` the one that made the grid."""
+    of: GridId = GridId("")
+    """The grid that is to be changed."""
+    takes: tuple[tuple[str, Quantum], ...] = ()
+    """For a change: what each of `workspaces` takes beside what a lease has here already."""
+    ends_s: float = 0.0
+    """For a change of a grid of which nothing was here: when its lease ends, Unix seconds."""
+
+
+class Fate(StrEnum):
+    """What became of a change for which something is held."""
+
+    OPEN = "open"
+    DECIDED = "decided"
+    VOID = "void"
+    """It can never be decided any more."""
+
+
+def fate(row: HoldRow, register: Register) -> Fate:
+    """What a grid's register says of the change for which that is held.
+
+    An order to apply is for one epoch. A grid that is beyond that without it, that is another one of its order,
+    or that is down, never follows it.
+    """
+    record = register.record
+    if record is None:
+        return Fate.VOID if register.is_void(row.of) else Fate.OPEN
+    if record.id != row.of or record.state is GridState.DOWN:
+        return Fate.VOID
+    if was_decided(record, row.grid):
+        return Fate.DECIDED
+    beyond = row.change is not None and record.epoch > apply_terms(read_order(row.change)).epoch
+    return Fate.VOID if beyond or register.is_declined(row.grid) else Fate.OPEN
+
+
+def made_until_s(row: HoldRow) -> float:
+    """Until when the grid that is to be changed could still be made, Unix seconds, by any clock."""
+    order = read_order(row.order)
+    return order.issued_at_s + order.valid_s + 2 * MAX_VALID_S
 
 
 class HoldNotSaved(msgspec.Struct, frozen=True):

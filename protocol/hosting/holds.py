@@ -15,26 +15,26 @@ from collections.abc import Callable, Collection
 
 import msgspec
 
-from protocol.capacity.ledger import Ledger, Yields
+from protocol.capacity.ledger import Ledger
 from protocol.capacity.quantum import Quantum, total
 from protocol.capacity.timetable import Window
 from protocol.contract.authority import Authority, Deployment
-from protocol.contract.granting import vnis_fault
 from protocol.contract.messages import HoldAsk, HoldRelease, HoldReply
 from protocol.contract.outcomes import Answer, Outcome, Propose, RoomChanged, VoidHold
 from protocol.grid.decision import Decision
-from protocol.grid.grant import HoldGrant, SignedGrant, sign_grant
 from protocol.grid.lease import asked, late, start_fault, window
 from protocol.grid.model import Workspace
-from protocol.grid.record import GridRecord, GridState, order_part
-from protocol.grid.steps import against
+from protocol.grid.record import GridRecord, GridState, Register, order_part, was_decided
+from protocol.grid.steps import Decline, Step, against
 from protocol.hosting.claims import Claims
-from protocol.hosting.hold_row import HoldNotSaved, HoldRow
+from protocol.hosting.hold_conflicts import asked_fault, conflict
+from protocol.hosting.hold_replies import granted, refuse, yields_held
+from protocol.hosting.hold_row import Fate, HoldNotSaved, HoldRow, fate, made_until_s
 from protocol.hosting.taken import Taken
 from protocol.placement.fit import Offer, quantum_of, refusals, rules_of
 from protocol.terms.effects import Deadline, Effect, Note, Persist, Row, Send, Untidied, soonest
 from protocol.terms.ids import GridId, PeerId, StoreId
-from protocol.terms.limits import HOLD_S, HOLDS_PER_HOST, PLAN_HOLD_MOST_S
+from protocol.terms.limits import HOLD_S, PLAN_HOLD_MOST_S
 from protocol.terms.refusal import Constraint, Refusal
 from protocol.trust.order import read_order
 from protocol.trust.signing import Signer, Untrusted
@@ -45,8 +45,6 @@ TABLE = "hold"
 _ASK_AGAIN_S = 2.0
 NOT_HELD = "it places workspaces here that are not held"
 """Why a record is refused."""
-LAST_S = 1e12
-"""When a hold began, for the ledger's ranking: later than anything that is carried already."""
 
 
 class Holds:
@@ -89,6 +87,32 @@ class Holds:
         """What is held of a grid."""
         return self._rows.get(grid)
 
+    def change_of(self, grid: GridId) -> HoldRow | None:
+        """What is held for a change of a grid."""
+        return next((row for row in self._rows.values() if row.change and row.of == grid), None)
+
+    def meant(self, record: GridRecord) -> HoldRow | None:
+        """What is held for what a record says: to make its grid, or a change of it that was decided."""
+        change = self.change_of(record.id)
+        if change is not None and was_decided(record, change.grid):
+            return change
+        return self._rows.get(record.id)
+
+    def hurry(self, grid: GridId, now: float) -> None:
+        """Its owner shows a later epoch of what that is held for, so its stewards are asked now."""
+        self._ask_s[grid] = min(self._ask_s.get(grid, now), now)
+
+    def put(self, row: HoldRow) -> Row:
+        """Keeps what is held, once it is in the ledger. Answers what is to be written."""
+        self._rows[row.grid] = row
+        return Row(TABLE, row.grid, encode(row))
+
+    def enter(self, row: HoldRow, name: str, quantum: Quantum) -> None:
+        """Enters what one workspace takes."""
+        members = self._authority.remembered(row.change or row.order).members
+        how = yields_held(row.grid, members[name]) if row.yields else None
+        self._ledger.enter((row.grid, name), quantum, row.window, how)
+
     def rows(self) -> list[HoldRow]:
         """Everything held."""
         return list(self._rows.values())
@@ -120,19 +144,24 @@ class Holds:
             old = self._rows.get(ask.grid)
             deployment = self._authority.to_hold(ask.order, now, fresh=old is None)
         except Untrusted as error:
-            return self._refuse(requester, ask, Constraint.AUTHORITY, str(error)), []
+            return refuse(self._host, requester, ask, Constraint.AUTHORITY, str(error)), []
         plan = self._plan(ask, deployment)
-        if conflict := self._conflict(requester, ask, deployment, taken, plan):
-            return self._refuse(requester, ask, *conflict), []
+        entries = len(self._ledger)
+        if standing := asked_fault(
+            self._authority, requester, ask, deployment, self._me
+        ) or conflict(self._rows, entries, requester, ask, deployment, taken, plan):
+            return refuse(self._host, requester, ask, *standing), []
         if spent := self._spent(ask, deployment, now):
-            return self._refuse(requester, ask, *spent), []
+            return refuse(self._host, requester, ask, *spent), []
         spec = deployment.spec
         if fault := late(spec, now) or start_fault(spec, ask.start_s):
-            return self._refuse(requester, ask, Constraint.TIME, fault), []
+            return refuse(self._host, requester, ask, Constraint.TIME, fault), []
         apart = taken.apart_from(deployment.owner_site, deployment.name, spec.placement.apart)
         offer = msgspec.structs.replace(offer, clashes=apart)
         if offer.refused is not None:
-            return self._refuse(requester, ask, offer.refused.constraint, offer.refused.detail), []
+            return refuse(
+                self._host, requester, ask, offer.refused.constraint, offer.refused.detail
+            ), []
         yields = spec.lease.best_effort and offer.facts.suspends
         time = window(asked(spec, ask.start_s), now, yields)
         if not deployment.commits and not ask.start_s:
@@ -208,12 +237,12 @@ class Holds:
 
         Without a sender it is the stewards' word.
         """
-        row = self._rows.get(record.id)
+        row = self.meant(record)
         if row is None:
             return ""
         if sender is not None and row.requester not in ("", sender):
             return "another peer asked for what is held here; its stewards are asked in time"
-        if any(name not in row.workspaces for name in record.on(me)):
+        if row.change is None and any(name not in row.workspaces for name in record.on(me)):
             return NOT_HELD
         if (record.vnis, record.start_s) != (row.vnis, row.start_s):
             return "it has other VXLAN ids, or another start, than is held here"
@@ -237,6 +266,13 @@ class Holds:
     def take(self, record: GridRecord, me: PeerId) -> None:
         """The grid is decided: its holds become leases, and those it did not use end. It has no effects."""
         self.give_way(record.id, record.on(me) if record.state is GridState.UP else ())
+        for row in self.over(record):
+            self.give_way(row.grid, ())
+
+    def over(self, record: GridRecord) -> list[HoldRow]:
+        """What was held for changes of a grid that are in its record, or that its record has made void."""
+        changes = [row for row in self._rows.values() if row.change and row.of == record.id]
+        return [row for row in changes if fate(row, Register(record)) is not Fate.OPEN]
 
     def give_way(self, grid: GridId, leased: Collection[str]) -> list[Effect]:
         """A lease has the room of these workspaces now, and what else was held of that grid ends."""
@@ -260,6 +296,8 @@ class Holds:
     ) -> tuple[bool, list[Effect], list[Outcome]]:
         """The stewards' word on a hold whose time is up. True if its grid was decided."""
         row = self._rows.get(grid)
+        if row is not None and row.change is not None:
+            return self._change_settled(row, decision)
         if row is None or decision is None:
             return False, [], []
         record = decision.register.record
@@ -268,9 +306,29 @@ class Holds:
         if record is None and not decision.register.is_void(grid):
             self._ask_s[grid] = self._ledger.now_s + _ASK_AGAIN_S
             return False, [], []
-        self._strike(grid, row.workspaces)
+        return self._voted_down(row)
+
+    def _change_settled(
+        self, row: HoldRow, decision: Decision | None
+    ) -> tuple[bool, list[Effect], list[Outcome]]:
+        """The same of a change. If nobody knows its grid, it ends when no steward takes its order now."""
+        match fate(row, decision.register if decision is not None else Register()):
+            case Fate.DECIDED:
+                return True, [], []
+            case Fate.VOID:
+                return self._voted_down(row)
+            case Fate.OPEN:
+                now = self._ledger.now_s
+                unknown = decision is None or decision.register.record is None
+                if unknown and now > made_until_s(row):
+                    return self._voted_down(row)
+                self._ask_s[row.grid] = now + _ASK_AGAIN_S
+                return False, [], []
+
+    def _voted_down(self, row: HoldRow) -> tuple[bool, list[Effect], list[Outcome]]:
+        self._strike(row.grid, row.workspaces)
         note = Note("hold.expired", row.name, "voted down: nobody committed it in time")
-        return False, [Persist((Row(TABLE, grid, None),), Untidied()), note], [RoomChanged()]
+        return False, [Persist((Row(TABLE, row.grid, None),), Untidied()), note], [RoomChanged()]
 
     def refused(self, grid: GridId) -> Answer:
         """The stewards decided its grid, and this host could not take that: nothing can come of it any more.
@@ -286,7 +344,7 @@ class Holds:
         return [over, Note("hold.expired", row.name, why)], [RoomChanged()]
 
     def unsettled(self, grid: GridId, now: float) -> None:
-        """The stewards did not answer, so they are asked again soon."""
+        """The stewards did not answer, or not to that, so they are asked again soon."""
         if grid in self._rows:
             self._ask_s[grid] = now + _ASK_AGAIN_S
 
@@ -311,8 +369,9 @@ class Holds:
                 proposals.append(RoomChanged())
                 continue
             self._ask_s[grid] = now + 60.0
-            key, stewards, vote = order_part(grid), row.stewards, against(grid, row.asked)
-            proposals.append(Propose(VoidHold(grid), key, stewards, vote, grid, order=row.order))
+            key, stewards, vote = order_part(row.of or grid), row.stewards, _against(row)
+            cause = row.of or grid
+            proposals.append(Propose(VoidHold(grid), key, stewards, vote, cause, order=row.order))
         return effects, proposals
 
     def next_deadline(self) -> Deadline | None:
@@ -335,55 +394,15 @@ class Holds:
         return row if mine else None
 
     def _enter(self, row: HoldRow) -> None:
-        members = self._authority.remembered(row.order).members
+        members = self._authority.remembered(row.change or row.order).members
+        takes = dict(row.takes)
         for name in row.workspaces:
-            how = _yields(row.grid, members[name]) if row.yields else None
-            self._ledger.enter((row.grid, name), quantum_of(members[name]), row.window, how)
+            quantum = takes[name] if name in takes else quantum_of(members[name])
+            self.enter(row, name, quantum)
 
     def _leave(self, row: HoldRow) -> None:
         for name in row.workspaces:
             self._ledger.strike((row.grid, name))
-
-    def _conflict(
-        self,
-        requester: PeerId,
-        ask: HoldAsk,
-        deployment: Deployment,
-        taken: Taken,
-        plan: HoldRow | None,
-    ) -> tuple[Constraint, str] | None:
-        if deployment.order != order_part(ask.grid):
-            return Constraint.AUTHORITY, "the order is of another grid"
-        if not deployment.is_for(requester):
-            return Constraint.AUTHORITY, "the order is for another peer to carry out"
-        if deployment.via and not self._authority.was_asked(
-            deployment, ask.grid, self._me, ask.asked
-        ):
-            return Constraint.AUTHORITY, "it does not show that this host was asked"
-        mine = (ask.grid, plan.grid if plan is not None else ask.grid)
-        user, up = taken.names.get(deployment.key, (ask.grid, False))
-        if user not in mine and up:
-            return Constraint.NAME, f"a grid named {deployment.name} is here already, id {user}"
-        if user not in mine:
-            held = self._rows.get(user)
-            how = "held as a plan" if held is not None and held.plan else "held or being cleared"
-            return Constraint.CONTENDED, f"{deployment.name} is {how}, id {user}"
-        for network, vni in ask.vnis:
-            user = taken.vnis.get(vni, ask.grid)
-            if user not in mine:
-                return Constraint.NETWORK_ID, f"network {network}: id {vni} is used by grid {user}"
-        networks = [network.name for network in deployment.spec.networks]
-        if fault := vnis_fault(ask.vnis, networks):
-            return Constraint.NETWORK_ID, fault
-        old = self._rows.get(ask.grid)
-        if old is not None and old.requester not in ("", requester):
-            return Constraint.AUTHORITY, "another peer asked for it first"
-        if old is not None and (old.vnis, old.start_s) != (ask.vnis, ask.start_s):
-            return Constraint.NETWORK_ID, "it is held with other VXLAN ids, or another start"
-        others = len(self._ledger) - (len(plan.workspaces) if plan is not None else 0)
-        if others + len(ask.workspaces) > HOLDS_PER_HOST:
-            return Constraint.LIMIT, f"a host carries at most {HOLDS_PER_HOST} workspaces"
-        return None
 
     def _spent(
         self, ask: HoldAsk, deployment: Deployment, now: float
@@ -435,7 +454,7 @@ class Holds:
                 if found:
                     refused.append((name, found[-1]))
                     continue
-                how = _yields(ask.grid, workspace) if yields else None
+                how = yields_held(ask.grid, workspace) if yields else None
                 self._ledger.enter((ask.grid, name), quantum_of(workspace), time, how)
                 fresh.append(name)
                 company = [offer]
@@ -452,23 +471,9 @@ class Holds:
         refused: list[tuple[str, Refusal]],
     ) -> HoldReply:
         """The answer to an ask, with this host's grant of all that it holds of what was asked."""
-        grant: SignedGrant | None = None
-        if held and deployment.commits:
-            vnis = tuple(vni for _, vni in ask.vnis)
-            made = HoldGrant(ask.grid, tuple(held), vnis, ask.start_s, self._store())
-            grant = sign_grant(made, self._signer)
-        return HoldReply(ask.grid, tuple(held), tuple(refused), grant)
-
-    def _refuse(
-        self, requester: PeerId, ask: HoldAsk, constraint: Constraint, why: str
-    ) -> list[Effect]:
-        refused = tuple(
-            (name, Refusal(constraint, self._host, detail=why)) for name in ask.workspaces
-        )
-        return [
-            Send(requester, HoldReply(ask.grid, (), refused)),
-            Note("hold.refused", ask.grid, f"{constraint}: {why}"),
-        ]
+        if not deployment.commits:
+            return HoldReply(ask.grid, tuple(held), tuple(refused))
+        return granted(ask, ask.grid, held, refused, self._store(), self._signer)
 
     def _strike(self, grid: GridId, names: tuple[str, ...]) -> None:
         row = self._rows.get(grid)
@@ -485,6 +490,8 @@ class Holds:
             self._ask_s.pop(grid, None)
 
 
-def _yields(grid: GridId, workspace: Workspace) -> Yields:
-    """How a best-effort workspace yields while it is only held: it came last, so it goes first."""
-    return Yields((grid, workspace.cluster), LAST_S, workspace.memory_bytes)
+def _against(row: HoldRow) -> Step:
+    """What the stewards are to decide of a hold whose time is up."""
+    if row.change is None:
+        return against(row.grid, row.asked)
+    return Decline(row.of, row.grid, row.change, row.asked)

@@ -36,11 +36,13 @@ from protocol.contract.outcomes import (
     RoomChanged,
     VoidHold,
 )
+from protocol.contract.told import Notices
 from protocol.grid.decision import Certificate, Decision
 from protocol.grid.lease import window
 from protocol.grid.lifecycle import Status
-from protocol.grid.record import GridState, name_key
+from protocol.grid.record import GridState
 from protocol.grid.tunnel import TunnelEnd, usable
+from protocol.hosting.change_holds import ChangeHolds
 from protocol.hosting.chronicle import TABLE as STORIES
 from protocol.hosting.chronicle import Chronicle
 from protocol.hosting.claims import Claims
@@ -50,11 +52,13 @@ from protocol.hosting.guest_words import GuestWords
 from protocol.hosting.hold_row import HoldNotSaved
 from protocol.hosting.holds import NOT_HELD, Holds
 from protocol.hosting.holds import TABLE as HELD
+from protocol.hosting.in_use import taken_by
 from protocol.hosting.lease_book import TABLE as CARRIED
-from protocol.hosting.leases import Leases
+from protocol.hosting.leases import CHANGING, Leases
 from protocol.hosting.names import Names
+from protocol.hosting.probing import probed_notes
 from protocol.hosting.surroundings import HostSurroundings
-from protocol.hosting.taken import Cotenant, Taken
+from protocol.hosting.taken import Taken
 from protocol.hosting.tunnels import Tunnels
 from protocol.placement.fit import Offer
 from protocol.terms.coordinate import Coordinate, known
@@ -88,8 +92,12 @@ class Host:
         now: float,
         surroundings: HostSurroundings,
         store: Callable[[], StoreId] = lambda: StoreId(""),
+        notices: Notices | None = None,
     ) -> None:
-        """Without `facts` this host offers nothing and makes no advert until it has been probed."""
+        """Without `facts` this host offers nothing and makes no advert until it has been probed.
+
+        `notices` has what hosts tell of grids, also this one.
+        """
         self.used = used = UsedOrders(rows.get(USED, {}), now)
         self._surroundings = surroundings
         self._identity, self._images, self._authority = identity, images, authority
@@ -121,10 +129,15 @@ class Host:
             lambda: self._images,
             used,
             surroundings.tunnel,
+            notices,
         )
         self._words = GuestWords(self.leases)
         self._names = Names(authority)
         self.foundlings = Foundlings(identity.peer, self.ledger, self.leases, authority, dice)
+        held_by = (self.ledger, authority, self.claims, self.holds, self.leases, self.foundlings)
+        self.changes = ChangeHolds(
+            identity.peer, identity.name, *held_by, identity.signer, used, store
+        )
         self.tunnels = Tunnels(identity.peer, self.leases, lambda: self.tunnel, surroundings.tunnel)
         self.chronicle = Chronicle(
             rows.get(STORIES, {}), lambda grid: self.leases.last(grid) is not None
@@ -165,7 +178,7 @@ class Host:
         self._facts = facts = facts.sayable()
         self.ledger.resize(facts.capacity)
         effects, outcomes = self.tunnels.moved(end)
-        notes = _underlay_notes(before, facts) + _fitness_notes(before, facts, self._identity.name)
+        notes = probed_notes(before, facts, self._identity.name)
         return notes + effects, [*outcomes, RoomChanged()]
 
     def images_changed(self, images: tuple[ImageLabel, ...]) -> None:
@@ -231,10 +244,20 @@ class Host:
         match message:
             case QuoteAsk():
                 return [Send(sender, self._quote(message, now), message.request)], []
+            case HoldAsk(change=SignedOrder() as change):
+                offer = self.offer(message.start_s)
+                return self.changes.ask(sender, message, change, self._taken(), offer, now)
             case HoldAsk():
                 offer = self.offer(message.start_s)
                 displacing = self._displacing(message.start_s, now)
-                return self.holds.ask(sender, message, self._taken(), offer, now, displacing)
+                return self.holds.ask(
+                    sender,
+                    message,
+                    self._taken(),
+                    offer,
+                    now,
+                    displacing,
+                )
             case HoldRelease():
                 return self.holds.release(sender, message)
             case RoomClaim():
@@ -246,7 +269,8 @@ class Host:
             case NameAsk():
                 return self._names.ask(sender, message, now), []
             case LeaseAsk():
-                return self.leases.lengthen(sender, message, now)
+                changing = self.holds.change_of(message.grid)
+                return self.leases.lengthen(sender, message, now, changing=changing is not None)
             case Act():
                 return self._act(sender, message, now)
             case _:
@@ -261,6 +285,10 @@ class Host:
             if order.action is Action.SUSPEND and not self._facts.suspends:
                 why = "its guests cannot be saved to disk (containers never can); pause keeps their memory"
                 reply = ActReply(message.request, order.workspace, why)
+                return [Send(sender, reply, message.request)], []
+            if order.action is Action.SUSPEND and self.holds.change_of(message.grid) is not None:
+                # What is held for the change has no room for a larger memory on disk.
+                reply = ActReply(message.request, order.workspace, CHANGING)
                 return [Send(sender, reply, message.request)], []
         return self.leases.act(sender, message, now)
 
@@ -337,7 +365,7 @@ class Host:
         """A host of a grid tells of it."""
         self.leases.noticed(peer, notice.grid, notice.epoch, now)
         self._names.noticed(notice)
-        return self.leases.hindered(notice.grid, peer, notice)
+        return self.leases.hindered(notice.grid, peer, notice) + self.leases.turn(notice.grid)
 
     def unheard(self, peer: PeerId, grid: GridId) -> None:
         """What that host told of a grid is not so any more, or there is nobody left to stand for it."""
@@ -397,6 +425,9 @@ class Host:
         effects, outcomes = answer
         return (effects + self.claims.tell(now) if len(self.claims) else effects), outcomes
 
+    def _taken(self) -> Taken:
+        return taken_by(self.holds, self.leases, self.foundlings, self._authority)
+
     def _quote(self, ask: QuoteAsk, now: float) -> Quote:
         offer = self.offer(ask.time.start_s)
         time = window(ask.time, now, self._facts.suspends)
@@ -435,66 +466,28 @@ class Host:
             # What is here of it is unknown. It is the stewards' word that counts, and they are asked now.
             self.foundlings.hurry(record.id, now)
             return [], []
-        row = self.holds.row(record.id)
+        row = self.holds.meant(record)
         held = row.workspaces if row is not None else ()
         if fault := self.holds.fault(sender, record, self._identity.peer):
             return [Note("record.refused", record.name, fault)], []
         try:
             time = row.window if row is not None else ALWAYS
             yields = row is not None and row.yields
-            known, effects, outcomes = self.leases.decided(decision, held, now, time, yields)
+            ends_s = row.ends_s if row is not None else 0.0
+            over = tuple(Row(HELD, hold.grid, None) for hold in self.holds.over(record))
+            known, effects, outcomes = self.leases.decided(
+                decision, held, now, time, yields, ends_s, over
+            )
         except Untrusted as error:
             return [Note("record.refused", record.name, str(error))], []
         if not known:
             return [Note("record.refused", record.name, NOT_HELD)], []
         self.holds.take(record, self._identity.peer)
-        if row is not None and self.leases.row(record.id) is None:
+        if (row is not None or over) and self.leases.row(record.id) is None:
             down = record.state is GridState.DOWN
             spent = self.used.use(record.order, record.owner, now) if down else ()
-            effects = [*effects, Persist((Row(HELD, record.id, None), *spent), Untidied())]
+            ended = (Row(HELD, record.id, None), *over, *spent)
+            effects = [*effects, Persist(ended, Untidied())]
         if sender is not None:
             effects = [*effects, *self.leases.acknowledge(sender, record)]
         return effects, outcomes
-
-    def _taken(self) -> Taken:
-        names: dict[str, tuple[GridId, bool]] = {}
-        vnis: dict[int, GridId] = {}
-        near: list[Cotenant] = []
-        for row in self.holds.rows():
-            names[row.key] = (row.grid, False)
-            near.append(Cotenant(row.owner_site, row.name, self._apart(row.order)))
-            vnis |= {vni: row.grid for _, vni in row.vnis}
-        for carried in self.leases.rows():
-            record = carried.record
-            near.append(Cotenant(record.owner_site, record.name, self._apart(record.order)))
-            key = name_key(record.owner, record.name)
-            names[key] = (record.id, record.state is GridState.UP)
-            vnis |= {vni: record.id for _, vni in record.vnis}
-        for found in self.foundlings.rows():
-            lease = found.kept.lease if found.kept is not None else None
-            names.setdefault(found.key, (found.grid, True))
-            vnis |= {vni: found.grid for _, vni in lease.record.vnis} if lease is not None else {}
-        return Taken(names, vnis, tuple(near))
-
-    def _apart(self, order: SignedOrder) -> tuple[str, ...]:
-        """The names of the grids from which the grid of an order is to be kept apart."""
-        return self._authority.remembered(order).spec.placement.apart
-
-
-def _underlay_notes(before: HostFacts, now: HostFacts) -> list[Effect]:
-    """What to say of a host whose address towards others is another, or is none any more."""
-    if now.underlay_fault and now.underlay_fault != before.underlay_fault:
-        return [Note("underlay.lost", now.underlay, now.underlay_fault)]
-    was = (before.underlay, before.mtu, before.underlay_fault)
-    if before is UNPROBED or was == (now.underlay, now.mtu, now.underlay_fault):
-        return []
-    said = f"{now.underlay} with an mtu of {now.mtu} for guests; before {was[0]} with {was[1]}"
-    return [Note("underlay.changed", now.underlay, said)]
-
-
-def _fitness_notes(before: HostFacts, now: HostFacts, name: str) -> list[Effect]:
-    if before.unfit == now.unfit:
-        return []
-    if now.unfit:
-        return [Note("host.unfit", name, now.unfit)]
-    return [Note("host.fit", name, f"no more: {before.unfit}")]

@@ -15,12 +15,13 @@ from protocol.capacity.ledger import Yields
 from protocol.capacity.quantum import Quantum
 from protocol.capacity.room import FOREVER
 from protocol.capacity.timetable import ALWAYS, Occupancy, Window, lease_spans
+from protocol.grid.apply import Manner
 from protocol.grid.decision import Certificate, Proof, certificate_of, stewards_by
 from protocol.grid.expand import state_bytes
 from protocol.grid.lease import kept_s
 from protocol.grid.lifecycle import Phase, Power, Wanted, Word
 from protocol.grid.model import GridSpec, LeaseTerms, OnExpiry, Workspace
-from protocol.grid.record import GridRecord, GridState
+from protocol.grid.record import GridRecord
 from protocol.grid.tunnel import ToldEnd
 from protocol.placement.fit import quantum_of
 from protocol.terms.ids import GridId, PeerId
@@ -60,6 +61,15 @@ class Pending(msgspec.Struct, frozen=True, array_like=True):
     """When the stewards are asked about it, unless it is decided before."""
 
 
+class Behind(msgspec.Struct, frozen=True):
+    """A workspace that is still what it was before its grid was changed."""
+
+    workspace: Workspace
+    """What it is until its turn."""
+    manner: Manner
+    """How it is changed then."""
+
+
 class Lease(msgspec.Struct, frozen=True):
     """What is on disk of a grid this host carries part of."""
 
@@ -90,6 +100,14 @@ class Lease(msgspec.Struct, frozen=True):
     """What its guests here said last of themselves, each in the start that is wanted of it."""
     proof: Proof | None = None
     """That the record was decided; None in what an older build kept."""
+    leaving: tuple[Workspace, ...] = ()
+    """What workspaces are that its grid has no more, and that are not gone from here yet."""
+    behind: tuple[Behind, ...] = ()
+    """What will be otherwise in its turn: one workspace after another, once it runs, or once there is room."""
+    unused: tuple[tuple[str, int], ...] = ()
+    """(workspace, bytes) of volumes with data that the workspace had, and is on no more."""
+    lacks: tuple[str, ...] = ()
+    """Workspaces that its record has here, or larger here, though the room for that is others'."""
 
     @property
     def certificate(self) -> Certificate | None:
@@ -265,8 +283,15 @@ def end_of(row: Lease) -> str:
     return f"stopped; its disks are {kept}"
 
 
-def ends(record: GridRecord, spec: GridSpec, window: Window, now: float) -> float:
-    """When a lease ends, Unix seconds: as long after its start as was ordered, within the time held for it."""
+def ends(
+    record: GridRecord, spec: GridSpec, window: Window, now: float, until_s: float = 0.0
+) -> float:
+    """When a lease ends, Unix seconds: as long after its start as was ordered, within the time held for it.
+
+    `until_s` is the end of a lease of which nothing was here; 0 if it begins here with its grid.
+    """
+    if until_s:
+        return until_s
     if record.start_s:
         return record.start_s + spec.lease_s
     held_s = window.start_s + SLACK_S if window is not ALWAYS else now
@@ -276,17 +301,6 @@ def ends(record: GridRecord, spec: GridSpec, window: Window, now: float) -> floa
 def is_past(kept_until_s: float, now: float) -> bool:
     """Whether what was kept until then may be deleted, given that clocks differ a little."""
     return now >= kept_until_s - LAPSE_EARLY_S
-
-
-def wanted_of(record: GridRecord, old: Lease | None, me: PeerId) -> tuple[Wanted, ...]:
-    """What is wanted here after a record: its workspaces as they were wanted before, and the rest gone."""
-    mine = record.on(me) if record.state is GridState.UP else ()
-    before = {w.workspace: w for w in old.wanted} if old is not None else {}
-    kept = tuple(before.get(name, Wanted(name)) for name in mine if old is None or name in before)
-    gone = tuple(
-        msgspec.structs.replace(w, power=Power.GONE) for n, w in before.items() if n not in mine
-    )
-    return kept + gone
 
 
 def yielded(row: Lease, off: tuple[str, ...], now: float, restore_s: float) -> Lease:

@@ -10,6 +10,7 @@ from protocol.capacity.ledger import Ledger
 from protocol.contract.authority import Authority
 from protocol.grid.lifecycle import Phase, Power, Status, Wanted
 from protocol.hosting.bookings import Bookings
+from protocol.hosting.definitions import members_of, only
 from protocol.hosting.lease import Lease, LeaseStage, effective, is_over, stage_of
 from protocol.terms.effects import Persist, Row
 from protocol.terms.ids import GridId
@@ -69,7 +70,7 @@ class LeaseBook:
         wanted = effective(row, self.stage(row))
         if not row.off:
             return wanted
-        members = self._authority.remembered(row.record.order).members
+        members = members_of(self._authority, row)
         return tuple(
             msgspec.structs.replace(w, power=Power.SUSPENDED)
             if w.power in (Power.RUNNING, Power.PAUSED) and members[w.workspace].cluster in row.off
@@ -87,8 +88,10 @@ class LeaseBook:
         """
         grid = row.record.id
         old = self._rows.get(grid)
-        self._rows[grid] = row
         names = [w.workspace for w in row.wanted]
+        if row.leaving or row.behind:
+            row = only(row)
+        self._rows[grid] = row
         for wanted in old.wanted if old is not None else ():
             if wanted.workspace not in names:
                 self._ledger.strike((grid, wanted.workspace))

@@ -6,7 +6,7 @@ reports is passed on; nothing is decided by it. The host's copy of a record may 
 stewards at every start, when others speak of a newer epoch, and now and then.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import msgspec
 
@@ -15,39 +15,47 @@ from protocol.capacity.ledger import Ledger
 from protocol.capacity.rates import Rates
 from protocol.capacity.timetable import ALWAYS, Window
 from protocol.contract.authority import Authority
-from protocol.contract.messages import Act, ActReply, DecidedAck, LeaseAsk, LeaseReply
+from protocol.contract.messages import Act, DecidedAck, LeaseAsk, LeaseReply
 from protocol.contract.notices import Notice
 from protocol.contract.ordered import OrderedGrid
 from protocol.contract.outcomes import Answer, NoticeDue, Outcome, RoomChanged
+from protocol.contract.told import Notices
+from protocol.grid.addresses import Card
 from protocol.grid.decision import ALL_ASKED, Certificate, Decision, Proof, proof_of
 from protocol.grid.lifecycle import Phase, Power, Status, Wanted
+from protocol.grid.model import Workspace
 from protocol.grid.record import GridRecord, GridState, Register, order_part
 from protocol.grid.steps import Step, apply
 from protocol.grid.tunnel import Telling, newest, untold
 from protocol.grid.volumes import kept_volumes
+from protocol.hosting.acting import Acting
 from protocol.hosting.auditing import Auditing, decidable, restored
+from protocol.hosting.definitions import members_of
 from protocol.hosting.events import Happened
 from protocol.hosting.extension import Extension
-from protocol.hosting.following import after as followed
-from protocol.hosting.following import note_of
-from protocol.hosting.handing_over import joined, stewards_told, waits_for
+from protocol.hosting.handing_over import joined, stewards_told
 from protocol.hosting.holds import TABLE as HOLD_TABLE
-from protocol.hosting.lease import Lease, LeaseStage, allowed, ends, wanted_of
+from protocol.hosting.kept_here import keeps_of, told_volumes
+from protocol.hosting.lease import Lease, LeaseStage, ends
 from protocol.hosting.lease_book import LeaseBook
 from protocol.hosting.lease_clock import LeaseClock, sure
 from protocol.hosting.preemption import Preemption
 from protocol.hosting.readiness import Readiness
+from protocol.hosting.rolling import Rolling
 from protocol.hosting.suspending import Suspending
+from protocol.hosting.taking_up import Promise, TakingUp, changed_notes, turn_notes
 from protocol.membership.clocks import ClockView
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, Effect, Note, Persist, Realise, Row, Send, earliest
 from protocol.terms.ids import GridId, PeerId
 from protocol.terms.quantities import format_moment
-from protocol.trust.order import MAX_VALID_S, Action
+from protocol.trust.order import MAX_VALID_S
 from protocol.trust.signing import Untrusted
 from protocol.trust.used import UsedOrders
 
 _NEVER = float("inf")
+CHANGING = "a change of it is being decided\n  would work: the same again in a few seconds"
+"""Why something waits for a change of a grid for which this host holds."""
 
 
 class Leases:
@@ -66,13 +74,14 @@ class Leases:
         images: Callable[[], tuple[ImageLabel, ...]] = tuple,
         used: UsedOrders | None = None,
         telling: Telling = untold,
+        notices: Notices | None = None,
     ) -> None:
         """`clock` answers what is to be thought of this host's clock now, `images` what it has, `telling` where
-        another host takes traffic. `used` has the orders that were carried out here.
+        another host takes traffic. `used` has the orders that were carried out here, `notices` what hosts tell.
         """
         self._used = used if used is not None else UsedOrders({}, now)
         self._me, self._ledger, self._authority = me, ledger, authority
-        self._images, self._auditing, self._telling = images, Auditing(dice), telling
+        self._auditing, self._telling = Auditing(dice), telling
         self._book = book = LeaseBook(
             ledger, authority, rows, now, sure=not (clock().doubt or clock().alone)
         )
@@ -81,6 +90,9 @@ class Leases:
         self._suspending = Suspending(book, self.preemption, ledger, authority, rates, now)
         self._readiness = Readiness(ledger, authority, book.told)
         self._extension = Extension(book.bookings, authority, self._used)
+        self._rolling = Rolling(me, authority, book.told, notices)
+        self._taking_up = taking_up = TakingUp(me, authority, book.bookings, self._rolling)
+        self._acting = Acting(book, authority, self._used, self._auditing, taking_up, images)
         for row in book.rows():
             self._clock.found(row, now)
             self._auditing.started(row.record.id, now)
@@ -105,8 +117,20 @@ class Leases:
         return next((row.certificate for row in rows), None)
 
     def ordered(self, row: Lease) -> OrderedGrid:
-        """The grid of a lease, as its order asks for it."""
-        return self._authority.remembered(row.record.order)
+        """The grid of a lease, as the order says that stands now."""
+        return self._authority.ordered(row.record)
+
+    def not_yet_changed(self, row: Lease) -> tuple[str, ...]:
+        """Workspaces here that are as they were before their grid was changed, or are on their way."""
+        return self._rolling.not_yet(row)
+
+    def members(self, row: Lease) -> Mapping[str, Workspace]:
+        """What each workspace of a lease is here, now (definitions.py)."""
+        return members_of(self._authority, row)
+
+    def cards(self, row: Lease) -> tuple[Card, ...]:
+        """Where each workspace of a lease's grid is on each of its networks."""
+        return self._authority.cards(row.record)
 
     def wanted(self, grid: GridId) -> tuple[Wanted, ...]:
         """What is to be made of this host's workspaces of a grid now; nothing if it carries none."""
@@ -119,16 +143,16 @@ class Leases:
 
     def volumes(self, row: Lease) -> tuple[tuple[str, int, str], ...]:
         """(volume, bytes, workspace) of what workspaces here use, or used before they were terminated."""
-        ordered = self.ordered(row)
-        kept = self.keeps(row)
-        user = {
-            m.volume: w.workspace for w in row.wanted for m in ordered.members[w.workspace].mounts
-        }
-        return tuple(
-            (volume.name, volume.size_bytes, user[volume.name])
-            for volume in ordered.spec.volumes
-            if volume.name in user and volume.name in kept
-        )
+        volumes = self.ordered(row).spec.volumes
+        return told_volumes(row, volumes, self.members(row), self.keeps(row), self._me)
+
+    def stage(self, row: Lease) -> LeaseStage:
+        """Where a carried lease is in its time."""
+        return self._book.stage(row)
+
+    def outdated(self, grid: GridId, now: float) -> None:
+        """Somebody shows a newer epoch of a carried grid than this host knows: its stewards are asked."""
+        self._auditing.noticed(grid, now)
 
     def not_yet(self, grid: GridId) -> str:
         """Why nothing is to be made of a grid yet; empty if its time has come and there is room."""
@@ -179,28 +203,31 @@ class Leases:
         now: float,
         window: Window = ALWAYS,
         yields: bool = False,
+        ends_s: float = 0.0,
+        over: tuple[Row, ...] = (),
     ) -> tuple[bool, list[Effect], list[Outcome]]:
         """A record was decided. True if this host acts on it, or did already.
 
-        `held` has the workspaces that this host holds of it, `window` the time for which it holds them, and
-        `yields` says whether they make room for others. Unless this host holds or carries part of the grid,
-        it does nothing. Raises Untrusted if the record says more than its orders.
+        `held` has the workspaces for which this host holds what they take, `window` the time for which it does,
+        and `yields` says whether they make room for others. `ends_s` is when the lease of a grid ends
+        that began before; `over` is part of the write. Unless this host holds or carries part of the grid, it
+        does nothing. Raises Untrusted if the record says more than its orders.
         """
         if (record := decision.register.record) is None:
             return False, [], []
-        (told, due), proof = stewards_told(self._book, decision), proof_of(decision)
-        known, effects, outcomes = self._record(record, proof, held, now, window, yields)
+        told, due = stewards_told(self._book, decision)
+        promise = Promise(held, window, yields, ends_s, over)
+        known, effects, outcomes = self._record(record, proof_of(decision), promise, now)
         return known, told + effects, due + outcomes
 
     def _record(
         self,
         record: GridRecord,
         proof: Proof | None,
-        held: tuple[str, ...],
+        promise: Promise,
         now: float,
-        window: Window = ALWAYS,
-        yields: bool = False,
     ) -> tuple[bool, list[Effect], list[Outcome]]:
+        held, window, late = promise.held, promise.window, promise.ends_s > 0
         old = self._book.row(record.id)
         if old is not None and old.record.epoch >= record.epoch:
             return True, [], []
@@ -213,7 +240,7 @@ class Leases:
                     record, None, agreed_s, self._clock.past(window.kept_until_s, now)
                 )
             return True, [], []
-        if old is None and any(name not in held for name in mine):
+        if old is None and any(name not in held for name in mine) and not (held and late):
             return False, [], []
         kept_until_s = old.kept_until_s if old is not None else window.kept_until_s
         stands = old is not None and old.stopped_s > 0
@@ -222,32 +249,38 @@ class Leases:
         deployment = self._authority.vouch(record, before, agreed_s, lapsed)
         if old is None and not mine:
             return True, [], []
-        wanted = wanted_of(record, old, self._me)
         if old is not None:
-            changed = msgspec.structs.replace(old, record=record, wanted=wanted, proof=proof)
+            changed = self._taking_up.followed(old, record, held)
+            told_ends = newest(record, old.ends, self._telling, self._me)
+            changed = msgspec.structs.replace(changed, proof=proof, ends=told_ends)
             row = self._extension.extended(old, changed)
+            row = self._taking_up.turned(row, self._book.wanted(row))
         else:
             row = Lease(
                 record=record,
-                wanted=wanted,
-                lease_until_s=ends(record, deployment.spec, window, now),
+                wanted=tuple(Wanted(name) for name in mine if name in held),
+                lease_until_s=ends(record, deployment.spec, window, now, promise.ends_s),
                 made_s=now,
                 terms=deployment.spec.lease,
-                yields=yields,
+                yields=promise.yields,
                 ends=newest(record, (), self._telling, self._me),
                 proof=proof,
             )
+            row = self._taking_up.completed(row)
         spent = self._used.use(record.order, record.owner, now) if old is None else ()
-        save = self._book.change(row, also=(Row(HOLD_TABLE, record.id, None), *spent))
+        if record.applied is not None and row.record.standing != (old and old.record.standing):
+            spent = (*spent, *self._used.use(record.standing, record.owner, now))
+        also = (Row(HOLD_TABLE, record.id, None), *promise.over, *spent)
+        save = self._book.change(row, also=also)
         self._clock.enter_stage(row, now)
         self._auditing.decided(record.id, now)
         for member in row.wanted:
-            if old is None:
+            if old is None or all(w.workspace != member.workspace for w in old.wanted):
                 self._book.tell(record.id, Status(member.workspace, Phase.HELD, "", now))
             elif member.power is Power.GONE:
                 self._book.tell(record.id, Status(member.workspace, Phase.ENDING, "", now))
         note = Note("grid.decided", record.name, f"epoch {record.epoch}, {record.state}", record.id)
-        notes = [note, *Extension.told(old, row)]
+        notes = [note, *Extension.told(old, row), *changed_notes(old, row)]
         return (
             True,
             [save, *notes, Realise(record.id, record.id)],
@@ -293,7 +326,7 @@ class Leases:
 
     def _follow(self, register: Register, proof: Proof | None, now: float) -> Answer:
         assert register.record is not None
-        _, effects, outcomes = self._record(register.record, proof, (), now)
+        _, effects, outcomes = self._record(register.record, proof, Promise(), now)
         let_go, changed = self._let_go(register.record.id, register, now)
         return effects + let_go, outcomes + changed
 
@@ -325,64 +358,18 @@ class Leases:
 
     def act(self, sender: PeerId, message: Act, now: float) -> Answer:
         """Pauses, resumes, restarts a workspace: that is on disk, then answered, then brought about."""
-        row = self._book.row(message.grid)
-        if row is None:
-            return [_reply(sender, message, "", "this host does not carry that grid")], []
-        try:
-            checked = self._authority.change(message.order, row.record, now)
-        except Untrusted as error:
-            return [_reply(sender, message, "", str(error))], []
-        order = checked.order
-        if order.action is Action.DOWN:
-            return self._halt(sender, message, row, now)
-        if row.halted is not None:
-            why = "its owner ordered it down, which waits for its stewards"
-            return [_reply(sender, message, order.workspace, why)], []
-        if checked.id in self._used or any(seen == checked.id for seen, _ in row.acted):
-            return [_reply(sender, message, order.workspace, "")], []
-        if full := self._used.full(checked.principal.key, now):
-            return [_reply(sender, message, order.workspace, full)], []
-        if not_now := allowed(row, self._book.stage(row), order.action, now):
-            return [_reply(sender, message, order.workspace, not_now)], []
-        meant = [w for w in row.wanted if order.workspace in ("", w.workspace)]
-        if not meant:
-            why = f"this host does not carry {order.workspace}"
-            return [_reply(sender, message, order.workspace, why)], []
-        told = self._book.told.get(message.grid, {})
-        after, why = followed(order, meant, self.ordered(row).members, told, self._images())
-        if why:
-            return [_reply(sender, message, order.workspace, why)], []
-        if short := self._book.bookings.short(row, after, now):
-            return [_reply(sender, message, order.workspace, short)], []
-        spent = self._used.use(message.order, checked.principal.key, now)
-        wanted = tuple(after.get(w.workspace, w) for w in row.wanted)
-        row = msgspec.structs.replace(row, wanted=wanted)
-        return [
-            self._book.change(row, also=spent),
-            _reply(sender, message, order.workspace, ""),
-            note_of(order, row.record),
-            Realise(message.grid, message.request),
-        ], [RoomChanged()]
+        return self._acting.act(sender, message, now)
 
-    def _halt(self, sender: PeerId, message: Act, row: Lease, now: float) -> Answer:
-        """Stops a grid at its owner's order, while too few stewards answer to take it down."""
-        if row.halted is not None or row.record.state is GridState.DOWN:
-            return [_reply(sender, message, "", "")], []
-        grid, record = row.record.id, row.record
-        row = msgspec.structs.replace(row, halted=message.order)
-        save = self._book.change(row)
-        self._auditing.noticed(grid, now)
-        why = f"down ordered, and stopped here; {waits_for(row)}"
-        return [
-            save,
-            _reply(sender, message, "", ""),
-            Note("grid.halted", record.name, why, grid),
-            Realise(grid, message.request),
-        ], [NoticeDue(grid), RoomChanged()]
+    def lengthen(
+        self, sender: PeerId, ask: LeaseAsk, now: float, *, changing: bool = False
+    ) -> Answer:
+        """Promises time beyond the end of a lease: on disk first, then said. Asking twice is asking once.
 
-    def lengthen(self, sender: PeerId, ask: LeaseAsk, now: float) -> Answer:
-        """Promises time beyond the end of a lease: on disk first, then said. Asking twice is asking once."""
+        `changing` says that room is held for a change of it, until its end as it is now.
+        """
         row = self._book.row(ask.grid)
+        if changing:
+            return [Send(sender, LeaseReply(ask.request, CHANGING), ask.request)], []
         stage = self._book.stage(row) if row is not None else None
         row, why = self._extension.promise(row, ask, now, stage)
         reply = Send(sender, LeaseReply(ask.request, why), ask.request)
@@ -396,6 +383,10 @@ class Leases:
         if row is None:
             return [], []
         workspace, phase, detail = status.workspace, status.phase, status.detail
+        back = any(w.workspace == workspace and w.power is not Power.GONE for w in row.wanted)
+        if phase is Phase.GONE and back:
+            # It came back before it had gone: the shell tells of the one before.
+            return [], []
         old = self._book.told.get(grid, {}).get(workspace)
         if old is not None and msgspec.structs.replace(old, since_s=status.since_s) == status:
             return [], []
@@ -430,8 +421,7 @@ class Leases:
 
     def _keeps_of(self, row: Lease, workspace: str) -> bool:
         """Whether a volume stays here after its workspace has gone."""
-        kept = self.keeps(row)
-        return any(m.volume in kept for m in self.ordered(row).members[workspace].mounts)
+        return keeps_of(row, workspace, self.members(row), self.keeps(row), self._me)
 
     def cleared(self, grid: GridId) -> Answer:
         """The shell reports that nothing of that grid is left on this host."""
@@ -465,6 +455,10 @@ class Leases:
                 effects += self._suspending.follow(row, now)
                 outcomes += [NoticeDue(row.record.id), RoomChanged()]
         for row in self._book.rows():
+            if more := self.turn(row.record.id):
+                effects += more
+                outcomes += [NoticeDue(row.record.id), RoomChanged()]
+        for row in self._book.rows():
             more, due = self._clock.turn(row, now)
             effects += more
             outcomes += due
@@ -484,6 +478,16 @@ class Leases:
         except Untrusted:  # Its key was revoked since; the next one may order it again.
             return [], []
 
+    def turn(self, grid: GridId) -> list[Effect]:
+        """Changes those workspaces of a changed grid here whose turn it is now."""
+        row = self._book.row(grid)
+        if row is None or not (row.behind or row.lacks):
+            return []
+        turned = self._taking_up.turned(row, self._book.wanted(row))
+        if turned is row:
+            return []
+        return [self._book.change(turned), *turn_notes(row, turned), Realise(grid, grid)]
+
     def next_deadline(self) -> Deadline | None:
         """When to tick."""
         turn_s = self._suspending.next_s() if self._clock.counts() else _NEVER
@@ -494,7 +498,3 @@ class Leases:
     def check(self) -> None:
         """Everything wanted is in the ledger, and nothing is wanted twice."""
         self._book.check()
-
-
-def _reply(sender: PeerId, message: Act, workspace: str, problem: str) -> Effect:
-    return Send(sender, ActReply(message.request, workspace, problem), message.request)

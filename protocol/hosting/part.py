@@ -57,22 +57,24 @@ def part_of(leases: Leases, notices: Notices, grid: GridId) -> Part | None:
     ordered = leases.ordered(row)
     spec = ordered.spec
     wanted = {w.workspace: w for w in leases.wanted(grid)}
+    members = leases.members(row)
+    names = [w.name for w in (*ordered.workspaces, *row.leaving)]
     not_yet = leases.not_yet(grid)
     waits = waits_of(row.record, ordered, notices)
     mine = tuple(
         PartOf(
-            _as_built(workspace, wanted[workspace.name]),
-            wanted[workspace.name],
-            waits.get(workspace.cluster, ()),
-            not_yet if wanted[workspace.name].power is not Power.GONE else "",
-            word_of(row, wanted[workspace.name]),
-            _stop_within_s(row, workspace, wanted[workspace.name]),
+            _as_built(members[name], wanted[name]),
+            wanted[name],
+            waits.get(members[name].cluster, ()),
+            not_yet if wanted[name].power is not Power.GONE else "",
+            word_of(row, wanted[name]),
+            _stop_within_s(row, members[name], wanted[name]),
         )
-        for workspace in ordered.workspaces
-        if workspace.name in wanted
+        for name in names
+        if name in wanted
     )
     ends = tuple((told.peer, told.end) for told in row.ends)
-    return Part(row.record, spec, ordered.cards, mine, leases.keeps(row), ends)
+    return Part(row.record, spec, leases.cards(row), mine, leases.keeps(row), ends)
 
 
 def _as_built(workspace: Workspace, wanted: Wanted) -> Workspace:

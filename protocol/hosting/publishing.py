@@ -101,7 +101,7 @@ class Publishing:
         record, leases = row.record, self._host.leases
         ordered = leases.ordered(row)
         here = {wanted.workspace for wanted in row.wanted}
-        cards = [card for card in reversed(ordered.cards) if card.workspace in here]
+        cards = [card for card in reversed(leases.cards(row)) if card.workspace in here]
         addresses = [(card.workspace, card.address) for card in cards]
         if len(addresses) > ADDRESSES_TOLD:
             addresses = list(dict(addresses).items())
@@ -120,6 +120,7 @@ class Publishing:
             story=self._host.chronicle.newest(record.id),
             volumes=leases.volumes(row),
             logins=self._logins(row),
+            behind=leases.not_yet_changed(row),
         )
         over = leases.row(record.id) is None
         if over:
@@ -143,7 +144,7 @@ class Publishing:
     def _logins(self, row: Lease) -> tuple[tuple[str, str], ...]:
         """Who logs in to workspaces of a grid here, as far as their images say it."""
         users = {image.digest: image.default_user for image in self._host.images}
-        members = self._host.leases.ordered(row).members
+        members = self._host.leases.members(row)
         logins = []
         for wanted in row.wanted:
             member = members.get(wanted.workspace)

@@ -10,6 +10,7 @@ from protocol.capacity.quantum import Quantum, total
 from protocol.contract.authority import Authority
 from protocol.grid.lifecycle import Phase, Power, Wanted
 from protocol.hosting.bookings import Statuses
+from protocol.hosting.definitions import members_of
 from protocol.hosting.lease import Lease
 from protocol.placement.fit import quantum_of
 from protocol.terms.ids import GridId
@@ -48,7 +49,7 @@ class Readiness:
         starting: list[Quantum] = []
         there: list[Quantum] = []
         for other, all_wanted in wanted.items():
-            members = self._authority.remembered(rows[other].record.order).members
+            members = members_of(self._authority, rows[other])
             for w in all_wanted:
                 if self._there(other, w):
                     there.append(quantum_of(members[w.workspace]))

@@ -10,6 +10,7 @@ from protocol.capacity.ledger import Ledger
 from protocol.capacity.quantum import Quantum
 from protocol.capacity.rates import Rates
 from protocol.contract.authority import Authority
+from protocol.hosting.definitions import members_of
 from protocol.hosting.lease import Lease, yielded
 from protocol.hosting.lease_book import LeaseBook
 from protocol.hosting.preemption import Preemption
@@ -48,7 +49,7 @@ class Suspending:
 
     def follow(self, row: Lease, now: float) -> list[Effect]:
         """Suspends the lease, or lets it go on, as preemption has it."""
-        grid, members = row.record.id, self._authority.remembered(row.record.order).members
+        grid, members = row.record.id, members_of(self._authority, row)
         memory_bytes = sum(members[w.workspace].memory_bytes for w in row.wanted)
         off = self._preemption.off(grid)
         row = yielded(row, off, now, self._rates().restore_s(memory_bytes))

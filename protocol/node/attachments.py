@@ -8,6 +8,7 @@ reader, of another key, and gets nothing.
 from typing import Protocol
 
 from protocol.grid.record import GridRecord, GridState, Register, order_part, spec_of
+from protocol.hosting.definitions import files_of
 from protocol.hosting.host import Host
 from protocol.node.rows import GridFiles
 from protocol.requesting.requester import Requester
@@ -38,7 +39,9 @@ class GridsFiles:
         """The grids whose files this peer must have, as a host that carries part of them or as a steward."""
         leases = self._host.leases
         carried = {
-            row.record.id: _files(row.record, leases.ordered(row).spec.files, row.stewards)
+            row.record.id: _files(
+                row.record, (*leases.ordered(row).spec.files, *files_of(row)), row.stewards
+            )
             for row in leases.rows()
         }
         kept = {files.grid: files for files in self._stewarded()}
@@ -68,6 +71,7 @@ class GridsFiles:
         grids = {files.key for files in self.needed()}
         grids |= {order_part(row.grid) for row in self._host.foundlings.rows()}
         grids |= {order_part(row.grid) for row in self._requester.attaching.rows()}
+        grids |= {order_part(grid) for grid in self._requester.requests.changed()}
         return grids | {str(request) for request in self._requester.unended()}
 
     def _stewarded(self) -> list[GridFiles]:
@@ -85,14 +89,15 @@ def _register_files(register: Register) -> GridFiles | None:
     record = register.record
     if record is None or record.state is not GridState.UP:
         return None
-    named = _named(record.order)
+    named = _named(record.standing)
     return _files(record, named, register.stewards if named else ())
 
 
 def _files(
     record: GridRecord, named: tuple[tuple[str, Digest], ...], stewards: tuple[PeerId, ...]
 ) -> GridFiles | None:
-    """The files of a record's grid, `named` in its order; None if it has none, or is no grid of its order."""
+    """The files of a record's grid, `named` in the order that stands; None if it has none, or is no grid of
+    its order."""
     key = order_part(record.id)
     if not named or order_key(record.order) != key:
         return None

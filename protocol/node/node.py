@@ -123,7 +123,16 @@ class Node:
         store = self.overlay.past.store
         around = PeerSurroundings(membership, self.relaying, self.certificates)
         self.host = Host(
-            identity, facts, images, self.authority, dice, rows, now, around, lambda: store.id
+            identity,
+            facts,
+            images,
+            self.authority,
+            dice,
+            rows,
+            now,
+            around,
+            lambda: store.id,
+            self.notices,
         )
         carried, authority = self.host.leases.certificate, self.authority
         self.registers = Registers(identity, life, dice, rows, authority, seen, carried, now, store)

@@ -12,7 +12,13 @@ from protocol.capacity.quantum import Quantum
 from protocol.hosting.keepsake import keepsake_of
 from protocol.hosting.part import Part, part_of
 from protocol.image.commit import CommitTerms
-from protocol.node import snapshot_grids, snapshot_peers, snapshot_story, snapshot_streams
+from protocol.node import (
+    snapshot_grids,
+    snapshot_peers,
+    snapshot_standing,
+    snapshot_story,
+    snapshot_streams,
+)
 from protocol.node import status as peer_status
 from protocol.node.node import Node
 from protocol.node.rows import (
@@ -27,6 +33,7 @@ from protocol.node.rows import (
     UnknownRow,
     WorkspaceRow,
 )
+from protocol.node.standing import Standing
 from protocol.node.status_rows import StatusRow
 from protocol.requesting.proposal import Proposal
 from protocol.requesting.request import RequestView
@@ -138,6 +145,10 @@ class PeerView:
         of one.
         """
         return snapshot_grids.find_grids(self._node, name, site)
+
+    def standing(self, grid: GridId) -> Standing | None:
+        """What a grid is now, as this peer was shown it last; None if it was not. `GridsAsked` has it look."""
+        return snapshot_standing.standing(self._node, grid)
 
     def workspaces(self, grid: GridId, now: float) -> list[WorkspaceRow]:
         """The workspaces of a grid, in the record's order; none if no host tells of it."""

@@ -199,7 +199,7 @@ def image_users(node: Node, digest: Digest) -> list[str]:
     ]
     named: dict[str, None] = {}
     for row, workspace, rebuilt in users:
-        member = authority.remembered(row.record.order).members.get(workspace)
+        member = authority.ordered(row.record).members.get(workspace)
         image = rebuilt if rebuilt.name or member is None else member.image
         if image.digest == digest:
             named[f"{row.record.name}/{workspace}"] = None

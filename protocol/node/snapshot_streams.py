@@ -36,7 +36,7 @@ def way(
         raise _not_here(checked, record.name)
     if power not in _RUNS:
         raise NoStream(Why.ENDED, f"{order.workspace} is stopped: it is {power}")
-    cards = node.host.leases.ordered(row).cards
+    cards = node.host.leases.cards(row)
     return StreamWay(
         Carried(via, checked.principal.key, record.id, order.workspace),
         body.port,

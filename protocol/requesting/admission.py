@@ -8,7 +8,8 @@ from protocol.capacity.advert import ImageLabel
 from protocol.contract.authority import Authority, Deployment
 from protocol.contract.notices import Notice
 from protocol.contract.outcomes import Answer
-from protocol.grid.record import order_part
+from protocol.grid.record import ApplyTerms, apply_terms, order_part
+from protocol.requesting.applying import Applying, Wish
 from protocol.requesting.events import PlanAsked
 from protocol.requesting.host_directory import HostDirectory
 from protocol.requesting.outlook import OwnFacts
@@ -25,9 +26,10 @@ from protocol.terms.dice import Dice
 from protocol.terms.ids import GridId, RequestId
 from protocol.terms.limits import PROPOSALS_KEPT, QUEUED_MOST
 from protocol.trust.identity import Identity
-from protocol.trust.order import CheckedOrder, SignedOrder, read_order
+from protocol.trust.order import CheckedOrder, SignedOrder, order_key, read_order
 from protocol.trust.signing import Untrusted
 from protocol.trust.used import UsedOrders
+from protocol.wire.codec import Malformed
 
 
 class OwnHost(OwnFacts, Protocol):
@@ -68,6 +70,8 @@ class Admission:
             deployment = self._authority.draft(spec, event.site or self._site)
         except Untrusted as error:
             return self._no(request, kind, spec.name, (str(error),), now)
+        if event.change:
+            return self._plan_change(event, deployment, now)
         if unknown := self._directory.unknown_image(spec, self._host.images, now):
             return self._no(request, kind, spec.name, unknown, now)
         quoting = Quoting(request, deployment, holds=False) if event.keep else None
@@ -144,6 +148,60 @@ class Admission:
         placing = self._add(request, deployment, order, now, quoting)
         reason = Reason.NAME_IS_UP if ups else Reason.IS_PLANNED
         return placing.look(Look(reason, _exists(there), there, hearsay), now)
+
+    def _plan_change(self, event: PlanAsked, draft: Deployment, now: float) -> Answer:
+        """Says what a change of a grid would do, and where what it adds would go."""
+        there = self._directory.notices.newest(event.change)
+        if there is None:
+            lines = (
+                f"there is no grid {event.change}",
+                "  would work: one that `overlayctl ps` lists",
+            )
+            return self._no(event.request, "plan", event.spec.name, lines, now)
+        wish = Wish(draft, ApplyTerms(event.spec, 0, event.without))
+        return self._applying(event.request, wish, there, now)
+
+    def apply(
+        self,
+        request: RequestId,
+        checked: CheckedOrder,
+        signed: SignedOrder,
+        notice: Notice,
+        now: float,
+    ) -> Answer:
+        """Makes a grid that is up what an order says."""
+        try:
+            terms = apply_terms(checked.order)
+            draft = self._authority.draft(terms.spec, notice.owner_site)
+        except (Malformed, Untrusted) as error:
+            why = f"cannot change {notice.name}: {error}"
+            return self._no(request, "apply", notice.name, (why,), now)
+        deployment = msgspec.structs.replace(
+            draft,
+            order=order_key(signed),
+            owner=notice.owner,
+            issued_at_s=checked.order.issued_at_s,
+            stewards=notice.stewards,
+            via=checked.order.via,
+        )
+        return self._applying(request, Wish(deployment, terms, signed), notice, now)
+
+    def _applying(self, request: RequestId, wish: Wish, notice: Notice, now: float) -> Answer:
+        without = frozenset(wish.terms.without)
+        there = tuple(w for w in wish.deployment.workspaces if w.name not in without)
+        deployment = msgspec.structs.replace(wish.deployment, workspaces=there)
+        applying = Applying(
+            request,
+            msgspec.structs.replace(wish, deployment=deployment),
+            notice,
+            self._surroundings,
+            self._authority,
+            lambda spec, at_s: self._directory.unknown_image(spec, self._host.images, at_s),
+            self._dice,
+            now,
+        )
+        self._requests.add(applying)
+        return applying.start(now)
 
     def hold(self, request: RequestId, signed: SignedOrder, now: float) -> Answer:
         """Makes a plan, and has it held. Raises Untrusted."""

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from protocol.capacity.quantum import Quantum
 from protocol.contract.authority import Deployment
 from protocol.contract.messages import HoldAsk, HoldRelease, HoldReply, Quote, QuoteAsk
 from protocol.grid.grant import HoldGrant, SignedGrant
@@ -19,8 +20,10 @@ from protocol.placement.counter import counter_offers
 from protocol.placement.explain import Explanation, explain
 from protocol.placement.fit import Offer, quantum_of, rules_of
 from protocol.placement.narrowed import narrowed
+from protocol.requesting.change import Change
 from protocol.requesting.claiming import Shares, wanted
 from protocol.requesting.offers import Offers
+from protocol.requesting.pinned import Pinned, fewer, whole
 from protocol.requesting.request import Planned
 from protocol.requesting.shortlist import Candidate, others, shortlist
 from protocol.terms.dice import Dice
@@ -56,25 +59,36 @@ class Attempt:
         candidates: tuple[Candidate, ...],
         dice: Dice,
         opening: Opening,
+        change: Change | None = None,
     ) -> None:
+        """With a `change`, `deployment` is the whole grid as it will be, and `grid` the id of the attempt."""
         self._request, self._deployment, self._dice = request, deployment, dice
         self.grid = grid
         self._candidates = candidates
+        self._change = change
+        there = {**change.stays, **change.fixed} if change is not None else {}
+        self._free = tuple(w for w in deployment.workspaces if w.name not in there)
+        """What may go anywhere: all of it, if nothing is there yet."""
         wanted = dict.fromkeys(opening.sure)
         surely = [c for c in candidates if c.peer in wanted] if wanted else []
-        first = shortlist(candidates, deployment.spec, deployment.workspaces, dice)
+        first: tuple[Candidate, ...] = ()
+        if self._free:
+            first = shortlist(candidates, deployment.spec, self._free, dice)
         self._invited = {candidate.peer: candidate for candidate in (*surely, *first)}
         self._offers = Offers(deployment.spec)
         own_s = deployment.spec.lease.start_s
         self.start_s = own_s if opening.start_s is None else opening.start_s
         """When the lease is to begin; 0 if that is now, or is not chosen yet because there is a deadline."""
         self._everybody, self._instead = opening.everybody, opening.instead
-        self._held: dict[str, PeerId] = {}
+        self._stays: dict[str, PeerId] = change.stays if change is not None else {}
+        self._held: dict[str, PeerId] = dict(self._stays)
         self._waiting: dict[str, PeerId] = {}
         self._grants: dict[PeerId, SignedGrant] = {}
         """What each host granted last: all that it holds."""
         self._sizes: dict[str, Workspace] = {w.name: w for w in deployment.workspaces}
         self.rounds = 0
+        self.stuck: dict[str, Refusal] = {}
+        """Workspaces that are to be changed and cannot be where they are, by the last choice."""
         self.refused: list[Refusal] = []
         """Every refusal of a hold in this attempt."""
 
@@ -87,7 +101,9 @@ class Attempt:
 
     def widen(self) -> list[Effect]:
         """Asks all others too; no effects if there are none."""
-        more = others(self._candidates, self._invited, self._deployment.workspaces, self._dice)
+        if not self._free:
+            return []
+        more = others(self._candidates, self._invited, self._free, self._dice)
         self._candidates = ()
         self._invited |= {candidate.peer: candidate for candidate in more}
         return self._requests(tuple(candidate.peer for candidate in more))
@@ -170,14 +186,32 @@ class Attempt:
         """With these offers, or those that are believed now."""
         by_peer = {o.peer: o for o in (self.offers if believed is None else believed)}
         offers = tuple(by_peer[peer] for peer in self._invited if peer in by_peer)
-        rules = rules_of(self._deployment.spec, offers)
-        members = self._deployment.workspaces
-        if self.rounds:
+        if self.rounds and any(w.name not in self._held for w in self._free):
             roomier = tuple(self._with_less(offer) for offer in offers)
-            choice = choose(members, roomier, rules, self._held, self._dice)
+            choice = self._seat(roomier)
             if not choice.unplaced:
                 return choice
-        return choose(members, offers, rules, self._held, self._dice)
+        return self._seat(offers)
+
+    def _seat(self, offers: tuple[Offer, ...]) -> Choice:
+        """The choice among these offers, beside what is held and what is changed where it is."""
+        members, change = self._deployment.workspaces, self._change
+        if change is None:
+            rules = rules_of(self._deployment.spec, offers)
+            return choose(members, offers, rules, self._held, self._dice)
+        pinned = Pinned(change, self._held, offers)
+        self.stuck = pinned.refused
+        if pinned.refused:
+            return pinned.choice(members, self._held)
+        # A change is made whole or not at all, whatever its clusters could do without.
+        rules = rules_of(whole(self._deployment.spec), pinned.offers)
+        return choose(members, pinned.offers, rules, {**change.fixed, **self._held}, self._dice)
+
+    def _size(self, name: str) -> Quantum:
+        """What a host that holds it has to have for it, beside what it carries of this grid."""
+        if self._change is not None:
+            return self._change.size(name)
+        return quantum_of(self._sizes[name])
 
     def _with_less(self, offer: Offer) -> Offer:
         """An offer with less room, so that nearly full hosts are passed over if there are others.
@@ -185,7 +219,7 @@ class Attempt:
         Where other requests were faster they will be again. With each refill a host must have room for one more
         of the largest workspaces.
         """
-        left = [quantum_of(w) for name, w in self._sizes.items() if name not in self._held]
+        left = [quantum_of(w) for w in self._free if w.name not in self._held]
         cpus_milli = offer.free.cpus_milli - self.rounds * max(q.cpus_milli for q in left)
         memory_bytes = offer.free.memory_bytes - self.rounds * max(q.memory_bytes for q in left)
         free = msgspec.structs.replace(
@@ -199,11 +233,7 @@ class Attempt:
         Then others are only ahead of this request.
         """
         offers = self._offers.uncontended()
-        if not offers:
-            return False
-        rules = rules_of(self._deployment.spec, offers)
-        members = self._deployment.workspaces
-        return choose(members, offers, rules, self._held, self._dice).enough
+        return bool(offers) and self._seat(offers).enough
 
     @property
     def ahead(self) -> str:
@@ -226,11 +256,14 @@ class Attempt:
 
         `suspects` tell of names that nobody has.
         """
+        spec = self._deployment.spec
+        if self._change is not None:
+            less = () if self.stuck else fewer(self._change, choice, self.offers)
+            return explain(whole(spec), choice, less, suspects)
         offers = {offer.peer: offer for offer in self.offers}
         for name, peer in self._held.items():
             free = offers[peer].free + quantum_of(self._sizes[name])
             offers[peer] = msgspec.structs.replace(offers[peer], free=free)
-        spec = self._deployment.spec
         plain = tuple(offers.values())
         would_work = counter_offers(spec, plain, choice, self._offers.later(plain, now))
         return explain(spec, choice, would_work, suspects)
@@ -243,9 +276,12 @@ class Attempt:
         return narrowed(spec, rules_of(spec, offers), where, offers)
 
     def planned(self, choice: Choice) -> tuple[Planned, ...]:
-        """A choice as people read it."""
+        """A choice as people read it; of a change, where that places what is added."""
         planned = []
+        change = self._change
         for workspace in self._deployment.workspaces:
+            if change is not None and workspace.name not in change.delta.added:
+                continue
             offer = self._offers.get(choice.placed.get(workspace.name, PeerId("")))
             if offer is None:
                 continue
@@ -280,7 +316,9 @@ class Attempt:
 
     @property
     def enough(self) -> bool:
-        """Whether what is held makes a grid: at least its `min` of every cluster."""
+        """Whether what is held makes a grid: at least its `min` of every cluster. A change is made whole."""
+        if self._change is not None:
+            return self.complete
         held: dict[str, int] = {}
         for name in self._held:
             cluster = self._sizes[name].cluster
@@ -304,27 +342,34 @@ class Attempt:
         """
         self.rounds += 1
         self._waiting = {n: peer for n, peer in choice.placed.items() if n not in self._held}
-        vnis = self._vnis()
         # A host grants what it is asked for in one grant, so what it holds already is named again.
         held = _by_host(self._held)
-        via = self._deployment.via
+        words = asked if self._deployment.via else lambda attempt, host: b""
         return [
             Send(
                 peer,
-                HoldAsk(
-                    self.grid,
-                    order,
-                    (*held.get(peer, ()), *names),
-                    vnis,
-                    self._deployment.hold_s,
-                    self.start_s,
-                    self._instead,
-                    asked(self.grid, peer) if via else b"",
-                ),
+                self._ask(order, (*held.get(peer, ()), *names), words(self.grid, peer)),
                 self._request,
             )
             for peer, names in _by_host(self._waiting).items()
         ]
+
+    def _ask(self, order: SignedOrder, names: tuple[str, ...], word: bytes) -> HoldAsk:
+        change = self._change
+        ask = HoldAsk(
+            self.grid,
+            order,
+            names,
+            self._vnis(),
+            self._deployment.hold_s,
+            self.start_s,
+            self._instead,
+            asked=word,
+        )
+        if change is None:
+            return ask
+        made, of, start_s = change.record.order, change.record.id, change.record.start_s
+        return msgspec.structs.replace(ask, order=made, change=order, of=of, start_s=start_s)
 
     def reply(self, sender: PeerId, reply: HoldReply) -> list[Refusal]:
         """A host holds, or says why not. Answers what is newly refused. Its grant's signature is checked."""
@@ -340,7 +385,7 @@ class Attempt:
             if self._waiting.get(name) == sender:
                 del self._waiting[name]
                 self._held[name] = sender
-                self._offers.taken(sender, quantum_of(self._sizes[name]))
+                self._offers.taken(sender, self._size(name))
         for name, refusal in reply.refused:
             if self._waiting.get(name) == sender:
                 del self._waiting[name]
@@ -368,19 +413,26 @@ class Attempt:
         """Lets everything go except what a record says is the grid's."""
         kept = {a.workspace: a.host for a in record.assignments} if record is not None else {}
         going = {**self._held, **self._waiting}
+        kept |= self._stays
         going = {name: peer for name, peer in going.items() if kept.get(name) != peer}
         for name, peer in self._held.items():
-            self._offers.given_back(peer, quantum_of(self._sizes[name]))
-        self._held, self._waiting, self._grants = {}, {}, {}
+            if name not in self._stays:
+                self._offers.given_back(peer, self._size(name))
+        self._held, self._waiting, self._grants = dict(self._stays), {}, {}
         return [
             Send(peer, HoldRelease(self.grid, tuple(names)), self._request)
             for peer, names in _by_host(going).items()
         ]
 
     def draft(self, order: SignedOrder) -> GridRecord:
-        """The record that makes what is held a grid."""
+        """The record that makes what is held a grid, or a part of it."""
         deployment = self._deployment
         members = [w for w in deployment.workspaces if w.name in self._held]
+        if self._change is not None:
+            asked_of = [self._offers[peer] for peer in self._grants]
+            refs = tuple(HostRef(o.peer, o.host, o.site) for o in asked_of)
+            grants = tuple(self._grants.values())
+            return self._change.next(order, self.grid, self._held, refs, grants)
         used = dict.fromkeys(self._held[w.name] for w in members)
         offers = [self._offers[peer] for peer in used]
         return GridRecord(
@@ -408,14 +460,19 @@ class Attempt:
         vnis = tuple(vni for _, vni in self._vnis())
         grant = decode(reply.grant.payload, HoldGrant)
         before = tuple(name for name, peer in self._held.items() if peer == sender)
-        meant = (self.grid, vnis, self.start_s, sender)
-        if (grant.grid, grant.vnis, grant.start_s, reply.grant.host) != meant:
+        meant = (self.grid, GridId(""), vnis, self.start_s, sender)
+        if self._change is not None:
+            record = self._change.record
+            meant = (record.id, self.grid, vnis, record.start_s, sender)
+        if (grant.grid, grant.change, grant.vnis, grant.start_s, reply.grant.host) != meant:
             return "it granted something else than was asked"
         if grant.workspaces != reply.held or any(name not in reply.held for name in before):
             return "it granted other workspaces than it says it holds"
         return ""
 
     def _vnis(self) -> tuple[tuple[str, int], ...]:
+        if self._change is not None:
+            return self._change.record.vnis
         networks = self._deployment.spec.networks
         return tuple((network.name, vni_of(self.grid, network.name)) for network in networks)
 

@@ -36,6 +36,8 @@ _NEVER = float("inf")
 _AUDITS_APART_S = 5.0
 """However often a host tells of a change: between two questions to the stewards."""
 _RESTING = (Phase.PAUSED, Phase.SUSPENDED)
+_UNTOUCHED = (*_RESTING, Phase.EXPIRED)
+"""While a workspace is there, its host leaves it as it is, whatever a change makes of it later."""
 _TRYING = (Phase.HELD, Phase.IMAGE, Phase.NETWORK, Phase.BOOTING)
 """What a workspace goes through on each try."""
 _WAY = (*_TRYING, Phase.RUNNING, Phase.REACHABLE)
@@ -48,6 +50,15 @@ class Verdict(msgspec.Struct, frozen=True):
     state: RequestState
     """CANCELLED if anybody took the grid down meanwhile."""
     lines: list[str]
+
+
+class Share(msgspec.Struct, frozen=True):
+    """What of a grid a request waits for that changed it: the rest is none of its business."""
+
+    waits: tuple[str, ...]
+    """Workspaces."""
+    told: tuple[PeerId, ...]
+    """Hosts that carry nothing of it any more, and are to know that."""
 
 
 class Building:
@@ -63,15 +74,24 @@ class Building:
         tell: Callable[[float, str], None],
         hearing: Hearing,
         now: float,
+        share: Share | None = None,
     ) -> None:
-        """`wanted` is how many workspaces were asked for; the record may have fewer."""
-        self._request, self.record, self._spec, self._wanted = request, record, spec, wanted
+        """`wanted` is how many workspaces were asked for; the record may have fewer. Without a `share` it waits
+        for all of it."""
+        self._request, self.record, self._spec = request, record, spec
+        self._wanted = wanted if record.applied is None else 0
         self.stewards = decision.register.stewards
         """Who keeps the register of the grid, as was decided last."""
         self._decided = Decided(decision.certificate)
         self._tell, self._hearing = tell, hearing
-        self._unacked = dict.fromkeys(record.carriers())
-        self._statuses = {a.workspace: Status(a.workspace, Phase.HELD) for a in record.assignments}
+        self._share = share
+        told = share.told if share is not None else ()
+        self._unacked = dict.fromkeys((*record.carriers(), *told))
+        names = [a.workspace for a in record.assignments]
+        names = [name for name in names if share is None or name in share.waits]
+        self._statuses = {name: Status(name, Phase.HELD) for name in names}
+        self._left: dict[str, None] = {}
+        """Workspaces that are as they were before the grid was changed, and rest."""
         self._failed: dict[str, str] = {}
         """By workspace that fails again and again: why, as it was told last."""
         self._began_s, self._audit_s = now, now + AUDIT_EVERY_S
@@ -81,6 +101,22 @@ class Building:
         """By workspace: until when it is waited for its next step."""
         self._furthest = dict.fromkeys(self._statuses, 0)
 
+    @property
+    def unacked(self) -> tuple[PeerId, ...]:
+        """The hosts that have not said that they have the record."""
+        return tuple(self._unacked)
+
+    @property
+    def up(self) -> bool:
+        """Whether everything that it waits for is up."""
+        rests = _RESTING if self._share is None else (*_RESTING, *_UNTOUCHED)
+        return all(s.settled or s.phase in rests for s in self._statuses.values())
+
+    @property
+    def left(self) -> tuple[str, ...]:
+        """Workspaces that are as they were before the grid was changed, until somebody has them go on."""
+        return tuple(self._left)
+
     def announce(self) -> list[Effect]:
         """Sends the record to hosts that have not acknowledged it."""
         return [Send(peer, self._decided, self._request) for peer in self._unacked]
@@ -88,6 +124,8 @@ class Building:
     def acknowledged(self, sender: PeerId, ack: DecidedAck, now: float) -> Verdict | None:
         """A host has the record on disk."""
         if ack.grid != self.record.id or sender not in self._unacked:
+            return None
+        if ack.epoch < self.record.epoch:
             return None
         del self._unacked[sender]
         if self._unacked:
@@ -100,6 +138,9 @@ class Building:
         placed = {a.workspace: a.host for a in self.record.assignments}
         if notice.grid != self.record.id or sender not in placed.values():
             return None
+        share = self._share
+        if share is not None and notice.epoch < self.record.epoch:
+            return None
         if notice.state is GridState.DOWN or notice.epoch > self._epoch:
             # That it was changed is its stewards' to say, and they are asked at once.
             self._audit_s = min(self._audit_s, max(now, self._audited_s + _AUDITS_APART_S))
@@ -107,6 +148,10 @@ class Building:
             old = self._statuses.get(status.workspace)
             if old is None or old == status or placed.get(status.workspace) != sender:
                 continue
+            if share is not None and status.workspace in notice.behind:
+                status = self._not_yet(status, now)
+            else:
+                self._left.pop(status.workspace, None)
             self._statuses[status.workspace] = status
             self._told(old, status, now)
             self._went_on(old, status, now)
@@ -126,6 +171,8 @@ class Building:
             return self._taken_down()
         if record.epoch > self._epoch:
             self._epoch = record.epoch
+            if record.applied is not None:
+                self._wanted = 0  # Somebody asked for another grid since.
             self._forget_all_but({a.workspace: a.host for a in record.assignments})
             return self._up()
         return None
@@ -145,7 +192,8 @@ class Building:
         placed = tuple((a.workspace, a.host) for a in self.record.assignments)
         host_of = dict(placed)
         spent_min = (now - self._began_s) / 60
-        lines = [f"{name} is made, but not all of it is up after {spent_min:.0f} min"]
+        done = "made" if self._share is None else "changed"
+        lines = [f"{name} is {done}, but not all of it is up after {spent_min:.0f} min"]
         silent: dict[PeerId, None] = {}
         for workspace, status in self._statuses.items():
             host = host_of[workspace]
@@ -199,6 +247,15 @@ class Building:
             reached = status.phase is Phase.REACHABLE
             self._late_s[name] = now + (READY_LATE_S + READY_HEARD_S if reached else BUILD_S)
 
+    def _not_yet(self, status: Status, now: float) -> Status:
+        """What counts of a workspace that is as it was before, because others go first or it does not run."""
+        self._late_s[status.workspace] = now + BUILD_S
+        self._left.pop(status.workspace, None)
+        if status.phase in _UNTOUCHED:
+            self._left[status.workspace] = None
+            return status
+        return Status(status.workspace, Phase.HELD, "as it was before, until it is its turn")
+
     def _told(self, old: Status, status: Status, now: float) -> None:
         """Tells of another phase. A try that fails as the one before did is told once."""
         name = status.workspace
@@ -228,7 +285,7 @@ class Building:
         return Verdict(RequestState.DONE, [line])
 
     def _up(self) -> Verdict | None:
-        if not all(s.settled or s.phase in _RESTING for s in self._statuses.values()):
+        if not self.up:
             return None
         many = len(self._statuses)
         fewer = f", {self._wanted} were asked for" if many < self._wanted else ""
@@ -241,6 +298,8 @@ class Building:
         return Verdict(RequestState.CANCELLED, [f"{self.record.name} was taken down meanwhile"])
 
     def _forget_all_but(self, names: dict[str, PeerId]) -> None:
-        """Waits no more for workspaces that a later epoch does not have."""
-        self._statuses = {name: s for name, s in self._statuses.items() if name in names}
-        self._late_s = {name: s for name, s in self._late_s.items() if name in names}
+        """Waits no more for workspaces that a later epoch does not have, or has elsewhere."""
+        placed = {a.workspace: a.host for a in self.record.assignments}
+        there = {name for name in self._statuses if names.get(name) == placed[name]}
+        self._statuses = {name: s for name, s in self._statuses.items() if name in there}
+        self._late_s = {name: s for name, s in self._late_s.items() if name in there}

@@ -3,7 +3,7 @@
 import msgspec
 
 from protocol.grid.model import GridSpec
-from protocol.terms.ids import RequestId
+from protocol.terms.ids import GridId, RequestId
 from protocol.trust.order import SignedOrder
 
 
@@ -16,6 +16,10 @@ class PlanAsked(msgspec.Struct, frozen=True):
     """The site whose admin would order it; empty for this peer's own site."""
     keep: bool = False
     """Whether the answer is a quote, which is kept for a while so that exactly that can be ordered."""
+    change: GridId = GridId("")
+    """The grid that is up and would become that; empty for a new one."""
+    without: tuple[str, ...] = ()
+    """Of a change: workspaces that would not be there, though their clusters have them."""
 
 
 class OrderGiven(msgspec.Struct, frozen=True):

@@ -15,7 +15,9 @@ from protocol.placement.choose import Choice
 from protocol.placement.explain import words
 from protocol.placement.suspects import suspects
 from protocol.requesting.attempt import Attempt
+from protocol.requesting.change import Change
 from protocol.requesting.looking import ANOTHER_NAME
+from protocol.requesting.pinned import stuck_lines
 from protocol.requesting.policies import Policy
 from protocol.requesting.request import Planned
 from protocol.requesting.steps import (
@@ -68,8 +70,10 @@ class Gathering:
         surroundings: Surroundings,
         dice: Dice,
         policy: Policy,
+        change: Change | None = None,
     ) -> None:
-        """Without an order no host is asked to hold."""
+        """Without an order no host is asked to hold. A `change` says what of the grid is there already."""
+        self._change = change
         self._request, self._deployment, self._order = request, deployment, order
         self._surroundings, self._dice, self._policy = surroundings, dice, policy
         self.tries = 0
@@ -92,7 +96,8 @@ class Gathering:
     def start(self, claimed: tuple[PeerId, ...], now: float) -> Await | Fail:
         """Begins an attempt. `claimed` has the hosts that keep room for it."""
         self.tries += 1
-        if fault := late(self._deployment.spec, now):
+        fault = late(self._deployment.spec, now) if self._change is None else ""
+        if fault:
             return Fail((f"cannot make {self._deployment.name}: {fault}",))
         details = self._surroundings.detail(self._deployment.spec.placement.sites, now)
         if not details:
@@ -145,7 +150,8 @@ class Gathering:
             grid = grid_id(self._order, attempt, f"{world.me}/{self._request}")
         candidates = world.candidates() if self.tries else ()
         opening = self._policy.opening(claimed)
-        return Attempt(self._request, self._deployment, grid, candidates, self._dice, opening)
+        deployment, dice, change = self._deployment, self._dice, self._change
+        return Attempt(self._request, deployment, grid, candidates, dice, opening, change)
 
     def _step(self, decision: AfterQuotes | AfterHolds, now: float) -> Gathered:
         match decision:
@@ -199,6 +205,8 @@ class Gathering:
             return TryLater(f"what is missing is {attempt.ahead}")
         why = attempt.explain(choice, now, self._suspects(now, refused=True))
         lines = words(why)
+        if attempt.stuck:
+            lines = stuck_lines(self._deployment.name, attempt.stuck)
         if silent := attempt.silent():
             lines.append(f"  no answer in time from {', '.join(silent)}")
         return NoRoom(tuple(lines), why)

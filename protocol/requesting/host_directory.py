@@ -72,6 +72,10 @@ class HostDirectory:
         silent = any(peer not in self.adverts for peer in others) and not self.narrowed
         return not others or silent
 
+    def beginning(self, now: float) -> bool:
+        """Whether this peer was started a moment ago, and may not have heard yet of the grids there are."""
+        return now < self._blind_s
+
     def alive(self, peer: PeerId) -> bool:
         """Whether a peer is this one, or is believed alive."""
         return peer == self._identity.peer or peer in self._membership.sites_alive()

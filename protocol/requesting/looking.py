@@ -186,7 +186,7 @@ def _without(look: Look, following: Next) -> Conclusion:
 def _differences(there: GridRecord, wanted: GridSpec) -> tuple[Difference, ...] | None:
     """What the grid has otherwise than it is wanted; None if its order cannot be read."""
     try:
-        standing = spec_of(read_order(there.order))
+        standing = spec_of(read_order(there.standing))
     except (Malformed, Untrusted):
         return None
     return differences(wanted, standing, [a.workspace for a in there.assignments])
@@ -197,9 +197,9 @@ def _otherwise(there: GridRecord, differs: tuple[Difference, ...]) -> tuple[str,
         return _exists(there)
     name = there.name
     return (
-        f"{name} is up, and not as the file has it; what is up cannot be changed yet",
+        f"{name} is up, and not as the file has it",
         *difference_lines(differs),
-        f"  would work: `overlayctl down {name}`, then `overlayctl up` again",
+        "  would work: `overlayctl up` again, which changes what is up once it is told of it",
     )
 
 

@@ -10,6 +10,7 @@ from protocol.grid.problem import listed
 from protocol.grid.record import GridRecord, GridState
 from protocol.requesting.acting import Acting
 from protocol.requesting.admission import Admission
+from protocol.requesting.applying import Applying
 from protocol.requesting.changing import Changing
 from protocol.requesting.confirming import Confirming
 from protocol.requesting.events import CancelAsked, OrderGiven, PlanAsked
@@ -20,8 +21,10 @@ from protocol.requesting.placing import Placing
 from protocol.requesting.quotes import Quotes
 from protocol.requesting.request import RequestState
 from protocol.requesting.requests import Requests, answered
+from protocol.terms.checking import FOUND_WITHIN_S
 from protocol.terms.effects import Effect, Persist, Untidied
-from protocol.terms.ids import KeyId, PeerId, RequestId
+from protocol.terms.ids import GridId, KeyId, PeerId, RequestId
+from protocol.terms.limits import BLIND_S
 from protocol.trust.order import Action, CheckedOrder, SignedOrder
 from protocol.trust.signing import Untrusted
 from protocol.trust.used import UsedOrders
@@ -59,6 +62,8 @@ class Orders:
         """Lets go of all that is still undecided of a request."""
         taker = self._quotes.taker(request)
         for running in (self._requests.running(request), self._requests.running(taker)):
+            if isinstance(running, Applying):
+                return running.cancel(now)
             if isinstance(running, Placing):
                 return self._spend(running.order, running.deployment.owner, now) + running.cancel(
                     now
@@ -141,8 +146,9 @@ class Orders:
         now: float,
     ) -> Answer:
         grids = self._directory.notices.told(checked.order.grid)
-        if placing is None and any(self._confirming.open(grid, now) for grid in grids):
-            self._requests.add(Finding(request, checked, signed, now))
+        if placing is None and self._may_hear(grids, now):
+            within_s = FOUND_WITHIN_S if grids else BLIND_S
+            self._requests.add(Finding(request, checked, signed, now, within_s))
             return [], self._confirming.want(grids, now)
         return self._change_now(request, checked, signed, placing, now)
 
@@ -152,12 +158,17 @@ class Orders:
         outcomes: list[Outcome] = []
         for finding in self._requests.finding():
             grids = self._directory.notices.told(finding.checked.order.grid)
-            waits = any(self._confirming.open(grid, now) for grid in grids)
-            if waits and now < finding.until_found_s:
+            if self._may_hear(grids, now) and now < finding.until_found_s:
                 continue
             more, then = self._change_now(finding.id, finding.checked, finding.signed, None, now)
             effects, outcomes = effects + more, outcomes + then
         return effects, outcomes
+
+    def _may_hear(self, grids: list[GridId], now: float) -> bool:
+        """Whether more may be known in a moment of what an order is about: `grids`, as far as hosts tell."""
+        if not grids:
+            return self._directory.beginning(now)
+        return any(self._confirming.open(grid, now) for grid in grids)
 
     def _change_now(
         self,
@@ -180,6 +191,8 @@ class Orders:
             return self._no(request, order.action, notice.name, (missing,), now)
         if order.action is Action.LEASE:
             return self._lease(request, signed, notice, now)
+        if order.action is Action.APPLY:
+            return self._admission.apply(request, checked, signed, notice, now)
         if order.action in (Action.DOWN, Action.TERMINATE):
             changing = Changing(request, checked, signed, notice, self._directory, now)
             self._requests.add(changing)
@@ -220,7 +233,7 @@ class Orders:
 
         A lease that is not reserved begins about now.
         """
-        spec = self._authority.remembered(record.order).spec
+        spec = self._authority.ordered(record).spec
         ends_s = (record.start_s or now) + spec.lease_s
         return msgspec.structs.replace(notice_of(record, spec), ends_s=ends_s)
 

@@ -58,9 +58,11 @@ class Plain:
 
     spent = True
 
-    def __init__(self, *, holds: bool, queueing: Queueing | None = None) -> None:
-        """`holds` says that there is an order under which hosts can hold."""
-        self._holds = holds
+    def __init__(
+        self, *, holds: bool, queueing: Queueing | None = None, sure: tuple[PeerId, ...] = ()
+    ) -> None:
+        """`holds` says that there is an order under which hosts can hold, `sure` who is asked in any case."""
+        self._holds, self._sure = holds, sure
         self.queueing = queueing
 
     @property
@@ -70,7 +72,7 @@ class Plain:
 
     def opening(self, claimed: Iterable[PeerId]) -> Opening:
         """Hosts that keep room for the request are asked in any case."""
-        return Opening(sure=tuple(claimed))
+        return Opening(sure=(*claimed, *self._sure))
 
     def quoted(self, attempt: Attempt, now: float) -> AfterQuotes:
         """Has the best of what is offered held; a `plan` shows it."""

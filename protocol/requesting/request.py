@@ -4,6 +4,7 @@ from enum import StrEnum
 
 import msgspec
 
+from protocol.grid.apply import Delta
 from protocol.grid.differences import Difference
 from protocol.placement.explain import Explanation
 from protocol.terms.ids import PeerId, RequestId
@@ -101,6 +102,11 @@ class RequestView(msgspec.Struct, frozen=True):
     """Lines for people while it runs, if guests said that their first boots failed. It waits on for them, as
     people may mend them."""
 
+    delta: Delta | None = None
+    """What is different from the grid that is up, if it is a change of one, or the plan of a change."""
+    epoch: int = 0
+    """The epoch that such a grid is in, as far as this peer was told: the next one, once that is decided."""
+
 
 class Request:
     """What all requests have in common."""
@@ -121,6 +127,8 @@ class Request:
         self.unchanged = False
         self.warnings: tuple[str, ...] = ()
         self.differs: tuple[Difference, ...] = ()
+        self.delta: Delta | None = None
+        self.epoch = 0
         self.troubles: tuple[str, ...] = ()
         self._story: list[StoryLine] = []
 
@@ -155,6 +163,8 @@ class Request:
             warnings=self.warnings,
             differs=self.differs,
             troubles=self.troubles,
+            delta=self.delta,
+            epoch=self.epoch,
         )
 
     def end(self, state: RequestState, answer: list[str], now: float) -> None:

@@ -31,13 +31,15 @@ from protocol.contract.outcomes import (
 )
 from protocol.contract.told import known_of
 from protocol.grid.decision import Decision, proof_of
-from protocol.grid.record import GridState, order_part
+from protocol.grid.record import GridState, is_about, order_part
 from protocol.requesting.acting import Acting
 from protocol.requesting.admission import Admission, OwnHost
+from protocol.requesting.applying import Applying
 from protocol.requesting.attached import TABLE as ATTACHED
 from protocol.requesting.attached import Attaching
 from protocol.requesting.changing import Changing
 from protocol.requesting.confirming import Confirming
+from protocol.requesting.decided import DecidedRecords
 from protocol.requesting.earlier import TABLE as ASKED
 from protocol.requesting.events import CancelAsked, GridsAsked, OrderGiven, PlanAsked
 from protocol.requesting.extending import Extending
@@ -88,6 +90,7 @@ class Requester:
         self._used = used = used or UsedOrders(rows.get(USED, {}), directory.born_s)
         self.directory, self.requests = directory, Requests()
         self._authority = authority
+        self.decided = DecidedRecords()
         self.quotes = Quotes(self.requests)
         life = f"{identity.peer}/{incarnation}"
         self.attaching = Attaching(rows.get(ATTACHED, {}))
@@ -126,7 +129,11 @@ class Requester:
             case PlanAsked() | OrderGiven() | CancelAsked():
                 return self._orders.handle(event, now)
             case GridsAsked(about=about):
-                return [], self.confirming.want(self.directory.asked(about), now)
+                grids = self.directory.asked(about)
+                for grid in grids if about else ():
+                    if self.decided.get(grid) is None:
+                        self.directory.notices.doubt(grid)
+                return [], self.confirming.want(grids, now)
             case QueueNotSaved():
                 return self.queue.not_saved(event, now)
             case ProposalNotSaved():
@@ -141,15 +148,15 @@ class Requester:
         match message:
             case Quote(request=request):
                 running = self.requests.running(request)
-                if isinstance(running, Placing):
+                if isinstance(running, Placing | Applying):
                     return running.quote(sender, message, now)
             case HoldReply(grid=grid):
-                placing = self.requests.placing_of(grid)
-                if placing is not None:
-                    return placing.hold_reply(sender, self._granted(message), now)
+                holding = self.requests.holding(grid)
+                if holding is not None:
+                    return holding.hold_reply(sender, self._granted(message), now)
             case DecidedAck(grid=grid):
                 for running in self.requests.about(grid):
-                    if isinstance(running, Placing | Extending):
+                    if isinstance(running, Placing | Extending | Applying):
                         running.acknowledged(sender, message, now)
                     elif isinstance(running, Changing):
                         running.acknowledged(sender, message)
@@ -203,6 +210,10 @@ class Requester:
                 running = self.requests.running(request)
                 if isinstance(running, Extending):
                     return running.settled(decision, now), []
+                if isinstance(running, Applying):
+                    effects, outcomes = running.settled(decision, now)
+                    self._remind(running, now)
+                    return effects, outcomes
                 if isinstance(running, Changing):
                     effects = running.settled(decision, now)
                     self._remind(running, now)
@@ -221,6 +232,8 @@ class Requester:
                 return placing.unsettled(why, now) if placing is not None else ([], [])
             case ChangeGrid(request=request):
                 running = self.requests.running(request)
+                if isinstance(running, Applying):
+                    return running.unsettled(why, now)
                 if isinstance(running, Changing):
                     return running.unsettled(why, now), []
                 if isinstance(running, Extending):
@@ -261,6 +274,8 @@ class Requester:
                 self.attaching.over(notice.grid)
                 return [], []
             return [], self.confirming.want([notice.grid], now)
+        if any(is_about(notice.grid, f.checked.order.grid) for f in self.requests.finding()):
+            return self._found(self.confirming.want([notice.grid], now), now)
         return [], self.confirming.noticed(notice.grid, now)
 
     # -- time
@@ -288,9 +303,10 @@ class Requester:
         """Takes in what was decided of a grid, so that no notice says otherwise from now on."""
         record = decision.register.record if decision is not None else None
         if decision is not None and record is not None:
-            spec, digest = self._authority.spec(record.order), decision.digest
+            spec, digest = self._authority.spec(record.standing), decision.digest
             known = known_of(record, spec, bytes.fromhex(digest), proof_of(decision))
             self.directory.notices.know(known)
+            self.decided.shown(record)
             if record.state is GridState.DOWN:
                 self.attaching.over(record.id)
 
@@ -307,7 +323,7 @@ class Requester:
         rows = self._used.use(record.order, record.owner, now)
         return [Persist(rows, Untidied())]
 
-    def _remind(self, request: Placing | Changing | Acting, now: float) -> None:
+    def _remind(self, request: Placing | Changing | Acting | Applying, now: float) -> None:
         """Tells a request what hosts told before it was there to listen."""
         for peer, heard in list(self.directory.notices.about(request.grid_id).items()):
             if not request.running:

@@ -7,6 +7,7 @@ import msgspec
 from protocol.contract.notices import Notice
 from protocol.contract.outcomes import Answer, Outcome
 from protocol.requesting.acting import Acting
+from protocol.requesting.applying import Applying
 from protocol.requesting.changing import Changing
 from protocol.requesting.earlier import Earlier
 from protocol.requesting.extending import Extending
@@ -17,7 +18,7 @@ from protocol.terms.effects import Deadline, Effect, Note, earliest
 from protocol.terms.ids import GridId, PeerId, RequestId
 from protocol.terms.limits import REQUESTS_KEPT
 
-AnyRequest = Placing | Changing | Acting | Extending | Finding
+AnyRequest = Placing | Changing | Acting | Extending | Applying | Finding
 
 
 class Requests:
@@ -82,6 +83,15 @@ class Requests:
         """The running request whose attempt, or whose grid, has that id; None if there is none."""
         return next((r for r in self.about(grid) if isinstance(r, Placing)), None)
 
+    def changed(self) -> list[GridId]:
+        """The grids to which running requests apply an order."""
+        return [r.grid_id for r in self._running.values() if isinstance(r, Applying)]
+
+    def holding(self, grid: GridId) -> Placing | Applying | None:
+        """The running request for which hosts hold under that id; None if there is none."""
+        applying = (r for r in self._running.values() if isinstance(r, Applying))
+        return next((r for r in applying if r.attempt == grid), None) or self.placing_of(grid)
+
     def finding(self) -> list[Finding]:
         """The running requests that wait to know which grid they are about."""
         return [r for r in self._running.values() if isinstance(r, Finding)]
@@ -98,7 +108,7 @@ class Requests:
         """
         for request in self._running.values():
             match request:
-                case Placing() | Changing() | Acting():
+                case Placing() | Changing() | Acting() | Applying():
                     request.noticed(peer, notice, now)
                 case Extending() | Finding():
                     pass
@@ -111,7 +121,7 @@ class Requests:
         outcomes: list[Outcome] = []
         for request in self._running.values():
             match request:
-                case Placing() | Extending():
+                case Placing() | Extending() | Applying():
                     more, due = request.tick(now)
                     effects += more
                     outcomes += due

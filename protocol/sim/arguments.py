@@ -68,6 +68,7 @@ def parse(arguments: Sequence[str] | None) -> Arguments:
         sites=sites,
         seconds=wanted.seconds,
         grids=wanted.grids,
+        changes=wanted.changes,
         plan=plan,
         latencies=latencies,
         latency_file=wanted.latencies or "",
@@ -125,6 +126,7 @@ def _parser() -> argparse.ArgumentParser:
         help="begin as an overlay that has converged, without joins (default above 1000 peers)",
     )
     add("--grids", type=_many, default=0, help="how many people ask for (default 0)")
+    add("--changes", type=_many, default=0, help="how many changes of them (default 0)")
     add("--tell", type=_many, default=0, help="lines of news told, and timed (default 0)")
     add("--die", type=_share, default=0.0, help="share of hosts that lose power at once")
     add("--split", type=_seconds, default=0.0, help="two halves are apart for so many seconds")

@@ -25,9 +25,12 @@ from protocol.contract.messages import (
     RoomClaim,
     RoomKept,
 )
+from protocol.grid.apply import change_id
 from protocol.grid.decision import Ballot, Certificate, promise, sign_acceptance
 from protocol.grid.grant import HoldGrant, sign_grant
 from protocol.grid.record import (
+    Applied,
+    ApplyTerms,
     Assignment,
     GridRecord,
     GridState,
@@ -38,7 +41,18 @@ from protocol.grid.record import (
     read_register,
     register_key,
 )
-from protocol.grid.steps import Commit, Decline, End, Extend, Finish, Lapse, Remove, Step, Vote
+from protocol.grid.steps import (
+    Apply,
+    Commit,
+    Decline,
+    End,
+    Extend,
+    Finish,
+    Lapse,
+    Remove,
+    Step,
+    Vote,
+)
 from protocol.node.messages import Message
 from protocol.register.messages import (
     Accept,
@@ -141,7 +155,8 @@ class FalseStatements:
         if certificate is not None:
             lie = read_register(self._decided_otherwise(certificate).value)
             if lie.record is not None:
-                steps = (*steps, Commit(lie.record))
+                changed = self._applied(lie.record, lie.record.epoch + 1)
+                steps = (*steps, Commit(lie.record), Apply(lie.record), Apply(changed))
         return [StepAsk(self._ask(), key, dice.choice(steps), order), LookAsk(self._ask(), key)]
 
     def meddle(self) -> list[Message]:
@@ -153,6 +168,7 @@ class FalseStatements:
         return [
             HoldRelease(ask.grid, ask.workspaces),
             msgspec.structs.replace(ask, workspaces=ask.workspaces[:1], hold_s=1e6),
+            msgspec.structs.replace(ask, change=self._to_apply(ask.grid), of=ask.grid),
             RoomClaim(ask.order, ()),
             NameAsk(ask.order, ends=True),
             Act(RequestId("r"), ask.grid, self._dice.choice((mine, ask.order))),
@@ -244,6 +260,17 @@ class FalseStatements:
         workspace = "web-1" if action is Action.TERMINATE else ""
         return self._admin.order(action, grid, self._now_s, workspace=workspace, body=body)
 
+    def _to_apply(self, grid: GridId) -> SignedOrder:
+        """An order to make somebody else's grid another one."""
+        terms = ApplyTerms(grid_spec("m", 1), self._dice.choice((1, 2)))
+        return self._admin.order(Action.APPLY, grid, self._now_s, body=encode(terms))
+
+    def _applied(self, record: GridRecord, epoch: int) -> GridRecord:
+        """The record as if that had been done."""
+        order = self._to_apply(record.id)
+        became = Applied(order, change_id(order, 0, self._me))
+        return msgspec.structs.replace(record, became=became, epoch=epoch)
+
     def _decided_otherwise(self, certificate: Certificate) -> Certificate:
         """The certificate with another record, and with votes that look as if there were enough of them."""
         register, dice = read_register(certificate.value), self._dice
@@ -281,5 +308,6 @@ class FalseStatements:
                 change(record, grants=grants),
                 change(record, extra_s=-86400, epoch=later),
                 change(record, changes=(*record.changes, self._mine(record.id)), epoch=later),
+                self._applied(record, later),
             )
         )

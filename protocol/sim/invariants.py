@@ -20,6 +20,7 @@ from protocol.sim.budgets import exceeded
 from protocol.sim.environment import Environment
 from protocol.sim.meter import Meter
 from protocol.sim.peer import SimPeer
+from protocol.sim.untouched import Untouched
 from protocol.sim.violation import violation
 from protocol.terms.effects import Note, Row, Send
 from protocol.terms.ids import GridId, KeyId, PeerId, RequestId
@@ -56,6 +57,7 @@ class Invariants:
         """Every request, with the peer that was asked and the life it was in."""
         self.decided: dict[GridId, dict[int, GridRecord]] = {}
         """Every record that a majority of its stewards has accepted, by grid and epoch."""
+        self.untouched = Untouched()
         self._votes: dict[tuple[str, Ballot], dict[PeerId, None]] = {}
         self._values: dict[tuple[str, Ballot], bytes] = {}
         self._seen: dict[tuple[PeerId, int, RecordKey], tuple[int, int]] = {}
@@ -80,6 +82,7 @@ class Invariants:
     def ordered(self, peer: SimPeer, signed: SignedOrder) -> None:
         """Somebody gave an order to a peer."""
         self._given[order_id(signed)] = None
+        self.untouched.ordered(signed)
         stewards = read_order(signed).stewards
         lying = [peer for peer in self._peers if peer.lies and peer.id in stewards]
         self._made[register_key(signed)] = not lying
@@ -156,10 +159,13 @@ class Invariants:
                 del self._seen[mark]
 
     def booted(self, peer: SimPeer, grid: GridId, workspace: str) -> None:
-        """Checks that a machine that starts is the only one of its name."""
+        """Checks that a machine that starts is the only one of its name, and was to be started."""
         for other in self._peers if self.is_honest(grid) else ():
-            if other is not peer and (grid, workspace) in other.machines.there:
+            there = other is not peer and (grid, workspace) in other.machines.there
+            if there and not any(self._leaves(p, grid, workspace) for p in (other, peer)):
                 raise violation(self._world, f"{workspace} of {grid} runs twice", peer, other)
+        if self.is_honest(grid) and (wrong := self.untouched.booted(grid, workspace)):
+            raise violation(self._world, wrong, peer)
 
     def nobody_is_wronged(self, meter: Meter) -> None:
         """Checks, with a liar in the world, that no honest peer was wronged.
@@ -182,6 +188,15 @@ class Invariants:
 
     # -- parts
 
+    def _leaves(self, peer: SimPeer, grid: GridId, workspace: str) -> bool:
+        """Whether a workspace was taken out there, and came back elsewhere before that host heard of it."""
+        epochs = self.decided.get(grid, {})
+        if not epochs:
+            return False
+        last = epochs[max(epochs)]
+        were = any(workspace in record.on(peer.id) for record in epochs.values())
+        return were and workspace not in last.on(peer.id)
+
     def _close(self, peer: SimPeer, key: str, ballot: Ballot, register: Register) -> None:
         """Checks that a set of stewards that has named its heirs decides nothing else any more."""
         term = (key, register.term)
@@ -195,6 +210,10 @@ class Invariants:
 
     def _decide(self, peer: SimPeer, record: GridRecord) -> None:
         epochs = self.decided.setdefault(record.id, {})
+        if record.epoch not in epochs:
+            wrong = self.untouched.decided(epochs.get(record.epoch - 1), record)
+            if wrong:
+                raise violation(self._world, wrong, peer)
         if epochs.setdefault(record.epoch, record) != record:
             raise violation(self._world, f"{record.name} epoch {record.epoch} decided twice", peer)
         if self._genuine is not None:

@@ -226,8 +226,8 @@ class Machines:
         row = node.host.leases.row(grid) if node is not None else None
         if node is None or row is None:
             return 0
-        members = node.authority.remembered(row.record.order).members
-        return members[wanted.workspace].memory_bytes
+        member = node.authority.ordered(row.record).members.get(wanted.workspace)
+        return member.memory_bytes if member is not None else 0
 
     def _keepsake(self, grid: GridId) -> bytes:
         node = self._peer.node

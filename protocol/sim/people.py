@@ -13,7 +13,7 @@ from protocol.grid.model import (
     PlacementSpec,
     Spread,
 )
-from protocol.grid.record import HoldTerms
+from protocol.grid.record import ApplyTerms, HoldTerms
 from protocol.sim.keys import SimFederation
 from protocol.terms.ids import PeerId, StoreId, digest_of
 from protocol.trust.order import Action, Order, SignedOrder, order_key, sign_order
@@ -75,6 +75,13 @@ class Admin:
     def up(self, spec: GridSpec, now_s: float, via: str = "") -> SignedOrder:
         """An order to bring a grid up, which only the peer `via` carries out if it names one."""
         return self.order(Action.UP, spec.name, now_s, body=encode(spec), via=via)
+
+    def apply(
+        self, spec: GridSpec, epoch: int, now_s: float, *, without: tuple[str, ...] = ()
+    ) -> SignedOrder:
+        """An order to make the grid of that name what `spec` says, if it is at that epoch still."""
+        body = encode(ApplyTerms(spec, epoch, without))
+        return self.order(Action.APPLY, spec.name, now_s, body=body)
 
     def hold(self, spec: GridSpec, hold_s: float, now_s: float) -> SignedOrder:
         """An order to hold a plan of a grid for a while."""

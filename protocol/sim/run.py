@@ -6,6 +6,7 @@ from contextlib import contextmanager, nullcontext
 
 import msgspec
 
+from protocol.sim.changes import Changes
 from protocol.sim.crowd import Crowd
 from protocol.sim.faults import NONE, FaultPlan
 from protocol.sim.graph import connected
@@ -95,10 +96,15 @@ def _play(scenario: Scenario, trace: Trace | None, tell: Progress) -> Outcome:
     )
     joined_s = _join(world, scenario, tell)
     crowd = Crowd(world, scenario.grids, scenario.seconds * 0.8, world.new_dice())
+    changing = None
+    if scenario.changes:
+        changing = Changes(world, scenario.changes, scenario.seconds, world.new_dice())
     _schedule(world, scenario)
     world.trouble.begin()
     _pass(world, scenario.length_s, "running", tell)
     crowd.end()
+    if changing is not None:
+        changing.end()
     world.trouble.end()
     quiet_s = settle(world, scenario.quiet_within_s, tell)
     if scenario.plan.liars:

@@ -23,6 +23,8 @@ class Scenario:
     seconds: float = 60.0
     """Virtual time after all have joined."""
     grids: int = 0
+    changes: int = 0
+    """How many changes of them people ask for."""
     plan: FaultPlan = NONE
     latencies: Latencies | None = None
     """How far sites are from each other; with None that is drawn for `sites` sites."""
@@ -61,7 +63,16 @@ class Scenario:
         else:
             options["sites"] = self.sites
         usual = Scenario()
-        for name in ("levels_above", "grids", "tell", "die", "split_s", "stop_s", "quiet_within_s"):
+        for name in (
+            "levels_above",
+            "grids",
+            "changes",
+            "tell",
+            "die",
+            "split_s",
+            "stop_s",
+            "quiet_within_s",
+        ):
             if getattr(self, name) != getattr(usual, name):
                 options[name.removesuffix("_s").replace("_", "-")] = getattr(self, name)
         preset = PLANS.get(self.plan.name, NONE)

@@ -192,6 +192,9 @@ ASKED_AT_LEAST = 8
 ASKED_MORE = 128
 """How many further hosts are asked at most when those are not enough."""
 HOLD_S = 8.0
+LATE_S = HOLD_S + 60.0
+"""How much later than its time an order may come to a steward: hosts were asked in
+time, and then the stewards."""
 HOLD_REPLY_WITHIN_S = 2.0
 ROUNDS = 4
 """Refills of refused holds before everything is let go."""
@@ -414,6 +417,14 @@ QUEUE_EVERY_S = 60.0
 """How often a waiting request tries again, even if no host told of room, and claims elsewhere what it lacks."""
 QUEUE_AGAIN_S = 5.0
 """The soonest a waiting request tries again after its last try."""
+CARDS_KEPT = 1 << 16
+"""Addresses of workspaces that are kept once they were counted out: of all that a host carries. 16 MiB."""
+PAST_MOST = 32
+"""Changes of a grid that its record tells of. They travel with each decision: 100 bytes each."""
+PAST_CHARACTERS = 120
+RECORDS_REMEMBERED = 64
+"""Grids of which a peer keeps the record it was shown last, for who wants to change one: 10 kB each, 400 at
+most."""
 CHANGES_MOST = 1200
 """Orders kept in a grid's record: enough to take its workspaces out one by one, and to change its lease."""
 USEFUL_S = 120.0

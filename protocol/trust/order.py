@@ -52,6 +52,8 @@ class Action(StrEnum):
     UP = "up"
     HOLD = "hold"
     """Hold for a while what an `up` would need, and no more. The body says for which grid and how long."""
+    APPLY = "apply"
+    """Make a grid that is up what the body says: add, take away, resize, replace."""
     DOWN = "down"
     PAUSE = "pause"
     RESUME = "resume"

@@ -35,7 +35,8 @@ class _Tables:
         if origin is Annotated:
             return self.word(args[0]) + "".join(map(_limit, args[1:]))
         if origin in (typing.Union, types.UnionType):
-            some = " or ".join(self.word(arg) for arg in args if arg is not type(None))
+            missing = (type(None), msgspec.UnsetType)  # `?` says the second
+            some = " or ".join(self.word(arg) for arg in args if arg not in missing)
             return some + (" or nil" if type(None) in args else "")
         if origin is tuple and args[-1:] == (...,):
             return f"[{self.word(args[0])}]"

@@ -80,7 +80,8 @@ def value_of(hint: Any, name: str, truth: Truth, deep: int = 0) -> list[Any]:
     if origin is Annotated:
         return value_of(args[0], name, truth, deep)
     if origin in (typing.Union, types.UnionType):
-        return [v for a in args if a is not type(None) for v in value_of(a, name, truth, deep)]
+        missing = (type(None), msgspec.UnsetType)
+        return [v for a in args if a not in missing for v in value_of(a, name, truth, deep)]
     if origin is tuple and args[-1:] == (...,):
         return [tuple(value_of(args[0], name, truth, deep))]
     if isinstance(hint, type) and issubclass(hint, msgspec.Struct) and deep < 4:

@@ -17,7 +17,7 @@ from hostile_values import arrived, hostile_bytes, hostile_frames
 from protocol.broadcast.messages import Records
 from protocol.contract.messages import Act, HoldAsk, LeaseAsk
 from protocol.grid.model import GridSpec
-from protocol.grid.record import HoldTerms, LeaseChange
+from protocol.grid.record import ApplyTerms, HoldTerms, LeaseChange
 from protocol.grid.stopping import RebuildTerms, StopTerms
 from protocol.grid.volumes import TerminateTerms
 from protocol.image.commit import CommitTerms
@@ -44,6 +44,7 @@ ORDERED: dict[Action, type[msgspec.Struct]] = {
     Action.TERMINATE: TerminateTerms,
     Action.DOWN: StopTerms,
     Action.REBUILD: RebuildTerms,
+    Action.APPLY: ApplyTerms,
 }
 """What an order of that action has as its body."""
 
@@ -99,6 +100,9 @@ def test_nothing_another_site_orders_changes_it(action: Action, attacked: Attack
                 message: Message = HoldAsk(grid, signed, names, (), 8.0)
             case Action.LEASE:
                 message = LeaseAsk(RequestId("r"), grid, signed)
+            case Action.APPLY:
+                ask = HoldAsk(grid, attacked.order, names, (), 8.0)
+                message = msgspec.structs.replace(ask, change=signed, of=grid)
             case _:
                 message = Act(RequestId("r"), grid, signed)
         attacked.tell(Arrived(sender, message, ""))

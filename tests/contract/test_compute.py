@@ -2,10 +2,13 @@
 # ruff: noqa: ASYNC240 (a test has its loop for itself, so it may block)
 
 import asyncio
+import contextlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -16,7 +19,7 @@ import msgspec
 import pytest
 
 from overlayd.adapters.image_format import unpack
-from overlayd.adapters.libvirt import domains
+from overlayd.adapters.libvirt import domains, private
 from overlayd.adapters.libvirt.compute import LibvirtCompute
 from overlayd.adapters.libvirt.driver import DomainType, Driver
 from overlayd.adapters.libvirt.xml import try_out_xml
@@ -32,6 +35,8 @@ from overlayd.ports.compute import (
     MachineSeen,
     MachineState,
     Nic,
+    Resized,
+    Sizes,
 )
 from protocol.image.facts import Firmware
 
@@ -207,6 +212,33 @@ async def test_started_once_with_its_quantum(world: World) -> None:
     await compute.start(msgspec.structs.replace(machine, cpu_milli=700))
     (seen,) = await compute.observe()
     assert (seen.boot, seen.cpu_milli) == (1, 700)
+
+
+async def test_its_sizes_change_while_it_runs_and_what_cannot_is_said(world: World) -> None:
+    """What is its guest's to do is another test: this guest has just been started."""
+    compute = await world.opened()
+    with pytest.raises(ComputeError, match="ovl-0 cannot be resized: it does not run"):
+        await compute.resize("ovl-0", Sizes(500, 1, 96 << 20))
+    machine = world.machine(vcpus_max=3, memory_max_bytes=192 << 20)
+    await compute.start(machine)
+    for _ in range(2):
+        left = await compute.resize("ovl-0", Sizes(1500, 2, 96 << 20))
+        (seen,) = await compute.observe()
+        assert (seen.boot, seen.cpu_milli, seen.vcpus, left.restart) == (1, 1500, 2, "")
+    left = await compute.resize("ovl-0", Sizes(4000, 4, 256 << 20))
+    (seen,) = await compute.observe()
+    assert (seen.cpu_milli, seen.vcpus) == (4000, 3), "the cap always; cpus as far as it has places"
+    assert "4 cpus" in left.restart
+    assert "3" in left.restart
+    assert "of memory: it was started with room for" in left.restart
+    await compute.resize("ovl-0", Sizes(250, 1, 96 << 20))
+    (seen,) = await compute.observe()
+    assert (seen.boot, seen.cpu_milli, seen.vcpus) == (1, 250, 3), "the cap holds without pulling"
+    await compute.start(msgspec.structs.replace(machine, cpu_milli=600))
+    assert [seen.cpu_milli for seen in await compute.observe()] == [600], "a start brings it, too"
+    await compute.pause("ovl-0")
+    with pytest.raises(ComputeError, match="does not run"):
+        await compute.resize("ovl-0", Sizes(500, 1, 96 << 20))
 
 
 async def test_started_by_many_at_once_is_started_once(world: World) -> None:
@@ -409,6 +441,95 @@ async def test_what_qemu_refuses_is_said_and_leaves_nothing(
     assert "/nowhere" in await compute.try_out(), "a host without its emulator says why"
 
 
+class Console:
+    """What a guest that has booted says when it is asked by its serial console."""
+
+    def __init__(self, path: str) -> None:
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.connect(path)
+        self._socket.settimeout(0.2)
+        self._asked = 0
+
+    def ask(self, command: str) -> str:
+        """Runs a command there, and answers what it writes."""
+        self._asked += 1
+        mark = f"={self._asked}="
+        self._socket.sendall(f"stty -echo; echo '{mark}'; {command}; echo '{mark}'\n".encode())
+        text, give_up = "", time.monotonic() + DEADLINE_S
+        while len(parts := text.split(f"{mark}\r\n")) < 3:
+            assert time.monotonic() < give_up, f"{command}: {text!r}"
+            with contextlib.suppress(TimeoutError):
+                text += self._socket.recv(4096).decode(errors="replace")
+        return parts[1].strip()
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+async def test_a_guest_is_resized_while_a_counter_in_it_runs_on(embed: EmbeddedWorld) -> None:
+    """Cap, cpus and memory of one guest, which is booted once; then it is saved, and goes on with them."""
+    compute = await embed.opened()
+    machine = embed.machine(
+        5, cpu_milli=2000, memory_bytes=160 << 20, vcpus_max=2, memory_max_bytes=320 << 20
+    )
+    assert isinstance(machine.boots, KernelBoot)
+    # A busy host may be late with the timer's first ticks.
+    cmdline = f"{machine.boots.cmdline} no_timer_check"
+    boots = msgspec.structs.replace(machine.boots, cmdline=cmdline)
+    machine = msgspec.structs.replace(machine, boots=boots)
+    await compute.start(machine)
+    log = Path(machine.console_log)
+    await until(lambda: "guest ready" in log.read_text(errors="replace"), "it is ready")
+    console = Console(machine.console_socket)
+    count = "while :; do n=$((n+1)); echo $n >/run/counted; done"
+    console.ask(f"({count}) & until [ -s /run/counted ]; do :; done")
+
+    def counted() -> int:
+        return int(console.ask("until read -r n </run/counted; do :; done; echo $n"))
+
+    async def has(mib: int, sizes: Sizes) -> MachineSeen:
+        """Once its guest has that memory, as it is asked again and again."""
+        give_up = time.monotonic() + DEADLINE_S
+        while True:
+            left = await compute.resize(machine.name, sizes)
+            (seen,) = await compute.observe()
+            if seen.memory_bytes == mib << 20:
+                return seen
+            assert time.monotonic() < give_up, f"{mib} MiB: {seen}, {left}"
+
+    def total_mib() -> int:
+        return int(console.ask("free -m | awk '/Mem/ {print $2}'"))
+
+    before = counted()
+    await has(320, Sizes(300, 1, 320 << 20))
+    most = total_mib()
+    assert most > 160
+    began_s, used_s = time.monotonic(), (await compute.observe())[0].cpu_time_s
+    await asyncio.sleep(2)
+    used_s = (await compute.observe())[0].cpu_time_s - used_s
+    assert 0 < used_s <= 0.3 * (time.monotonic() - began_s + 0.2), (
+        "it spins, and is held to its cap"
+    )
+    await has(128, Sizes(2000, 2, 128 << 20))
+    assert most - 196 < total_mib() < most - 180, "it gave 192 MiB back"
+    await until(lambda: console.ask("nproc") == "2", "it uses the cpu that was plugged in")
+    console.ask("dd if=/dev/zero of=/run/held bs=1M count=32 2>/dev/null")
+    left = await compute.resize(machine.name, Sizes(2000, 2, 48 << 20))
+    assert "since it uses " in left.waits, "what it uses is not taken from it"
+    assert (await compute.observe())[0].memory_bytes > 64 << 20
+    assert counted() > before, "it is the same start"
+    assert "ut of memory" not in log.read_text(errors="replace")
+    await compute.save(machine.name)
+    grown = msgspec.structs.replace(machine, cpu_milli=1000, vcpus=2, memory_bytes=256 << 20)
+    await compute.start(grown)
+    seen = await has(256, grown.sizes)
+    assert (seen.boot, seen.cpu_milli, seen.vcpus) == (1, 1000, 2)
+    console.close()
+    console = Console(machine.console_socket)
+    assert counted() > before
+    console.close()
+
+
 async def test_a_stopped_guest_leaves_its_log_and_nothing_else(embed: EmbeddedWorld) -> None:
     stray = embed.directory / "libvirt" / "log" / "qemu" / "ovl-of-nobody.log"
     stray.parent.mkdir(parents=True, exist_ok=True)
@@ -463,3 +584,73 @@ async def test_containers_say_what_they_lack(embedded: Path, parts: Path) -> Non
     with pytest.raises(ComputeError, match="containers cannot be saved"):
         Domains(connection, Driver(DomainType.LXC), History(None)).save(machine.name)
     connection.close()
+
+
+class BoxWorld(World):
+    """Containers by a libvirtd of our own."""
+
+    kind = "box"
+
+    def compute(self) -> Compute:
+        return LibvirtCompute(f"lxc:///?root={self.directory / 'lxc'}", self.directory)
+
+
+@pytest.fixture
+async def boxes(parts: Path) -> AsyncIterator[World]:
+    root = Path(tempfile.mkdtemp(prefix="ovb", dir="/tmp"))
+    made = BoxWorld(root, parts)
+    try:
+        yield made
+    finally:
+        await made.close()
+        await until(lambda: not (root / "lxc" / "libvirtd.pid").exists(), "its libvirtd has ended")
+        shutil.rmtree(root)
+
+
+def holding(mib: int, beside: str) -> subprocess.Popen[str]:
+    """A process in the control group of another, with so much memory that nobody can take from it."""
+    work = f"input(); held = bytearray({mib << 20}); print(len(held), flush=True); input()"
+    argv = [sys.executable, "-c", work]
+    process = subprocess.Popen(
+        argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+    )
+    for line in Path(f"/proc/{beside}/cgroup").read_text().splitlines():
+        _, controller, group = line.split(":", 2)
+        if controller in ("", "memory"):
+            place = Path("/sys/fs/cgroup", controller, group.strip("/"), "cgroup.procs")
+            if place.exists():
+                place.write_text(str(process.pid))
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write("\n")
+    assert process.stdout.readline().strip() == str(mib << 20)
+    return process
+
+
+async def test_a_container_is_resized_while_it_runs(boxes: World) -> None:
+    """It can be given anything; what it uses of its memory is left to it."""
+    compute = await boxes.opened()
+    machine = boxes.machine(memory_bytes=128 << 20)
+    await compute.start(machine)
+    connection = libvirt.open(private.uri_of(boxes.directory / "lxc"))
+    keeper = connection.lookupByName(machine.name).ID()
+    connection.close()
+    (init,) = Path(f"/proc/{keeper}/task/{keeper}/children").read_text().split()
+
+    async def sizes() -> tuple[int, int, int]:
+        (seen,) = await compute.observe()
+        return seen.boot, seen.cpu_milli, seen.memory_bytes >> 20
+
+    assert await sizes() == (1, 500, 128)
+    for _ in range(2):
+        assert await compute.resize(machine.name, Sizes(1500, 2, 256 << 20)) == Resized()
+        assert await sizes() == (1, 1500, 256)
+    holder = holding(64, init)
+    left = await compute.resize(machine.name, Sizes(250, 1, 48 << 20))
+    assert "since it uses " in left.waits
+    assert 64 < (await sizes())[2] < 128
+    holder.kill()
+    holder.wait()
+    assert await compute.resize(machine.name, Sizes(250, 1, 48 << 20)) == Resized()
+    assert await sizes() == (1, 250, 48)
+    assert Path(f"/proc/{keeper}/task/{keeper}/children").read_text().split() == [init]

@@ -79,6 +79,20 @@ def test_without_ids_it_is_roots(tmp_path: Path) -> None:
     assert run(tmp_path, Plan(None, held)).stdout.startswith(f"{AT}/0/mark 0:0\n")
 
 
+def test_a_disk_that_has_grown_is_used_as_a_whole(tmp_path: Path) -> None:
+    """Where root may: the kernel asks for a power (CAP_SYS_RESOURCE) that root lacks in some containers."""
+    powers = int(Path("/proc/self/status").read_text().split("CapEff:\t")[1].split()[0], 16)
+    made = disk(tmp_path)
+    os.truncate(made, 16 << 20)
+    for _ in range(2):
+        assert "mark" in run(tmp_path, Plan(IDS, (Held("disk", str(made), "/"),))).stdout
+    argv = ["dumpe2fs", "-h", str(made)]
+    told = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+    facts = dict(line.split(":", 1) for line in told.splitlines() if ":" in line)
+    size_bytes = int(facts["Block count"]) * int(facts["Block size"])
+    assert size_bytes == (16 << 20 if powers & 1 << 24 else 4 << 20)
+
+
 def test_what_is_no_file_system_is_said(tmp_path: Path) -> None:
     made = tmp_path / "disk"
     made.write_bytes(bytes(1 << 20))

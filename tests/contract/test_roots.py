@@ -78,8 +78,18 @@ async def test_what_was_made_otherwise_is_never_made_anew(
     await roots.ensure("g.web-1.1", image, SIZE)
     other = DiskFile("/another", image.bytes, Firmware.BIOS) if change == "image" else image
     with pytest.raises(RootError, match="is not made anew"):
-        await roots.ensure("g.web-1.1", other, SIZE if change == "image" else 2 * SIZE)
+        await roots.ensure("g.web-1.1", other, SIZE if change == "image" else IMAGE_BYTES)
     assert await roots.observe() == {"g.web-1.1": SIZE}
+
+
+async def test_it_grows_as_far_as_there_is_room(roots: Roots, image: DiskFile) -> None:
+    before = await roots.ensure("grid.head-1.1", image, image.bytes)
+    for _ in range(2):
+        assert await roots.ensure("grid.head-1.1", image, 2 * image.bytes) == before
+        assert await roots.observe() == {"grid.head-1.1": 2 * image.bytes}
+    with pytest.raises(RootError, match="no room"):
+        await roots.ensure("grid.head-1.1", image, 1 << 56)
+    assert await roots.observe() == {"grid.head-1.1": 2 * image.bytes}
 
 
 async def test_no_room_makes_nothing(roots: Roots, image: DiskFile) -> None:
@@ -126,6 +136,22 @@ async def test_what_is_written_stays_and_the_image_is_as_it_was(
     assert again.path == path
     qemu_io(path, "read -P 0x5a 1M 64k")
     assert Path(image.path).read_bytes() == IMAGE
+
+
+async def test_what_is_below_it_is_not_read_in_it_when_it_grows(
+    tmp_path: Path, image: DiskFile
+) -> None:
+    """Whoever broke out of its QEMU may have written another image there."""
+    roots = DirectoryRoots(tmp_path / "roots")
+    path = (await roots.ensure("g.web-1.1", image, SIZE)).path
+    qemu_io(path, "write -P 0x5a 1M 64k")
+    lie = ("rebase", "-u", "-f", "qcow2", "-F", "raw", "-b", "/nowhere")
+    subprocess.run(["qemu-img", *lie, path], check=True)
+    await roots.ensure("g.web-1.1", image, 2 * SIZE)
+    truth = ("rebase", "-u", "-f", "qcow2", "-F", "raw", "-b", image.path)
+    subprocess.run(["qemu-img", *truth, path], check=True)
+    qemu_io(path, "read -P 0x5a 1M 64k")
+    qemu_io(path, f"read -P 0 {2 * SIZE - 65536} 64k")
 
 
 async def test_uefi_begins_with_its_own_variables(tmp_path: Path, image: DiskFile) -> None:
@@ -230,6 +256,8 @@ async def test_a_containers_root_is_a_copy_of_its_image_of_that_size(
     assert "100000" in listed.stdout
     assert (await roots.ensure("g.web-1.1", tree, 16 << 20)) == root, "it is made once"
     assert await roots.observe() == {"g.web-1.1": 16 << 20}
+    assert (await roots.ensure("g.web-1.1", tree, 32 << 20)) == root
+    assert Path(root.path).stat().st_size == 32 << 20
 
 
 async def test_a_tree_that_does_not_fit_leaves_nothing(tmp_path: Path, tree: TreeFile) -> None:

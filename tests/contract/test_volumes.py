@@ -59,11 +59,15 @@ async def test_promised_room_is_not_promised_twice(volumes: Volumes) -> None:
     assert await volumes.observe() == {"one": half}
 
 
-async def test_another_size_is_refused(volumes: Volumes) -> None:
-    await volumes.ensure("home", SIZE, "home")
-    with pytest.raises(VolumeError, match=str(SIZE)):
-        await volumes.ensure("home", 2 * SIZE, "home")
-    assert await volumes.observe() == {"home": SIZE}
+async def test_it_grows_as_far_as_there_is_room_and_never_shrinks(volumes: Volumes) -> None:
+    path = await volumes.ensure("home", SIZE, "home")
+    for _ in range(2):
+        assert await volumes.ensure("home", 2 * SIZE, "home") == path
+    with pytest.raises(VolumeError, match=str(2 * SIZE)):
+        await volumes.ensure("home", SIZE, "home")
+    with pytest.raises(VolumeError, match="no room"):
+        await volumes.ensure("home", await volumes.free_bytes() + 3 * SIZE, "home")
+    assert await volumes.observe() == {"home": 2 * SIZE}
 
 
 @pytest.mark.parametrize(
@@ -108,6 +112,8 @@ async def test_never_formatted_again(tmp_path: Path) -> None:
     before = path.read_bytes()
     assert await DirectoryVolumes(tmp_path / "volumes").ensure("home", SIZE, "home") == str(path)
     assert path.read_bytes() == before
+    await DirectoryVolumes(tmp_path / "volumes").ensure("home", 2 * SIZE, "home")
+    assert path.read_bytes() == before + bytes(SIZE), "nor when it grows"
 
 
 async def test_a_half_made_one_is_not_used_nor_kept(tmp_path: Path) -> None:

@@ -146,6 +146,8 @@ def anything(hint: Any, choices: Choices, bodies: dict[str, Any], deep: int = 0)
 def _plain(kind: Any, choices: Choices, bodies: dict[str, Any], deep: int) -> Any:
     if kind is type(None):
         return None
+    if kind is msgspec.UnsetType:
+        return msgspec.UNSET
     if issubclass(kind, msgspec.Struct):
         hints = get_type_hints(kind, include_extras=True)
         for source in (

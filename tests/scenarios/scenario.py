@@ -59,8 +59,8 @@ def load(path: Path) -> Scenario:
 
 
 def scenarios() -> list[Path]:
-    """All files, by topic and name."""
-    return sorted(FOLDER.glob("*/*.yaml"))
+    """All files, by topic and name. Those of `changes` are changing.py's."""
+    return sorted(path for path in FOLDER.glob("*/*.yaml") if path.parent.name != "changes")
 
 
 def normal(scenario: Scenario) -> str:

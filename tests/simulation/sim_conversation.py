@@ -6,6 +6,8 @@ no answer. When the peer was restarted in the middle, the same signed order is g
 
 from collections.abc import Callable
 
+import msgspec
+
 from protocol.node.events import Event
 from protocol.requesting.events import CancelAsked, OrderGiven, PlanAsked
 from protocol.requesting.request import RequestState, RequestView
@@ -97,6 +99,16 @@ def take(talk: Conversation) -> tuple[RequestId, Event]:
     """Exactly what was quoted, or is held."""
     order = _signed(talk, take)
     return _id(order), OrderGiven(_id(order), order, talk.first)
+
+
+def change(talk: Conversation) -> tuple[RequestId, Event]:
+    """One workspace more than the grid that is up has, and larger ones."""
+    if change not in talk.signed:
+        cluster = msgspec.structs.replace(talk.spec.clusters[0], count=4, cpus_milli=1000)
+        spec = msgspec.structs.replace(talk.spec, clusters=(cluster,))
+        talk.signed[change] = talk.admin.apply(spec, 1, talk.now_s)
+    order = talk.signed[change]
+    return _id(order), OrderGiven(_id(order), order)
 
 
 def cancel(talk: Conversation) -> tuple[RequestId, Event]:

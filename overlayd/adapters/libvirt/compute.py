@@ -47,6 +47,8 @@ from overlayd.ports.compute import (
     LostMachine,
     Machine,
     MachineSeen,
+    Resized,
+    Sizes,
 )
 
 Answer = TypeVar("Answer")
@@ -175,6 +177,10 @@ class LibvirtCompute:
         """Brings a machine to running with this boot and this quantum. A paused one goes on."""
         await self._call(self._start, machine)
         await self._hear_consoles()
+
+    async def resize(self, name: str, sizes: Sizes) -> Resized:
+        """Gives a machine that runs these sizes, as far as it can have them now."""
+        return await self._call(self._opened().resize, name, sizes, threads=self._slow)
 
     async def pause(self, name: str) -> None:
         """Stops a machine's vcpus."""
@@ -364,7 +370,13 @@ class LibvirtCompute:
             self._history.reset(domain.name())
             tell(domain.name())
 
+        def ballooned(
+            _connection: object, domain: libvirt.virDomain, _actual: int, _: object
+        ) -> None:
+            tell(domain.name())
+
         for event, callback in (
+            (libvirt.VIR_DOMAIN_EVENT_ID_BALLOON_CHANGE, ballooned),
             (libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, changed),
             (libvirt.VIR_DOMAIN_EVENT_ID_REBOOT, restarted),
         ):

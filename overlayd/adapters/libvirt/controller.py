@@ -33,6 +33,7 @@ _AT_READ_ONLY, _AT_NO_DEVICES, _AT_IDMAP = 1, 4, 0x10_0000  # MOUNT_ATTR_*
 _HERE = -100  # AT_FDCWD
 
 _CONTROL = "/dev/loop-control"
+_RESIZE_EXT4 = 0x40086610  # fs/ext4/ext4.h
 _GET_FREE, _CONFIGURE, _STATUS = 0x4C82, 0x4C0A, 0x4C05  # linux/loop.h
 _AUTOCLEAR = 4
 _INFO = struct.Struct("=QQQQQIIII64s64s32sQQ")  # struct loop_info64
@@ -186,6 +187,8 @@ def _mount_disk(file: str, target: str, users: int | None) -> None:
         _mount(name, target, "ext4", _NO_DEVICES, "errors=remount-ro")
     finally:
         os.close(device)
+    with contextlib.suppress(OSError):  # it may be no larger, or root may not: it is used as it is
+        _fill(target, file)
     if users is not None:
         mapped = _clone(target)
         _checked("umount", _libc.umount2(os.fsencode(target), _DETACH))
@@ -215,6 +218,16 @@ def _mount_tree(one: dict[str, Any], target: str) -> None:
     _mount("overlayd", target, "overlay", _NO_DEVICES, options)
     _checked("umount", _libc.umount2(os.fsencode(over), _DETACH))
     os.rmdir(over)
+
+
+def _fill(target: str, file: str) -> None:
+    """Lets a file system have all of a disk that has grown. One that has it stays as it is. Raises OSError."""
+    blocks = os.stat(file).st_size // os.statvfs(target).f_frsize
+    folder = os.open(target, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.ioctl(folder, _RESIZE_EXT4, struct.pack("Q", blocks))
+    finally:
+        os.close(folder)
 
 
 def mount_all(plan: dict[str, Any]) -> None:

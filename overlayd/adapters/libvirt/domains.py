@@ -7,6 +7,7 @@ before anything is done, which makes each call idempotent.
 
 import binascii
 import contextlib
+import os
 import threading
 import time
 from base64 import b64decode
@@ -17,7 +18,7 @@ from xml.etree import ElementTree as ET
 
 import libvirt
 
-from overlayd.adapters.libvirt import asking, quiescing
+from overlayd.adapters.libvirt import asking, quiescing, sizes
 from overlayd.adapters.libvirt.consoles import Terminal
 from overlayd.adapters.libvirt.container import make_root, remove_root
 from overlayd.adapters.libvirt.driver import DomainType, Driver, runs_qemu
@@ -33,9 +34,7 @@ from overlayd.adapters.libvirt.xml import (
     PERIOD_US,
     QUOTA_MIN_US,
     cpu_quota_us,
-    cpu_shares,
     domain_xml,
-    quota_names,
     try_out_name,
     try_out_xml,
 )
@@ -47,6 +46,8 @@ from overlayd.ports.compute import (
     Machine,
     MachineSeen,
     MachineState,
+    Resized,
+    Sizes,
 )
 
 _STATES = {
@@ -161,6 +162,14 @@ class Domains:
                 self._end(domain)
             self._make(machine)
 
+    def resize(self, name: str, wanted: Sizes) -> Resized:
+        """Gives a machine these sizes, as far as it can have them now."""
+        with self._locks[name]:
+            domain = self._ours(name)
+            if domain is None or _state(domain) is not MachineState.RUNNING:
+                raise ComputeError(f"{name} cannot be resized: it does not run")
+            return sizes.resize(domain, self._driver.type, wanted)
+
     def pause(self, name: str) -> None:
         """Stops a machine's vcpus. It is no error if they are stopped."""
         with self._locks[name]:
@@ -226,9 +235,11 @@ class Domains:
             if domain is None or not domain.isActive():
                 raise ComputeError(f"{name} cannot be saved: it does not run")
             try:
+                sizes.let_go(domain, self._driver.type)
                 domain.managedSave(0)
             except libvirt.libvirtError:
                 if domain.isActive():
+                    sizes.hold(domain, self._driver.type)
                     raise
                 # The machine ended by itself meanwhile, so there is nothing to save.
                 raise ComputeError(f"{name} cannot be saved: it has ended") from None
@@ -317,21 +328,8 @@ class Domains:
             self._runs_as.give_back(domain, machine)
             domain.create()
             self._history.watch(domain)
-        seen = self._seen(domain, self._mark(domain) or {})
-        if seen.memory_bytes != machine.memory_bytes // 1024 * 1024:
-            domain.setMemoryFlags(machine.memory_bytes // 1024, libvirt.VIR_DOMAIN_AFFECT_LIVE)
-        if seen.cpu_milli != machine.cpu_milli:
-            if self._driver.type is DomainType.TEST:
-                return False
-            period, quota = self._quota_parameters()
-            domain.setSchedulerParameters(
-                {
-                    "cpu_shares": cpu_shares(machine.cpu_milli),
-                    period: PERIOD_US,
-                    quota: cpu_quota_us(machine.cpu_milli),
-                }
-            )
-        if seen.state is MachineState.PAUSED:
+        sizes.resize(domain, self._driver.type, machine.sizes)
+        if _state(domain) is MachineState.PAUSED:
             _go_on(domain)
         return True
 
@@ -344,12 +342,14 @@ class Domains:
             ids = self._containers.prepare(machine) if self._containers is not None else None
             make_root(machine, ids)
         machine, user = self._runs_as.prepare(machine)
+        machine = sizes.within(machine, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
         domain = self._connection.defineXML(domain_xml(machine, self._driver, user, ids))
         try:
             domain.create()
         except libvirt.libvirtError:
             self._end(domain)
             raise
+        sizes.hold(domain, self._driver.type)
         self._history.watch(domain)
 
     def _end(self, domain: libvirt.virDomain) -> None:
@@ -390,24 +390,21 @@ class Domains:
         return mark if mark.get("owner") == self._driver.owner else None
 
     def _seen(self, domain: libvirt.virDomain, mark: dict[str, str]) -> MachineSeen:
-        _, limit_kib, balloon_kib, _, cpu_time_ns = domain.info()
-        # For a container the second number is what it uses, not what it may use.
-        memory_kib = limit_kib if self._driver.type is DomainType.LXC else balloon_kib
         state = _state(domain)
         lxc = self._driver.type is DomainType.LXC
         if state is MachineState.STOPPED and not lxc and domain.hasManagedSaveImage():
             state = MachineState.SAVED
         cause, why, stuck_on = self._why(domain, state)
+        running = state not in (MachineState.STOPPED, MachineState.SAVED)
+        has = sizes.of(domain, self._driver.type, running)
         return MachineSeen(
             name=domain.name(),
             uuid=domain.UUIDString(),
             state=state,
             boot=int(mark.get("boot", "0")),
-            cpu_time_s=cpu_time_ns / 1e9,
-            cpu_milli=self._cap(
-                domain, running=state not in (MachineState.STOPPED, MachineState.SAVED)
-            ),
-            memory_bytes=memory_kib * 1024,
+            cpu_time_s=domain.info()[4] / 1e9,
+            cpu_milli=has.cpu_milli,
+            memory_bytes=has.memory_bytes,
             grid=mark.get("grid", ""),
             workspace=mark.get("workspace") or _titled(domain),
             keepsake=_bytes(mark.get(KEEPSAKE, "")),
@@ -416,6 +413,7 @@ class Domains:
             stuck_on=stuck_on,
             resets=self._history.resets(domain.name()),
             build=int(mark.get("build", "1")),
+            vcpus=has.vcpus,
         )
 
     def _why(
@@ -434,28 +432,6 @@ class Domains:
         elif state is MachineState.STOPPED:
             return Cause.CRASHED, "its kernel panicked", ()
         return Cause.UNKNOWN, "", ()
-
-    def _quota_parameters(self) -> tuple[str, str]:
-        """libvirt's names for (period, quota) of all of a running domain."""
-        prefix = "vcpu" if self._driver.type is DomainType.LXC else "global"
-        return f"{prefix}_period", f"{prefix}_quota"
-
-    def _cap(self, domain: libvirt.virDomain, running: bool) -> int:
-        """The cap in force, as the kernel says it. If no guest runs, it is what the domain says; also if
-        libvirt was just opened and has not found the control group of an earlier life's guest yet.
-        """
-        period = quota = 0
-        if running and self._driver.type is not DomainType.TEST:
-            with contextlib.suppress(libvirt.libvirtError):
-                now = domain.schedulerParameters()
-                period, quota = (now.get(name, 0) for name in self._quota_parameters())
-        if not period:
-            tune = ET.fromstring(domain.XMLDesc()).find("cputune")  # noqa: S314, libvirt's own
-            period, quota = (
-                int((tune.findtext(name) if tune is not None else None) or 0)
-                for name in quota_names(self._driver.type)
-            )
-        return int(quota * 1000 // period) if period > 0 and quota > 0 else 0
 
 
 def _titled(domain: libvirt.virDomain) -> str:

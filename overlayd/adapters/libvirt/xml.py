@@ -27,6 +27,9 @@ KEEPSAKE = "keepsake"
 CONSOLE_LOG, CONSOLE_SOCKET = "console-log", "console-socket"
 """Its attributes that say where a container's console is to be heard."""
 
+CPU_MILLI = "cpu-milli"
+"""The attribute that says what cap a test driver's domain was given while it ran."""
+
 PERIOD_US = 100_000
 """The cpu cap holds over so many microseconds, the kernel's default."""
 
@@ -68,10 +71,7 @@ def domain_xml(
     _text(domain, "uuid", machine.uuid)
     _text(domain, "title", machine.title)
     _mark(ET.SubElement(domain, "metadata"), machine, driver)
-    _text(domain, "memory", str(machine.memory_bytes // 1024), unit="KiB")
-    _text(domain, "currentMemory", str(machine.memory_bytes // 1024), unit="KiB")
-    _text(domain, "vcpu", str(machine.vcpus))
-    _quantum(domain, machine, driver)
+    _sizes(domain, machine, driver)
     if driver.type is DomainType.LXC:
         _container(domain, machine, driver, ids)
     else:
@@ -146,6 +146,19 @@ def _mark(metadata: ET.Element, machine: Machine, driver: Driver) -> None:
         mark.set(CONSOLE_SOCKET, machine.console_socket)
     if machine.keepsake:
         _text(mark, f"{{{NAMESPACE}}}{KEEPSAKE}", b64encode(machine.keepsake).decode())
+
+
+def _sizes(domain: ET.Element, machine: Machine, driver: Driver) -> None:
+    """What it has, and what it can be given while it runs. A container can be given anything."""
+    most_kib, most_vcpus = machine.memory_bytes // 1024, machine.vcpus
+    if driver.type is not DomainType.LXC:
+        most_kib = max(most_kib, machine.memory_max_bytes // 1024)
+        most_vcpus = max(most_vcpus, machine.vcpus_max)
+    _text(domain, "memory", str(most_kib), unit="KiB")
+    _text(domain, "currentMemory", str(machine.memory_bytes // 1024), unit="KiB")
+    vcpus = {"current": str(machine.vcpus)} if most_vcpus > machine.vcpus else {}
+    _text(domain, "vcpu", str(most_vcpus), **vcpus)
+    _quantum(domain, machine, driver)
 
 
 def _quantum(domain: ET.Element, machine: Machine, driver: Driver) -> None:

@@ -90,15 +90,18 @@ BOX = msgspec.structs.replace(
     nics=(Nic("ovt-0123456789a", "02:00:0a:2a:00:02", 1450, card="ovc-0123456789a"),),
 )
 
+GROWS = msgspec.structs.replace(BARE, vcpus_max=8, memory_max_bytes=2 << 30)
+
 CASES = {
     "qemu": (HEAD, Driver(DomainType.QEMU)),
     "qemu-bare": (BARE, Driver(DomainType.QEMU)),
+    "qemu-grows": (GROWS, Driver(DomainType.QEMU)),
     "kvm": (HEAD, Driver(DomainType.KVM)),
     "kvm-as-root": (HEAD, Driver(DomainType.KVM, owner="peer-1"), ROOT_USER),
     "kvm-confined": (HEAD, Driver(DomainType.KVM, owner="peer-1"), User(1879048193, 108)),
     "disk-bios": (FROM_DISK, Driver(DomainType.QEMU)),
     "disk-uefi": (BY_UEFI, Driver(DomainType.KVM)),
-    "lxc": (CONTAINER, Driver(DomainType.LXC)),
+    "lxc": (msgspec.structs.replace(CONTAINER, vcpus_max=8), Driver(DomainType.LXC)),
     "lxc-own-root": (BOX, Driver(DomainType.LXC), None, UserRange(0x24010000, 0x10000)),
     "test": (HEAD, Driver(DomainType.TEST)),
 }

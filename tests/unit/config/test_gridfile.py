@@ -457,6 +457,9 @@ clusters:
     console: 64M
     restart: always
     stop-within: 2m
+    max-cpus: 4
+    max-memory: 16G
+    update: {at-once: 3, wait: running}
 """
 
 
@@ -466,12 +469,16 @@ def test_a_cluster_says_how_large_its_disks_are_and_how_it_begins_and_ends() -> 
     assert (head.disk_bytes, head.scratch_bytes) == (20 << 30, 50 << 30)
     assert head.console_bytes == 64 << 20
     assert (head.restart, head.stop_within_s) == (Restart.ALWAYS, 120)
+    assert (head.max_cpus_milli, head.max_memory_bytes) == (4000, 16 << 30)
+    assert (head.update_at_once, head.update_wait) == (3, "running")
     assert spec.networks[0].internet
 
 
 def test_what_a_cluster_leaves_out_is_said_by_the_specification() -> None:
     for cluster in parse_grid(GOOD, "f").clusters:
         assert (cluster.disk_bytes, cluster.scratch_bytes) == (0, 0), "as large as the image"
+        assert (cluster.max_cpus_milli, cluster.max_memory_bytes) == (0, 0), "as it begins"
+        assert (cluster.update_at_once, cluster.update_wait) == (1, "ready")
         assert (cluster.restart, cluster.stop_within_s) == (Restart.ON_FAILURE, 30)
     assert not parse_grid(GOOD, "f").networks[0].internet
 
@@ -482,6 +489,14 @@ def test_what_a_cluster_leaves_out_is_said_by_the_specification() -> None:
         ("disk: 20G", "disk: 1M", "10:11: clusters.head.disk: found 1 MiB; allowed are 8 MiB to"),
         ("64M", "2M", "12:14: clusters.head.console: found 2 MiB; allowed are 4 MiB to 1 GiB"),
         ("restart: always", "restart: often", '13:14: clusters.head.restart: found "often"; '),
+        ("cpus: 4", "cpus: 1", "15:15: clusters.head.max-cpus: found 1; allowed are 2 to 240 cpus"),
+        ("16G", "1G", "16:17: clusters.head.max-memory: found 1 GiB; allowed are 4 GiB to 64 GiB"),
+        (
+            "at-once: 3",
+            "at-once: 0",
+            "17:23: clusters.head.update.at-once: found 0; allowed are 1 to",
+        ),
+        ("wait: running", "wait: never", '17:32: clusters.head.update.wait: found "never"; '),
         ("2m", "11m", "14:18: clusters.head.stop-within: found 11 min; allowed are 0 s to 10 min"),
     ],
 )

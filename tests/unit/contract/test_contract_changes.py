@@ -2,10 +2,13 @@
 
 import msgspec
 import pytest
+from applying_world import RECORD as MADE
+from applying_world import grown, spec_of, to_apply
 from negotiating import ADMIN, NOW, A, B, record_of, shop
 
 from protocol.contract.changes import Changed, changed
 from protocol.grid.record import LeaseChange
+from protocol.grid.volumes import TerminateTerms
 from protocol.trust.order import Action, Order, SignedOrder, read_order
 from protocol.trust.signing import Reason, Untrusted
 from protocol.wire.codec import encode
@@ -31,6 +34,17 @@ def test_what_ends_and_how_long_the_lease_is() -> None:
         found(longer)
     with pytest.raises(Untrusted, match="one order twice"):
         found(longer, longer, extra_s=180)
+
+
+def test_who_was_terminated_before_the_last_change_is_there_again() -> None:
+    longer = ordered(Action.LEASE, body=encode(LeaseChange(90)))
+    deleted = encode(TerminateTerms(delete_volumes=True))
+    gone, again = ordered(Action.TERMINATE, "db-1", deleted), ordered(Action.TERMINATE, "web-1")
+    before = msgspec.structs.replace(MADE, epoch=3, changes=(longer, gone), extra_s=90)
+    record = grown(to_apply(spec_of(), before), {"db-1": B}, before)
+    assert changed(record, read_order) == Changed(extra_s=90)
+    later = msgspec.structs.replace(record, changes=(*record.changes, again))
+    assert changed(later, read_order) == Changed(gone=("web-1",), extra_s=90)
 
 
 @pytest.mark.parametrize("action", [Action.DOWN, Action.TERMINATE, Action.LEASE])

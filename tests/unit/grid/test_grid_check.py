@@ -127,6 +127,26 @@ TABLE = {
         worker(console_bytes=1 << 20),
         "clusters[1].console_bytes: found 1 MiB; allowed are 4 MiB to 1 GiB",
     ),
+    "cpus that cannot grow to what it has": (
+        worker(cpus_milli=2000, max_cpus_milli=1000),
+        "clusters[1].max_cpus_milli: found 1; allowed are 2 to 240 cpus",
+    ),
+    "more places for cpus than a machine has": (
+        worker(cpus_milli=1000, max_cpus_milli=256_000),
+        "clusters[1].max_cpus_milli: found 256; allowed are 1 to 240 cpus",
+    ),
+    "memory that cannot grow to what it has": (
+        worker(memory_bytes=64 << 20, max_memory_bytes=1),
+        "clusters[1].max_memory_bytes: found 1 B; allowed are 64 MiB to 1 GiB",
+    ),
+    "more memory than its guest could have tables for": (
+        worker(memory_bytes=64 << 20, max_memory_bytes=2 << 30),
+        "clusters[1].max_memory_bytes: found 2 GiB; allowed are 64 MiB to 1 GiB",
+    ),
+    "memory that grows to less than nothing": (
+        worker(memory_bytes=64 << 20, max_memory_bytes=-1),
+        "clusters[1].max_memory_bytes: found -1 B; allowed are 64 MiB to 1 GiB",
+    ),
     "what its user data is no digest of": (
         worker(user_data="head.yaml"),
         'clusters[1].user_data: found the digest "head.yaml"; '
@@ -135,6 +155,10 @@ TABLE = {
     "no time to shut down": (
         worker(stop_within_s=660),
         "clusters[1].stop_within_s: found 11 min; allowed are 0 s to 10 min",
+    ),
+    "none at once": (
+        worker(update_at_once=0),
+        "clusters[1].update_at_once: found 0; allowed are 1 to 1024",
     ),
     "scratch disk too small": (
         worker(scratch_bytes=1 << 20),

@@ -53,6 +53,14 @@ TABLE = {
         worker(console_bytes=12 << 20),
         "clusters.worker.console: 12 MiB in the file, none up",
     ),
+    "cpus to grow to": (
+        worker(max_cpus_milli=4000),
+        "clusters.worker.max-cpus: 4 in the file, as cpus up",
+    ),
+    "memory to grow to": (
+        worker(max_memory_bytes=8 << 30),
+        "clusters.worker.max-memory: 8 GiB in the file, as memory up",
+    ),
     "user data": (
         worker(user_data="ab" * 32),
         "clusters.worker.user-data: abababababab in the file, none up",
@@ -60,6 +68,10 @@ TABLE = {
     "time to shut down": (
         worker(stop_within_s=60),
         "clusters.worker.stop-within: 1 min in the file, 30 s up",
+    ),
+    "how it is started anew": (
+        worker(update_at_once=2),
+        "clusters.worker.update.at-once: 2 in the file, 1 up",
     ),
     "min": (worker(minimum=2), "clusters.worker.min: 2 in the file, as many as count up"),
     "labels": (

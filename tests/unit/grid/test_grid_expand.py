@@ -43,6 +43,8 @@ def test_a_workspace_has_everything_its_cluster_says() -> None:
                 restart=Restart.NEVER,
                 stop_within_s=5,
                 user_data="ab" * 32,
+                max_cpus_milli=2000,
+                max_memory_bytes=9,
             ),
             cluster("dns", provides=("dns",)),
         ),
@@ -65,6 +67,8 @@ def test_a_workspace_has_everything_its_cluster_says() -> None:
         stop_within_s=5,
         user_data="ab" * 32,
         console_bytes=30,
+        max_cpus_milli=2000,
+        max_memory_bytes=9,
     )
 
 

@@ -5,8 +5,14 @@ import pytest
 from negotiating import ADMIN, NOW, A, record_of, shop
 
 from protocol.grid.model import ClusterSpec, GridSpec, Mount, VolumeSpec
-from protocol.grid.record import GridState
-from protocol.grid.volumes import TerminateTerms, kept_volumes, terminate_terms
+from protocol.grid.record import GridState, KeptVolume
+from protocol.grid.volumes import (
+    TerminateTerms,
+    kept_volumes,
+    pinned,
+    terminate_terms,
+    volumes_at,
+)
 from protocol.trust.order import Action, SignedOrder, read_order
 from protocol.wire.codec import Malformed, encode
 
@@ -59,3 +65,16 @@ def test_an_order_that_says_something_else_of_volumes_is_malformed(body: bytes) 
 
 def test_an_order_without_a_body_keeps_them() -> None:
     assert terminate_terms(read_order(terminated("web-1"))) == TerminateTerms(delete_volumes=False)
+
+
+def test_each_volume_is_where_its_workspace_is_or_was_promised() -> None:
+    here = (KeptVolume("data", A, 1 << 30, "my-db-1"), KeptVolume("log", A, 1 << 30, "my-db-1"))
+    assert volumes_at(RECORD, spec()) == here
+    gone = msgspec.structs.replace(
+        RECORD, assignments=RECORD.assignments[:2], changes=(terminated("my-db-1"),)
+    )
+    assert volumes_at(gone, spec()) == here
+    deleted = msgspec.structs.replace(gone, changes=(terminated("my-db-1", DELETE),))
+    assert volumes_at(deleted, spec()) == ()
+    assert pinned(here, spec()) == {"my-db-1": A}
+    assert pinned((), spec()) == {}

@@ -28,6 +28,7 @@ from protocol.contract.messages import (
 from protocol.contract.outcomes import (
     Outcome,
 )
+from protocol.contract.told import Notices
 from protocol.grid.lease import LeaseTime
 from protocol.grid.model import GridSpec
 from protocol.grid.record import (
@@ -102,6 +103,7 @@ class One:
         )  # fmt: skip
         self.me, self.around, self.facts = self.identity.peer, Around(), facts
         self.rows: dict[str, dict[str, bytes]] = {}
+        self.notices = Notices()
         self.start()
 
     def start(self, now: float = NOW, around: HostSurroundings | None = None) -> None:
@@ -116,6 +118,7 @@ class One:
             rows,
             now,
             around or self.around,
+            notices=self.notices,
         )
 
     def keep(self, answer: tuple[list[Effect], list[Outcome]]) -> list[Effect]:

@@ -27,9 +27,10 @@ from protocol.contract.outcomes import Propose, RoomChanged
 from protocol.grid.model import LeaseTerms, OnExpiry
 from protocol.grid.record import GridState, grid_id, order_part
 from protocol.grid.steps import Vote
-from protocol.hosting import holds as holds_room
+from protocol.hosting import hold_conflicts as conflicts
+from protocol.hosting.hold_replies import LAST_S
 from protocol.hosting.hold_row import HoldRow
-from protocol.hosting.holds import LAST_S, TABLE, Holds
+from protocol.hosting.holds import TABLE, Holds
 from protocol.hosting.taken import Taken
 from protocol.terms.effects import Deadline, Effect, Note, Persist, Row, Send, Untidied
 from protocol.terms.ids import GridId
@@ -142,7 +143,7 @@ def test_whose_the_network_id_is_is_said() -> None:
 
 
 def test_a_host_carries_so_many_and_a_plan_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(holds_room, "HOLDS_PER_HOST", 4)
+    monkeypatch.setattr(conflicts, "HOLDS_PER_HOST", 4)
     host = Host()
     for name in ("a", "b"):
         host.ledger.enter(("other", name), Quantum(1))

@@ -14,7 +14,7 @@ from protocol.grid.addresses import plan as cards_of
 from protocol.grid.expand import workspaces
 from protocol.grid.lifecycle import Power, Wanted
 from protocol.grid.model import ClusterSpec, Encryption, ImageRef, NetworkSpec
-from protocol.grid.record import Assignment
+from protocol.grid.record import Applied, Assignment, KeptVolume
 from protocol.grid.tunnel import TunnelEnd
 from protocol.hosting.part import Part, PartOf
 
@@ -161,3 +161,16 @@ def test_a_guest_boots_for_the_first_time_again_when_its_root_disk_is_made_anew(
 
     assert id_of() == id_of(boot=7)
     assert len({id_of(), id_of(build=2), id_of(build=3)}) == 3
+
+
+def test_one_that_waits_for_its_turn_has_a_volume_that_its_grid_has_no_more(tmp_path: Path) -> None:
+    part = part_of(tmp_path)
+    head = next(mine for mine in part.mine if mine.workspace.mounts)
+    before = plan.disks(part, head)
+    kept = tuple(
+        KeptVolume(v.name, ME, v.size_bytes, head.workspace.name) for v in part.spec.volumes
+    )
+    became = Applied(part.record.order, "attempt", volumes=kept)
+    record = msgspec.structs.replace(part.record, became=became)
+    spec = msgspec.structs.replace(part.spec, volumes=())
+    assert plan.disks(msgspec.structs.replace(part, record=record, spec=spec), head) == before

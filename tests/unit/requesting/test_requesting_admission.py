@@ -16,9 +16,9 @@ from protocol.terms.ids import RequestId
 UP = record_of(ADMIN.up(shop(), NOW - 100), {"web-1": A, "web-2": B})
 SITE = UP.owner_site
 OTHERWISE = (
-    "shop is up, and not as the file has it; what is up cannot be changed yet",
+    "shop is up, and not as the file has it",
     "  clusters.web.count: 3 in the file, 2 up",
-    "  would work: `overlayctl down shop`, then `overlayctl up` again",
+    "  would work: `overlayctl up` again, which changes what is up once it is told of it",
 )
 
 

@@ -6,9 +6,11 @@ from one_requester import Scene, notice_of
 
 from protocol.contract.outcomes import ChangeGrid, ConfirmGrid, Propose
 from protocol.grid.record import GridState
+from protocol.requesting.request import RequestState
 from protocol.terms.checking import FOUND_WITHIN_S
 from protocol.terms.effects import Send
 from protocol.terms.ids import PeerId
+from protocol.terms.limits import BLIND_S
 from protocol.trust.order import Action
 
 RECORD = record_of(ADMIN.up(shop(2), NOW), {"web-1": B, "web-2": C})
@@ -64,6 +66,29 @@ def test_after_a_while_it_goes_by_what_is_told_and_says_of_no_grid_that_there_is
     assert isinstance(ends, Propose)
     assert ends.purpose == ChangeGrid(scene.view("down").id)
     assert scene.view("down").answer == ()
+
+
+def test_a_peer_that_was_just_started_waits_a_moment_to_hear_of_the_grid() -> None:
+    scene = Scene(born_s=NOW)
+    scene.directory._blind_s = NOW + BLIND_S
+    down = ADMIN.order(Action.DOWN, RECORD.id, NOW)
+    assert scene.order("down", down) == ([], [])
+    assert scene.view("down").state is RequestState.RUNNING
+    scene.notices.put(B, notice_of(RECORD, B), NOW)
+    _, (look,) = scene.requester.noticed(B, notice_of(RECORD, B), NOW + 0.1)
+    assert isinstance(look, Propose)
+    assert isinstance(look.purpose, ConfirmGrid)
+    _, (ends,) = scene.requester.settled(look.purpose, decided(RECORD), NOW + 0.2)
+    assert isinstance(ends, Propose)
+    assert ends.purpose == ChangeGrid(scene.view("down").id)
+
+
+def test_it_waits_so_only_for_a_moment() -> None:
+    scene = Scene(born_s=NOW)
+    scene.directory._blind_s = NOW + BLIND_S
+    scene.order("down", ADMIN.order(Action.DOWN, RECORD.id, NOW))
+    scene.requester.tick(NOW + BLIND_S)
+    assert scene.line("down").startswith("there is no grid named ")
 
 
 def test_what_is_known_to_be_over_is_no_grid() -> None:

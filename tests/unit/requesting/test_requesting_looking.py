@@ -46,10 +46,10 @@ EXISTS = Fail(
     )
 )
 OTHERWISE = (
-    "shop is up, and not as the file has it; what is up cannot be changed yet",
+    "shop is up, and not as the file has it",
     "  clusters.web.count: 2 in the file, 3 up",
     "  clusters.web.memory: 128 MiB in the file, 256 MiB up",
-    "  would work: `overlayctl down shop`, then `overlayctl up` again",
+    "  would work: `overlayctl up` again, which changes what is up once it is told of it",
 )
 DIFFERS = Fail(OTHERWISE, differences(shop(), shop(3, memory_mib=256)))
 

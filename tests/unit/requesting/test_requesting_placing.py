@@ -212,9 +212,9 @@ def test_a_name_that_is_up_ends_it() -> None:
     effects, _ = request.settled(value, NOW + 1)
     assert effects == []
     assert request.view().answer == (
-        "shop is up, and not as the file has it; what is up cannot be changed yet",
+        "shop is up, and not as the file has it",
         "  clusters.web.count: 2 in the file, 1 up",
-        "  would work: `overlayctl down shop`, then `overlayctl up` again",
+        "  would work: `overlayctl up` again, which changes what is up once it is told of it",
     )
 
 

@@ -1,0 +1,134 @@
+"""How a grid that is up is changed: what that would do is said, a person is asked, then it is one order."""
+
+import sys
+
+import msgspec
+import typer
+
+from overlayd.api.views import Accepted, OrderBody, PlanBody
+from overlayd.cli.asking import ended, follow, waiting
+from overlayd.cli.failure import FAILED, INTERRUPTED, USAGE, Failure, failure
+from overlayd.cli.progress import watching
+from overlayd.cli.session import Session
+from overlayd.cli.show import print_lines, unchanged
+from overlayd.config.userdata import Attachment
+from protocol.grid.apply import Delta, delta
+from protocol.grid.change_words import change_lines, disrupted, nothing_changes, numbers
+from protocol.grid.model import GridSpec
+from protocol.grid.record import ApplyTerms
+from protocol.node.standing import Standing
+from protocol.requesting.request import RequestState, RequestView
+from protocol.trust.order import Action
+from protocol.wire.codec import encode
+
+
+class Change(msgspec.Struct, frozen=True):
+    """A grid that is up, and what it is to become."""
+
+    standing: Standing
+    spec: GridSpec
+    files: tuple[Attachment, ...] = ()
+    without: tuple[str, ...] = ()
+    """Workspaces of `spec` that are not to be there."""
+
+    @property
+    def delta(self) -> Delta:
+        """What becomes of each workspace."""
+        placed = [row.workspace for row in self.standing.placed]
+        return delta(placed, self.standing.spec, self.spec, frozenset(self.without))
+
+    @property
+    def empty(self) -> bool:
+        """Whether the grid is that already."""
+        return nothing_changes(self.delta, self.standing.spec, self.spec)
+
+    def lines(self, view: RequestView | None = None) -> list[str]:
+        """What it does, for people. `view` has where what comes would go."""
+        hosts = {row.workspace: row.host for row in self.standing.placed}
+        if view is not None:
+            hosts |= {row.workspace: row.host for row in view.placement}
+        old, new, found = self.standing.spec, self.spec, self.delta
+        head = f"{self.standing.name}, epoch {self.standing.epoch} > {self.standing.epoch + 1}"
+        said = [f"  {line}" for line in change_lines(found, old, new, hosts)]
+        notes = [f"  note: {line}" for line in view.warnings] if view is not None else []
+        return [head, *said, *notes, numbers(found)]
+
+
+def preview(session: Session, change: Change) -> RequestView:
+    """Asks where what comes would go; nothing is held. Raises Failure if it cannot be made."""
+    params = {"change": str(change.standing.grid)}
+    accepted = session.client.post("/plans", PlanBody.of(change.spec), Accepted, params)
+    with waiting(session, lambda _: None) as shown:
+        view = follow(session, accepted.request, shown)
+    if view.state is not RequestState.DONE:
+        ended(view, FAILED)
+    return view
+
+
+def show_plan(session: Session, change: Change) -> bool:
+    """Prints what a change would do. Answers whether it would do anything. Raises Failure."""
+    if change.empty and not session.plain:
+        print_lines(
+            [f"{change.standing.name} is up already, as the file says; nothing would change"]
+        )
+        return False
+    view = preview(session, change)
+    if session.plain:
+        unchanged(session, session.client.raw("GET", f"/requests/{view.id}"))
+    else:
+        print_lines(change.lines(view))
+    return not change.empty
+
+
+def make(session: Session, change: Change, command: str, *, yes: bool, no_wait: bool) -> None:
+    """Makes a change, after a person agreed. `command` is what was typed. Raises Failure."""
+    name = change.standing.name
+    if change.empty:
+        if not session.plain:
+            print_lines([f"{name} is up already, as asked; nothing changes"])
+        return
+    if not yes:
+        _agree(session, change, command)
+    elif not session.plain:
+        print_lines(change.lines())
+    standing = change.standing
+    terms = ApplyTerms(change.spec, standing.epoch, change.without, standing.ends_s)
+    order = session.sign(Action.APPLY, str(standing.grid), body=encode(terms))
+    contents = tuple(file.content for file in change.files)
+    accepted = session.client.post("/orders", OrderBody.of(order, contents), Accepted)
+    if no_wait:
+        if session.plain:
+            unchanged(session, session.client.raw("GET", f"/requests/{accepted.request}"))
+        else:
+            typer.echo(f"request {accepted.request}")
+        return
+    try:
+        with watching(session, change.spec, accepted.request) as watch:
+            view = follow(session, accepted.request, watch)
+    except KeyboardInterrupt:
+        said = f"stopped waiting; the change of {name} goes on if it is decided"
+        tells = f"`overlayctl explain {accepted.request}` tells what becomes of it"
+        raise failure(said, tells, INTERRUPTED) from None
+    if session.plain:
+        unchanged(session, session.client.raw("GET", f"/requests/{accepted.request}"))
+        if view.state is RequestState.DONE:
+            return
+    ended(view, FAILED)
+
+
+def _agree(session: Session, change: Change, command: str) -> None:
+    """Says what a change does, and asks. Raises Failure if it is not wanted, or nobody can be asked."""
+    name = change.standing.name
+    if session.plain or not sys.stdin.isatty():
+        said = f"{name} is up, and this changes it: {numbers(change.delta)}"
+        lines = change.lines()[1:-1]
+        raise Failure([said, *lines, f"  would work: {command} -y"], USAGE)
+    print_lines(change.lines(preview(session, change)))
+    again = disrupted(change.delta)
+    question = f"end or restart {', '.join(again[:5])}?" if again else f"change {name}?"
+    try:
+        agreed = typer.confirm(question)
+    except typer.Abort:  # Ctrl-C, or the end of what is typed
+        agreed = False
+    if not agreed:
+        raise failure(f"{name} is as it was", command, INTERRUPTED)

@@ -1,0 +1,259 @@
+"""`overlayctl diff`, `scale`, `resize`, `rollback`, `history`: changes of a grid that is up."""
+
+import re
+from typing import Annotated
+
+import msgspec
+import typer
+
+from overlayd.cli.changing import Change, make
+from overlayd.cli.completing import complete_grid, complete_workspace
+from overlayd.cli.failure import FAILED, USAGE, failure
+from overlayd.cli.gridfile import read_grid
+from overlayd.cli.life import NoWait
+from overlayd.cli.placing import CHANGES, File, Profile, SshKeys
+from overlayd.cli.session import session_of
+from overlayd.cli.show import print_lines, print_table, unchanged
+from overlayd.cli.standing import standing_of, standing_of_file
+from overlayd.cli.words import clean, moment
+from overlayd.config.values import Cpus, Size
+from protocol.grid.check import problems
+from protocol.grid.expand import workspace_name, workspaces
+from protocol.grid.limits import WORKSPACES_MAX
+from protocol.grid.model import ClusterSpec
+from protocol.grid.problem import quoted
+from protocol.node.standing import Standing
+
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Grid = Annotated[
+    str, typer.Argument(help="A grid's name, SITE/NAME or id.", autocompletion=complete_grid)
+]
+_SCALE = re.compile(r"(?P<grid>[^=]+)/(?P<cluster>[^/=]+)=(?P<by>[+-]?)(?P<number>[0-9]{1,6})")
+
+
+def diff(
+    context: typer.Context, file: File, profile: Profile = None, ssh_key: SshKeys = None
+) -> None:
+    """Shows what a grid file asks for otherwise than what is up. Nothing is asked of hosts.
+
+    Exit code 0: nothing. 2: something, or the grid is not up. 1: it cannot be told.
+
+    Example: overlayctl diff examples/star.yaml
+    """
+    session = session_of(context)
+    spec, _, files = read_grid(session, file, profile, ssh_key or (), FAILED)
+    standing = standing_of_file(session, spec.name)
+    if standing is None:
+        print_lines([f"{spec.name} is not up; `overlayctl plan {file}` shows where it would go"])
+        raise typer.Exit(CHANGES)
+    change = Change(standing, spec, files)
+    if change.empty:
+        print_lines([f"{spec.name} is up as the file says"])
+        return
+    print_lines(change.lines())
+    raise typer.Exit(CHANGES)
+
+
+def scale(
+    context: typer.Context,
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="GRID/CLUSTER=N",
+            help="How many, or how many more or fewer: star/worker=8, =+2, =-2.",
+            autocompletion=complete_workspace,
+        ),
+    ],
+    which: Annotated[
+        list[str] | None,
+        typer.Option(help="A workspace that goes; else the newest.", show_default=False),
+    ] = None,
+    yes: Yes = False,
+    no_wait: NoWait = False,
+) -> None:
+    """Makes a cluster larger or smaller; nothing else is touched.
+
+    The newest go first, or those that --which names. Their guests are asked to shut down, and have the time
+    that the grid file gives them (stop-within).
+
+    Example: overlayctl scale star/worker=8
+
+    Example: overlayctl scale star/worker=-1 --which worker-3 -y
+    """
+    session = session_of(context)
+    found = _SCALE.fullmatch(target)
+    if found is None:
+        said = f"{quoted(target)} does not say how many of which cluster"
+        raise failure(
+            said, "overlayctl scale star/worker=8, star/worker=+2 or star/worker=-2", USAGE
+        )
+    standing = standing_of(session, found["grid"])
+    cluster, number = _cluster(standing, found["cluster"]), int(found["number"])
+    here = len(_indices(standing, cluster))
+    count = {"": number, "+": here + number, "-": here - number}[found["by"]]
+    fewest = 1 if cluster.least == cluster.count else cluster.least
+    if count < fewest:
+        said = f"{standing.name} cannot have {count} of {cluster.name}; the fewest are {fewest}"
+        works = f"overlayctl scale {found['grid']}/{cluster.name}={fewest}"
+        raise failure(said, works, USAGE)
+    change = _scaled(standing, cluster, count, tuple(which or ()))
+    again = " ".join([f"overlayctl scale {target}", *(f"--which {name}" for name in which or ())])
+    make(session, change, again, yes=yes, no_wait=no_wait)
+
+
+def _scaled(standing: Standing, cluster: ClusterSpec, count: int, which: tuple[str, ...]) -> Change:
+    """The grid with so many of a cluster. Raises Failure if `which` does not leave so many."""
+    here = _indices(standing, cluster)
+    named = {workspace_name(cluster.name, index): index for index in here}
+    for name in which:
+        if name not in named:
+            said = f"{standing.name} has no {quoted(name)} in {cluster.name}"
+            raise failure(said, f"--which with one of {', '.join(named)}", USAGE)
+    left = len(here) - len(set(which))
+    if which and left != count:
+        said = f"{standing.name} has {len(here)} of {cluster.name}; without {', '.join(which)} {left} are left"
+        raise failure(said, f"overlayctl scale {standing.name}/{cluster.name}={left}", USAGE)
+    stay = [index for index in here if index not in [named[name] for name in which]][:count]
+    free = (index for index in range(1, WORKSPACES_MAX + 1) if index not in here)
+    stay += [next(free) for _ in range(count - len(stay))]
+    # A cluster that may not be smaller than `count` may not be smaller than the new one.
+    least = count if cluster.least == cluster.count else cluster.minimum
+    scaled = msgspec.structs.replace(cluster, count=max(stay), minimum=least)
+    holes = tuple(
+        workspace_name(cluster.name, index)
+        for index in range(1, scaled.count + 1)
+        if index not in stay
+    )
+    return _changed(standing, cluster, scaled, holes)
+
+
+def _indices(standing: Standing, cluster: ClusterSpec) -> list[int]:
+    """Which of a cluster's workspaces are there, by number."""
+    names = {workspace_name(cluster.name, i): i for i in range(1, cluster.count + 1)}
+    return sorted(names[row.workspace] for row in standing.placed if row.workspace in names)
+
+
+def resize(
+    context: typer.Context,
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="GRID/CLUSTER",
+            help="A cluster, or the only workspace of one.",
+            autocompletion=complete_workspace,
+        ),
+    ],
+    cpus: Annotated[
+        str, typer.Option(help="The share of cpus of each: 2, 0.5.", show_default=False)
+    ] = "",
+    memory: Annotated[
+        str, typer.Option(help="The memory of each: 4G, 512M.", show_default=False)
+    ] = "",
+    yes: Yes = False,
+    no_wait: NoWait = False,
+) -> None:
+    """Gives the workspaces of a cluster more or less cpu and memory, while they run as far as they can follow.
+
+    Example: overlayctl resize star/head-1 --cpus 2 --memory 4G
+
+    Example: overlayctl resize star/worker --cpus 0.5 -y
+    """
+    session = session_of(context)
+    grid, _, named = target.rpartition("/")
+    sizes: dict[str, int] = {}
+    if cpus:
+        sizes["cpus_milli"] = _size("--cpus", Cpus, cpus)
+    if memory:
+        sizes["memory_bytes"] = _size("--memory", Size, memory)
+    if not grid or not sizes:
+        said = "resize needs a cluster of a grid, and its new cpus or memory"
+        raise failure(said, "overlayctl resize star/head --cpus 2 --memory 4G", USAGE)
+    standing = standing_of(session, grid)
+    cluster = _of_workspace(standing, named)
+    resized = msgspec.structs.replace(cluster, **sizes)
+    command = " ".join(
+        ["overlayctl resize", target, *([f"--cpus {cpus}"] if cpus else [])]
+        + ([f"--memory {memory}"] if memory else [])
+    )
+    make(session, _changed(standing, cluster, resized), command, yes=yes, no_wait=no_wait)
+
+
+def rollback(context: typer.Context, name: Grid, yes: Yes = False, no_wait: NoWait = False) -> None:
+    """Makes a grid what it was before its last change. Twice is back again.
+
+    Example: overlayctl rollback star
+    """
+    session = session_of(context)
+    standing = standing_of(session, name)
+    if standing.before is None:
+        said = f"{standing.name} was never changed, so there is nothing to go back to"
+        raise failure(said, f"`overlayctl history {name}` shows what was changed", FAILED)
+    change = Change(standing, standing.before)
+    make(session, change, f"overlayctl rollback {name}", yes=yes, no_wait=no_wait)
+
+
+def history(context: typer.Context, name: Grid) -> None:
+    """Shows how a grid was changed: who, when, what, and the epoch that it became. The last 32 are kept.
+
+    Example: overlayctl history star
+    """
+    session = session_of(context)
+    standing = standing_of(session, name)
+    if session.plain:
+        unchanged(session, msgspec.json.encode(standing.past))
+        return
+    rows = [
+        (str(row.epoch), moment(row.at_s), clean(row.by), clean(row.action), clean(row.said))
+        for row in standing.past
+    ]
+    print_table(("epoch", "when", "who", "action", "what"), rows, "nothing is told of it")
+
+
+def _size(option: str, kind: type[Cpus | Size], written: str) -> int:
+    try:
+        return int(kind.from_written(written))
+    except ValueError as error:
+        raise failure(f"{option}: {quoted(written)} cannot be read", str(error), USAGE) from None
+
+
+def _cluster(standing: Standing, name: str) -> ClusterSpec:
+    """Raises Failure that names those there are."""
+    names = [cluster.name for cluster in standing.spec.clusters]
+    if name not in names:
+        said = f"{standing.name} has no cluster {quoted(name)}"
+        raise failure(said, f"one of {', '.join(names)}", USAGE)
+    return standing.spec.clusters[names.index(name)]
+
+
+def _of_workspace(standing: Standing, name: str) -> ClusterSpec:
+    """The cluster of that name, or of which that is the only workspace. Raises Failure."""
+    of, _, index = name.rpartition("-")
+    clusters = {cluster.name: cluster for cluster in standing.spec.clusters}
+    if name in clusters or of not in clusters or not index.isdecimal():
+        return _cluster(standing, name)
+    cluster = clusters[of]
+    if cluster.count > 1:
+        said = f"{name} is one of {cluster.count} equal workspaces of {cluster.name}"
+        works = f"overlayctl resize {standing.name}/{of}, for all of them"
+        raise failure(said, works, USAGE)
+    return cluster
+
+
+def _changed(
+    standing: Standing, old: ClusterSpec, new: ClusterSpec, holes: tuple[str, ...] | None = None
+) -> Change:
+    """The grid with another cluster in the place of one. What was taken out of it stays out.
+
+    `holes` are those of that cluster, if they are others than now. Raises Failure if that is no grid.
+    """
+    clusters = tuple(new if each is old else each for each in standing.spec.clusters)
+    spec = msgspec.structs.replace(standing.spec, clusters=clusters)
+    if wrong := problems(spec):
+        raise failure(f"{standing.name} cannot be that: {wrong[0]}", code=USAGE)
+    there = [row.workspace for row in standing.placed]
+    out = [
+        workspace.name
+        for workspace in workspaces(spec)
+        if workspace.name not in there and (holes is None or workspace.cluster != new.name)
+    ]
+    return Change(standing, spec, without=(*out, *(holes or ())))

@@ -1,0 +1,170 @@
+"""What an order to apply makes of a grid that is up: what stays, comes, goes, and is changed in place.
+
+Pure arithmetic on two specifications. Who may order it is contract/applying.py's to say, where it goes
+requesting/'s. What stays keeps its host, its address and its name.
+"""
+
+from collections.abc import Container, Sequence
+from enum import StrEnum
+from ipaddress import IPv4Network
+
+import msgspec
+
+from protocol.grid.addresses import capacity
+from protocol.grid.expand import member, workspace_name
+from protocol.grid.grant import read_grant
+from protocol.grid.model import ClusterSpec, Driver, GridSpec, ImageRef, Workspace
+from protocol.grid.record import GridRecord, Places, grid_id
+from protocol.terms.ids import GridId
+from protocol.trust.order import SignedOrder
+
+
+class Manner(StrEnum):
+    """What a change does to a workspace that stays where it is."""
+
+    SAME = "same"
+    LIVE = "live"
+    """It is changed while it runs."""
+    RESTART = "restart"
+    """Its guest is started again; its disks stay."""
+    REBUILD = "rebuild"
+    """It gets a new root disk; its volumes stay."""
+
+
+class Delta(msgspec.Struct, frozen=True):
+    """What is different between a grid and what it is to become. All by workspace name, in file order."""
+
+    added: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
+    changed: tuple[tuple[str, Manner], ...] = ()
+    """What stays and is changed."""
+    same: tuple[str, ...] = ()
+
+
+def change_id(order: SignedOrder, attempt: int, requester: str) -> GridId:
+    """The id of an attempt to apply that order. Hosts hold under it until it is decided, or voted down."""
+    return grid_id(order, attempt, requester)
+
+
+def attempts_in(record: GridRecord) -> tuple[GridId, ...]:
+    """The attempts to change it that hosts of a record granted: each was decided, also if another followed.
+
+    Raises Malformed if a grant cannot be read.
+    """
+    return tuple(attempt for grant in record.grants if (attempt := read_grant(grant).change))
+
+
+_MADE_OF = ("user_data", "driver", "architecture")
+_FROM_A_START = ("networks", "mounts", "devices", "root_bytes", "scratch_bytes")
+_WHILE_IT_RUNS = (
+    "cpus_milli", "memory_bytes", "max_cpus_milli", "max_memory_bytes", "console_bytes",
+)  # fmt: skip
+
+
+def manner_of(old: Workspace, new: Workspace) -> Manner:
+    """What becomes of a workspace that is to be `new` where it is `old`. A workspace does not say how large its
+    volumes are."""
+    shrinks = new.root_bytes < old.root_bytes or new.scratch_bytes < old.scratch_bytes
+    if shrinks or _made_of(old.image) != _made_of(new.image) or _differ(old, new, _MADE_OF):
+        return Manner.REBUILD
+    if _differ(old, new, _FROM_A_START):
+        return Manner.RESTART
+    if not _differ(old, new, _WHILE_IT_RUNS):
+        return Manner.SAME
+    return Manner.LIVE if _grows_to(old, new) else Manner.RESTART
+
+
+def _grows_to(old: Workspace, new: Workspace) -> bool:
+    """Whether a machine that was made as `old` can become `new` while it runs. A container always can."""
+    vcpus = cpus_seen(max(old.cpus_milli, old.max_cpus_milli))
+    memory_bytes = max(old.memory_bytes, old.max_memory_bytes)
+    return old.driver is Driver.LXC or (
+        cpus_seen(new.cpus_milli) <= vcpus and new.memory_bytes <= memory_bytes
+    )
+
+
+def cpus_seen(cpus_milli: int) -> int:
+    """How many cpus a guest sees that has so many thousandths of one."""
+    return max(1, -(-cpus_milli // 1000))
+
+
+def _made_of(image: ImageRef) -> str:
+    """An image is its bytes; its name is a label."""
+    return image.digest or image.name
+
+
+def _differ(old: Workspace, new: Workspace, fields: tuple[str, ...]) -> bool:
+    return any(getattr(old, field) != getattr(new, field) for field in fields)
+
+
+def delta(
+    placed: Sequence[str], old: GridSpec, new: GridSpec, without: Container[str] = ()
+) -> Delta:
+    """What becomes of a grid whose workspaces `placed` are there. Those in `without` are not to be.
+
+    Neither spec has more workspaces than a grid may have; what else is wrong with them is not seen here.
+    """
+    were = {cluster.name: cluster for cluster in old.clusters}
+    there = dict.fromkeys(placed)
+    added: list[str] = []
+    same: list[str] = []
+    changed: list[tuple[str, Manner]] = []
+    names: dict[str, None] = {}
+    for cluster in new.clusters:
+        before = were.get(cluster.name)
+        manner = _manner(before, cluster, old, new) if before is not None else Manner.SAME
+        for index in range(1, cluster.count + 1):
+            name = workspace_name(cluster.name, index)
+            if name in without:
+                continue
+            names[name] = None
+            if name not in there:
+                added.append(name)
+            elif manner is Manner.SAME:
+                same.append(name)
+            else:
+                changed.append((name, manner))
+    gone = tuple(name for name in placed if name not in names)
+    return Delta(tuple(added), gone, tuple(changed), tuple(same))
+
+
+def _manner(before: ClusterSpec, now: ClusterSpec, old: GridSpec, new: GridSpec) -> Manner:
+    """What becomes of the workspaces of a cluster. They are all alike."""
+    manner = manner_of(member(old, before, 1), member(new, now, 1))
+    if manner in (Manner.SAME, Manner.LIVE) and _sizes(before, old) != _sizes(now, new):
+        return Manner.RESTART
+    return manner
+
+
+def _sizes(cluster: ClusterSpec, spec: GridSpec) -> list[int]:
+    sizes = {volume.name: volume.size_bytes for volume in spec.volumes}
+    return [sizes.get(mount.volume, 0) for mount in cluster.mounts]
+
+
+def places_of(spec: GridSpec) -> tuple[Places, ...]:
+    """Where a grid that was never changed has its workspaces, as addresses.py counts them."""
+    return places_after((), spec)
+
+
+def places_after(before: Sequence[Places], spec: GridSpec) -> tuple[Places, ...]:
+    """The places of what `spec` says: who had one keeps it, others take the first that are free, in file order.
+
+    Raises ValueError where a network is full.
+    """
+    had = {(s.network, s.cluster): s.positions for s in before}
+    places: list[Places] = []
+    for network in spec.networks:
+        room = capacity(IPv4Network(network.cidr))
+        members = [cluster for cluster in spec.clusters if network.name in cluster.networks]
+        kept = {c.name: had.get((network.name, c.name), ())[: c.count] for c in members}
+        taken = frozenset(position for positions in kept.values() for position in positions)
+        free = (position for position in range(room) if position not in taken)
+        for cluster in members:
+            positions = list(kept[cluster.name])
+            for _ in range(cluster.count - len(positions)):
+                position = next(free, None)
+                if position is None:
+                    raise ValueError(f"{network.cidr} holds {room} workspaces")
+                positions.append(position)
+            places.append(Places(network.name, cluster.name, tuple(positions)))
+    return tuple(places)

@@ -1,0 +1,138 @@
+"""A change of a grid that is up, in words: what comes, goes, is changed and how, and what is not touched.
+
++ worker-5 on fnal-2
+~ head-1 memory 4 GiB > 8 GiB (live)
+~ db-1 image debian-12 > debian-13 (new root disk, keeps data)
+- worker-9
+= 6 unchanged
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from protocol.grid.apply import Delta, Manner
+from protocol.grid.differences import Difference, differences, of_cluster
+from protocol.grid.model import ClusterSpec, GridSpec
+from protocol.terms.limits import PAST_CHARACTERS
+from protocol.terms.quantities import counted
+
+LINES_MOST = 60
+"""So many lines are said of each kind of change; more are counted."""
+
+_LATER = ("restart", "stop-within", "requires", "provides", "labels", "near", "min")
+"""What of a cluster is only looked at when a workspace is placed or started, or ends."""
+
+_UNTOUCHED = "touches no workspace"
+
+
+def change_lines(
+    delta: Delta, old: GridSpec, new: GridSpec, hosts: Mapping[str, str]
+) -> tuple[str, ...]:
+    """The lines of a plan. `hosts` has the host of each workspace, as far as it is known."""
+    lines = _some([f"+ {name}{_on(hosts, name)}" for name in delta.added], "+")
+    lines += _some([*_changed(delta, old, new)], "~")
+    lines += [f"~ {_words(each)} ({_UNTOUCHED})" for each in _beside(old, new)]
+    lines += _some([f"- {name}{_on(hosts, name)}" for name in delta.gone], "-")
+    if delta.same:
+        lines.append(f"= {len(delta.same)} unchanged")
+    return tuple(lines)
+
+
+def disrupted(delta: Delta) -> tuple[str, ...]:
+    """The workspaces that a change ends or starts again, by name."""
+    again = [name for name, manner in delta.changed if manner in (Manner.RESTART, Manner.REBUILD)]
+    return (*delta.gone, *again)
+
+
+def nothing_changes(delta: Delta, old: GridSpec, new: GridSpec) -> bool:
+    """Whether both ask for the same grid, and all of it is there."""
+    return not (delta.added or delta.gone or delta.changed or differences(new, old))
+
+
+def summary(delta: Delta, old: GridSpec, new: GridSpec) -> str:
+    """A change in at most PAST_CHARACTERS characters: `+2 worker, head-1 memory 4 GiB > 8 GiB`."""
+    parts = [f"+{count} {cluster}" for cluster, count in _by_cluster(delta.added).items()]
+    parts += [f"-{count} {cluster}" for cluster, count in _by_cluster(delta.gone).items()]
+    parts += [line[2:].rpartition(" (")[0] for line in _changed(delta, old, new)]
+    parts += [_words(each) for each in _beside(old, new)]
+    said = ", ".join(parts) or "nothing"
+    return said if len(said) <= PAST_CHARACTERS else f"{said[: PAST_CHARACTERS - 3]}..."
+
+
+def numbers(delta: Delta) -> str:
+    """`2 to add, 3 to change, 1 of them started again, 1 to take away`."""
+    parts = [f"{len(delta.added)} to add"] if delta.added else []
+    if delta.changed:
+        parts.append(f"{len(delta.changed)} to change")
+    if again := len(disrupted(delta)) - len(delta.gone):
+        parts.append(f"{counted(again, 'guest')} started again")
+    if delta.gone:
+        parts.append(f"{len(delta.gone)} to take away")
+    return ", ".join(parts) or "no workspace is touched"
+
+
+def _on(hosts: Mapping[str, str], name: str) -> str:
+    return f" on {hosts[name]}" if name in hosts else ""
+
+
+def _some(lines: list[str], mark: str) -> list[str]:
+    if len(lines) <= LINES_MOST:
+        return lines
+    return [*lines[:LINES_MOST], f"{mark} {len(lines) - LINES_MOST} more"]
+
+
+def _by_cluster(names: Sequence[str]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for name in names:
+        cluster = name.rpartition("-")[0]
+        counts[cluster] = counts.get(cluster, 0) + 1
+    return counts
+
+
+def _changed(delta: Delta, old: GridSpec, new: GridSpec) -> Iterator[str]:
+    """Lines about what stays and is changed: one for each cluster and manner."""
+    were = {cluster.name: cluster for cluster in old.clusters}
+    for cluster in new.clusters:
+        mine = {n: m for n, m in delta.changed if n.rpartition("-")[0] == cluster.name}
+        if not mine:
+            continue
+        what = ", ".join(_words(each) for each in _touching(cluster, were[cluster.name]))
+        for manner in dict.fromkeys(mine.values()):
+            names = [name for name, its in mine.items() if its is manner]
+            yield f"~ {_named(names)} {what or 'its volumes'} ({_how(manner, cluster)})"
+
+
+def _touching(new: ClusterSpec, old: ClusterSpec) -> list[Difference]:
+    return [each for each in of_cluster(new, old) if each.path.split(".")[0] not in _LATER]
+
+
+def _beside(old: GridSpec, new: GridSpec) -> Iterator[Difference]:
+    """What changes no workspace: of the grid as a whole, and what of a cluster is only looked at later."""
+    for each in differences(new, old):
+        first, *rest = each.path.split(".")
+        of_cluster = first == "clusters" and len(rest) > 1
+        if first not in ("clusters", "volumes") or (of_cluster and rest[1] in _LATER):
+            yield each
+
+
+def _words(each: Difference) -> str:
+    """`memory 4 GiB > 8 GiB`."""
+    said = f"{each.path} {each.standing or 'none'} > {each.wanted or 'none'}"
+    return f"{said}; {each.why}" if each.why else said
+
+
+def _named(names: Sequence[str]) -> str:
+    """`worker-1, worker-3`, or `worker-1 to worker-4` of more than two in a row."""
+    cluster, _, first = names[0].rpartition("-")
+    row = [f"{cluster}-{int(first) + step}" for step in range(len(names))]
+    if len(names) > 2 and list(names) == row:
+        return f"{names[0]} to {names[-1]}"
+    return ", ".join(names)
+
+
+def _how(manner: Manner, cluster: ClusterSpec) -> str:
+    keeps = ", ".join(mount.volume for mount in cluster.mounts)
+    match manner:
+        case Manner.REBUILD:
+            return f"new root disk, keeps {keeps}" if keeps else "new root disk"
+        case Manner.RESTART | Manner.LIVE | Manner.SAME:
+            return str(manner)

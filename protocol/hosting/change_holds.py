@@ -1,0 +1,379 @@
+"""The host's side of a hold for a change: what is added to a grid that exists, and what grows of it.
+
+Rules. As with every hold (holds.py): granted or refused at once, on disk before it is said, asked twice is
+asked once, and settled by the grid's stewards when its time is up. It is held under the id of the attempt,
+beside the lease: of what is new here all that it takes, of what grows what it grows by. What shrinks or goes
+gives its room when that is decided, not before. The grant says all that this host would carry then.
+
+One change of a grid is held at a time. A host that carries the grid knows its record and judges by that. One
+that does not believes what the grid's owner signed: the order that made the grid, and the order to apply. Its
+stewards say, when the time is up, whether there is such a grid at all.
+"""
+
+from collections.abc import Callable
+
+import msgspec
+
+from protocol.capacity.ledger import Ledger
+from protocol.capacity.quantum import Quantum
+from protocol.capacity.timetable import Window
+from protocol.contract.authority import Authority, Deployment
+from protocol.contract.granting import vnis_fault
+from protocol.contract.messages import HoldAsk, HoldReply
+from protocol.contract.outcomes import Answer, RoomChanged
+from protocol.grid.apply import delta
+from protocol.grid.apply_faults import apply_faults
+from protocol.grid.lease import asked, kept_s, start_fault, window
+from protocol.grid.lifecycle import Phase, Power
+from protocol.grid.limits import LEASE_S_MAX
+from protocol.grid.model import Workspace
+from protocol.grid.record import ApplyTerms, GridState, apply_terms, order_part
+from protocol.grid.volumes import volumes_at
+from protocol.hosting.claims import Claims
+from protocol.hosting.definitions import growth, unused_by
+from protocol.hosting.foundlings import Foundlings
+from protocol.hosting.hold_conflicts import asked_fault
+from protocol.hosting.hold_replies import granted, refuse
+from protocol.hosting.hold_row import HoldNotSaved, HoldRow
+from protocol.hosting.holds import Holds
+from protocol.hosting.lease import Lease, allowed
+from protocol.hosting.leases import Leases
+from protocol.hosting.taken import Taken
+from protocol.placement.fit import Offer, lacking, quantum_of, refusals, rules_of
+from protocol.terms.effects import Note, Persist, Send
+from protocol.terms.ids import PeerId, StoreId
+from protocol.terms.limits import CLEAR_S, HOLD_S, HOLDS_PER_HOST, SLACK_S
+from protocol.terms.refusal import Constraint, Refusal
+from protocol.trust.order import SignedOrder, read_order
+from protocol.trust.signing import Signer, Untrusted
+from protocol.trust.used import UsedOrders
+
+_FOREVER = 1e12
+Refused = tuple[Constraint, str]
+"""Why nothing of what is asked is held."""
+
+
+class _Asked(msgspec.Struct, frozen=True):
+    """A change that is believed, and what this host has of its grid."""
+
+    ask: HoldAsk
+    change: SignedOrder
+    deployment: Deployment
+    terms: ApplyTerms
+    row: Lease | None
+    members: dict[str, Workspace]
+    """What the change is to make of each workspace, by name."""
+
+
+class ChangeHolds:
+    """Holds of one host for changes of grids."""
+
+    def __init__(
+        self,
+        me: PeerId,
+        host: str,
+        ledger: Ledger,
+        authority: Authority,
+        claims: Claims,
+        holds: Holds,
+        leases: Leases,
+        foundlings: Foundlings,
+        signer: Signer,
+        used: UsedOrders,
+        store: Callable[[], StoreId],
+    ) -> None:
+        """`holds` keeps them, with all others; `store` answers the id of this host's store."""
+        self._me, self._host, self._ledger, self._authority = me, host, ledger, authority
+        self._claims, self._holds, self._leases = claims, holds, leases
+        self._signer, self._used, self._store = signer, used, store
+        self._foundlings = foundlings
+
+    def ask(
+        self,
+        requester: PeerId,
+        ask: HoldAsk,
+        change: SignedOrder,
+        taken: Taken,
+        offer: Offer,
+        now: float,
+    ) -> Answer:
+        """Grants or refuses. What is held already is only said again."""
+        old = self._holds.row(ask.grid)
+        try:
+            believed = self._believed(ask, change, now, fresh=old is None)
+        except Untrusted as error:
+            return refuse(self._host, requester, ask, Constraint.AUTHORITY, str(error)), []
+        for fault in (
+            self._identity_fault(requester, believed, old),
+            self._standing_fault(believed, now) if old is None else None,
+            self._names_fault(believed),
+            self._clash(believed, taken),
+        ):
+            if fault is not None:
+                return refuse(self._host, requester, ask, *fault), []
+        if offer.refused is not None:
+            no = offer.refused
+            return refuse(self._host, requester, ask, no.constraint, no.detail), []
+        spec = believed.deployment.spec
+        apart = taken.apart_from(
+            believed.deployment.owner_site, believed.deployment.name, spec.placement.apart
+        )
+        return self._held(
+            requester, believed, old, msgspec.structs.replace(offer, clashes=apart), now
+        )
+
+    # -- what is believed
+
+    def _believed(self, ask: HoldAsk, change: SignedOrder, now: float, *, fresh: bool) -> _Asked:
+        """Raises Untrusted."""
+        deployment = self._authority.to_change(ask.order, change, ask.of, now, fresh)
+        terms = apply_terms(read_order(change))
+        members = {w.name: w for w in deployment.workspaces}
+        row = self._leases.row(ask.of)
+        return _Asked(ask, change, deployment, terms, row, members)
+
+    def _identity_fault(
+        self, requester: PeerId, asked_for: _Asked, old: HoldRow | None
+    ) -> Refused | None:
+        """Whether it is this attempt of that requester, at a change that was not carried out yet."""
+        ask, deployment = asked_for.ask, asked_for.deployment
+        if deployment.order != order_part(ask.grid):
+            return Constraint.AUTHORITY, "the order is of another change"
+        if fault := asked_fault(self._authority, requester, ask, deployment, self._me):
+            return fault
+        if old is not None and old.requester not in ("", requester):
+            return Constraint.AUTHORITY, "another peer asked for it first"
+        if old is not None and (old.of, old.vnis, old.start_s) != (ask.of, ask.vnis, ask.start_s):
+            why = "it is held for another grid, with other VXLAN ids, or another start"
+            return Constraint.NETWORK_ID, why
+        if old is None and deployment.order in self._used:
+            return Constraint.AUTHORITY, "this order was carried out here already: sign a new one"
+        if full := self._used.full(deployment.owner, now=self._ledger.now_s):
+            return Constraint.LIMIT, full
+        other = self._holds.change_of(ask.of)
+        if other is not None and other.grid != ask.grid:
+            if other.change and apply_terms(read_order(other.change)).epoch < asked_for.terms.epoch:
+                self._holds.hurry(other.grid, self._ledger.now_s)
+            return Constraint.CONTENDED, f"another change of {other.name} is held, id {other.grid}"
+        if self._foundlings.row(ask.of) is not None:
+            self._foundlings.hurry(ask.of, self._ledger.now_s)
+            why = f"what is here of {deployment.name} is unknown; its stewards are asked"
+            return Constraint.CONTENDED, why
+        if self._holds.row(ask.of) is not None:
+            return Constraint.CONTENDED, f"whether {deployment.name} was made is not settled here"
+        return None
+
+    def _standing_fault(self, asked_for: _Asked, now: float) -> Refused | None:
+        """Whether the grid, as far as this host knows it, may become that."""
+        row, terms, deployment = asked_for.row, asked_for.terms, asked_for.deployment
+        spec, start_s = deployment.spec, asked_for.ask.start_s
+        if row is None:
+            if fault := start_fault(spec, start_s):
+                return Constraint.TIME, fault
+            if self._ends_s(asked_for, now) <= now:
+                return Constraint.TIME, "its lease is over"
+            return None
+        record = row.record
+        if record.order != asked_for.ask.order or record.start_s != start_s:
+            return Constraint.AUTHORITY, "the grid was made by another order, or begins otherwise"
+        if record.state is GridState.DOWN or row.halted is not None:
+            return Constraint.AUTHORITY, f"{record.name} is being taken down"
+        if terms.epoch < record.epoch:
+            why = f"{record.name} is at epoch {record.epoch}, the order was for {terms.epoch}"
+            return Constraint.AUTHORITY, f"{why}\n  would work: the same command again"
+        if terms.epoch > record.epoch:
+            self._leases.outdated(record.id, now)
+            why = f"this host knows epoch {record.epoch} of {record.name}, and asks its stewards"
+            return Constraint.CONTENDED, why
+        if not_now := allowed(row, self._leases.stage(row), "apply", now):
+            return Constraint.TIME, not_now
+        before = self._leases.ordered(row).spec
+        placed = {a.workspace: a.host for a in record.assignments}
+        faults = apply_faults(before, spec, placed, volumes_at(record, before), terms.without)
+        return (Constraint.AUTHORITY, faults[0]) if faults else None
+
+    def _names_fault(self, asked_for: _Asked) -> Refused | None:
+        """Whether what is asked for is all that this host would carry, and anything of it is new or changed."""
+        ask, row = asked_for.ask, asked_for.row
+        if len(set(ask.workspaces)) != len(ask.workspaces):
+            return Constraint.AUTHORITY, "a workspace is asked for twice"
+        if unknown := [name for name in ask.workspaces if name not in asked_for.members]:
+            return Constraint.AUTHORITY, f"the order has no {unknown[0]}"
+        if row is None:
+            return None
+        there = {a.workspace: a.host for a in row.record.assignments}
+        for name in asked_for.members:
+            here, asks = there.get(name) == self._me, name in ask.workspaces
+            if here and not asks:
+                return Constraint.AUTHORITY, f"{name} stays here, and is not asked for"
+            if asks and name in there and not here:
+                return Constraint.AUTHORITY, f"{name} stays on another host"
+        mine = row.record.on(self._me)
+        before = self._leases.ordered(row).spec
+        changed = [n for n, _ in delta(mine, before, asked_for.deployment.spec).changed]
+        if not any(name not in mine or name in changed for name in ask.workspaces):
+            return Constraint.AUTHORITY, "nothing is added to what this host carries, or changed"
+        return None
+
+    def _clash(self, asked_for: _Asked, taken: Taken) -> Refused | None:
+        """Whether names and VXLAN ids are this grid's, and this host carries no more than one may."""
+        ask, deployment, row = asked_for.ask, asked_for.deployment, asked_for.row
+        mine = (ask.grid, ask.of)
+        user, up = taken.names.get(deployment.key, (ask.of, False))
+        if user not in mine:
+            constraint = Constraint.NAME if up else Constraint.CONTENDED
+            return constraint, f"another grid named {deployment.name} is here, id {user}"
+        for network, vni in ask.vnis:
+            if (user := taken.vnis.get(vni, ask.of)) not in mine:
+                return Constraint.NETWORK_ID, f"network {network}: id {vni} is used by grid {user}"
+        if fault := vnis_fault(ask.vnis, [n.name for n in deployment.spec.networks]):
+            return Constraint.NETWORK_ID, fault
+        if row is not None and any(pair not in ask.vnis for pair in row.record.vnis):
+            return Constraint.NETWORK_ID, "its networks have other VXLAN ids"
+        return None
+
+    # -- what is held
+
+    def _held(
+        self,
+        requester: PeerId,
+        asked_for: _Asked,
+        old: HoldRow | None,
+        offer: Offer,
+        now: float,
+    ) -> Answer:
+        ask, deployment = asked_for.ask, asked_for.deployment
+        new = old or self._row(requester, asked_for, offer, now)
+        held: list[str] = []
+        takes = {name: needs for name, needs in new.takes if name in new.workspaces}
+        fresh: list[str] = []
+        refused: list[tuple[str, Refusal]] = []
+        company = [offer] if asked_for.row is not None else []
+        for name in ask.workspaces:
+            needs = self._needs(asked_for, name) if name not in takes else None
+            if needs is not None:
+                if why := self._refusal(asked_for, name, needs, offer, company, new.window, now):
+                    refused.append((name, why))
+                    continue
+                takes[name] = needs
+                fresh.append(name)
+                company = [offer]
+                self._holds.enter(new, name, needs)
+            held.append(name)
+        if not fresh:
+            return [Send(requester, self._reply(ask, held if takes else [], refused))], []
+        self._claims.end(deployment.order)
+        row = msgspec.structs.replace(new, workspaces=tuple(takes), takes=tuple(takes.items()))
+        what = f"{', '.join(fresh)} for {ask.hold_s:.0f} s, to change {ask.of}"
+        return [
+            Persist(
+                (self._holds.put(row),),
+                otherwise=HoldNotSaved(ask.grid, tuple(fresh), requester),
+            ),
+            Send(requester, self._reply(ask, held, refused)),
+            Note("hold.granted", deployment.name, what),
+        ], [RoomChanged()]
+
+    def _row(self, requester: PeerId, asked_for: _Asked, offer: Offer, now: float) -> HoldRow:
+        """A hold of which nothing is held yet."""
+        ask, deployment, lease = asked_for.ask, asked_for.deployment, asked_for.row
+        spec = deployment.spec
+        ends_s = self._ends_s(asked_for, now)
+        if lease is not None:
+            yields, stewards = lease.yields, lease.stewards
+            time = Window(now, lease.window.end_s, lease.window.kept_until_s)
+        else:
+            yields = spec.lease.best_effort and offer.facts.suspends
+            stewards = deployment.stewards
+            end_s = ends_s + SLACK_S + CLEAR_S
+            time = Window(max(now, ask.start_s), end_s, end_s + kept_s(spec.lease))
+        if yields:
+            # Its cpus and memory are promised for as long as starting it is worth; its disk stays.
+            end_s = window(asked(spec), now, suspends=True).end_s
+            time = Window(time.start_s, end_s, _FOREVER)
+        return HoldRow(
+            grid=ask.grid,
+            key=deployment.key,
+            owner=deployment.owner,
+            name=deployment.name,
+            order=ask.order,
+            workspaces=(),
+            stewards=stewards,
+            vnis=ask.vnis,
+            until_s=now + min(ask.hold_s, HOLD_S),
+            start_s=ask.start_s,
+            window=time,
+            yields=yields,
+            owner_site=deployment.owner_site,
+            requester=requester,
+            change=asked_for.change,
+            of=ask.of,
+            asked=ask.asked,
+            ends_s=ends_s if lease is None else 0.0,
+        )
+
+    def _ends_s(self, asked_for: _Asked, now: float) -> float:
+        """When the lease of a grid ends of which nothing is here, Unix seconds. Its owner says it."""
+        begins_s = max(now, asked_for.ask.start_s)
+        ends_s = asked_for.terms.until_s or begins_s + asked_for.deployment.spec.lease_s
+        return min(ends_s, begins_s + LEASE_S_MAX)
+
+    def _needs(self, asked_for: _Asked, name: str) -> Quantum | None:
+        """What a workspace takes beside what the lease has here; None if it stays as it is."""
+        becomes, row = asked_for.members[name], asked_for.row
+        if row is None or name not in row.record.on(self._me):
+            return quantum_of(becomes) - self._left(row, name)
+        before = self._leases.members(row)[name]
+        spec = self._leases.ordered(row).spec
+        if all(n != name for n, _ in delta([name], spec, asked_for.deployment.spec).changed):
+            return None
+        power = {w.workspace: w.power for w in row.wanted}[name]
+        unused = dict(unused_by([becomes], volumes_at(row.record, spec), self._me))
+        was = dict(row.unused).get(name, 0)
+        more_bytes = max(0, unused.get(name, 0) - was)
+        saved = power is Power.SUSPENDED
+        return growth(before, becomes, saved=saved, unused_bytes=more_bytes)
+
+    def _left(self, row: Lease | None, name: str) -> Quantum:
+        """What is left here of a workspace that was ordered gone, and is in the grid again: its volumes."""
+        if row is None or all(w.workspace != name for w in row.wanted):
+            return Quantum()
+        gone = any(w.workspace == name and w.power is Power.GONE for w in row.wanted)
+        phases = {s.workspace: s.phase for s in self._leases.statuses(row.record.id)}
+        if not gone or phases.get(name) is not Phase.GONE:
+            return Quantum()
+        spans = self._ledger.spans((row.record.id, name))
+        return spans[-1].quantum.kept if spans else Quantum()
+
+    def _refusal(
+        self,
+        asked_for: _Asked,
+        name: str,
+        needs: Quantum,
+        offer: Offer,
+        company: list[Offer],
+        time: Window,
+        now: float,
+    ) -> Refusal | None:
+        """Why a workspace is not held; None if it can be."""
+        deployment, row = asked_for.deployment, asked_for.row
+        if len(self._ledger) >= HOLDS_PER_HOST:
+            why = f"a host carries at most {HOLDS_PER_HOST} workspaces"
+            return Refusal(Constraint.LIMIT, self._host, detail=why)
+        free = self._ledger.free_for(time)
+        kept = self._claims.kept(deployment.order, deployment.issued_at_s, free, now)
+        free, offer = free - kept, msgspec.structs.replace(offer, kept=kept)
+        if row is None or name not in row.record.on(self._me):
+            # What its volumes have already is not asked for again.
+            left = quantum_of(asked_for.members[name]) - needs
+            rules = rules_of(deployment.spec)
+            found = refusals(asked_for.members[name], offer, free + left, rules, company)
+        else:
+            found = lacking(needs, self._host, free)
+        return found[-1] if found else None
+
+    def _reply(
+        self, ask: HoldAsk, held: list[str], refused: list[tuple[str, Refusal]]
+    ) -> HoldReply:
+        """The answer, with this host's grant of all that it would carry."""
+        return granted(ask, ask.of, held, refused, self._store(), self._signer)

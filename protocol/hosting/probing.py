@@ -1,0 +1,28 @@
+"""What is told of a host that was probed again and is not as it was before."""
+
+from protocol.capacity.advert import UNPROBED, HostFacts
+from protocol.terms.effects import Effect, Note
+
+
+def probed_notes(before: HostFacts, now: HostFacts, name: str) -> list[Effect]:
+    """What to say of it: where it takes traffic, and whether it is fit to run guests. `name` is the host's."""
+    return _underlay_notes(before, now) + _fitness_notes(before, now, name)
+
+
+def _underlay_notes(before: HostFacts, now: HostFacts) -> list[Effect]:
+    """What to say of a host whose address towards others is another, or is none any more."""
+    if now.underlay_fault and now.underlay_fault != before.underlay_fault:
+        return [Note("underlay.lost", now.underlay, now.underlay_fault)]
+    was = (before.underlay, before.mtu, before.underlay_fault)
+    if before is UNPROBED or was == (now.underlay, now.mtu, now.underlay_fault):
+        return []
+    said = f"{now.underlay} with an mtu of {now.mtu} for guests; before {was[0]} with {was[1]}"
+    return [Note("underlay.changed", now.underlay, said)]
+
+
+def _fitness_notes(before: HostFacts, now: HostFacts, name: str) -> list[Effect]:
+    if before.unfit == now.unfit:
+        return []
+    if now.unfit:
+        return [Note("host.unfit", name, now.unfit)]
+    return [Note("host.fit", name, f"no more: {before.unfit}")]

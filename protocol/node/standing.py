@@ -1,0 +1,34 @@
+"""What a grid is now, as its stewards decided it: what a change of it begins with. Faces in other processes
+read it, so it imports little."""
+
+import msgspec
+
+from protocol.grid.model import GridSpec
+from protocol.grid.record import GridState, Past
+from protocol.terms.ids import GridId
+
+
+class Placed(msgspec.Struct, frozen=True):
+    """A workspace of a grid, and where it is."""
+
+    workspace: str
+    host: str
+    site: str
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """A grid as the record has it that this peer was shown last."""
+
+    grid: GridId
+    name: str
+    owner_site: str
+    epoch: int
+    state: GridState
+    spec: GridSpec
+    placed: tuple[Placed, ...]
+    before: GridSpec | None = None
+    """What it was before its last change; None if it was never changed."""
+    past: tuple[Past, ...] = ()
+    """The changes decided last, the oldest first."""
+    ends_s: float = 0.0
+    """When its lease ends, Unix seconds, as the last of its hosts tells it; 0 if none tells."""

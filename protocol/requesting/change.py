@@ -1,0 +1,110 @@
+"""What a grid that is up is to become, as the attempts to place what is added to it need it (attempt.py).
+
+What stays is seated already, and nobody is asked about it. What is changed where it is has to be promised by
+the host that carries it, which needs room for what it grows by. What has a volume comes back where that is.
+Only the rest of what is added may go anywhere.
+"""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from protocol.capacity.quantum import Quantum
+from protocol.grid.apply import Delta, Manner, delta
+from protocol.grid.apply_faults import apply_faults
+from protocol.grid.change_words import summary
+from protocol.grid.differences import differences
+from protocol.grid.expand import workspaces
+from protocol.grid.grant import SignedGrant
+from protocol.grid.model import GridSpec
+from protocol.grid.next_epoch import Added, applied_to
+from protocol.grid.record import ApplyTerms, GridRecord, HostRef
+from protocol.grid.volumes import pinned, volumes_at
+from protocol.placement.fit import quantum_of
+from protocol.terms.ids import GridId, PeerId
+from protocol.trust.order import SignedOrder
+
+
+class Change:
+    """One change of one grid, from the record that is read to the record that is proposed."""
+
+    def __init__(self, record: GridRecord, old: GridSpec, terms: ApplyTerms) -> None:
+        """`old` is what the record's standing order asks for. Neither has `check.problems`."""
+        self.record, self._old, self._terms = record, old, terms
+        self.new = terms.spec
+        host_of = {a.workspace: a.host for a in record.assignments}
+        self.delta: Delta = delta(tuple(host_of), old, self.new, terms.without)
+        self.stays = {name: host_of[name] for name in self.delta.same}
+        self.changed = {name: host_of[name] for name, _ in self.delta.changed}
+        self.gone = {name: host_of[name] for name in self.delta.gone}
+        self._volumes = volumes_at(record, old)
+        at = pinned(self._volumes, self.new)
+        self.fixed = self.changed | {n: at[n] for n in self.delta.added if n in at}
+        """What has to be where it is, or where its volume is."""
+        were = {w.name: quantum_of(w) for w in workspaces(old)}
+        self._sizes = {
+            w.name: _grown(were[w.name], quantum_of(w)) if w.name in self.changed else quantum_of(w)
+            for w in workspaces(self.new)
+        }
+
+    @property
+    def said(self) -> str:
+        """What it changes, in a line: `+2 worker, head-1 memory 4 GiB > 8 GiB`."""
+        return summary(self.delta, self._old, self.new)
+
+    def faults(self) -> tuple[str, ...]:
+        """Why it cannot be, in lines for people; empty if it can."""
+        placed = {a.workspace: a.host for a in self.record.assignments}
+        return apply_faults(self._old, self.new, placed, self._volumes, self._terms.without)
+
+    @property
+    def asks(self) -> bool:
+        """Whether hosts have anything to promise for it."""
+        return bool(self.delta.added or self.delta.changed)
+
+    @property
+    def nothing(self) -> bool:
+        """Whether the grid is as it is to be."""
+        alike = not differences(self.new, self._old)
+        return alike and not (self.asks or self.delta.gone)
+
+    def size(self, name: str) -> Quantum:
+        """What a host needs for it beside what it carries of the grid: of what is changed, what it grows by."""
+        return self._sizes[name]
+
+    def called(self, peer: PeerId) -> str:
+        """The name of a host of the grid as it is."""
+        return next((host.name for host in self.record.hosts if host.peer == peer), peer[:12])
+
+    def restarted(self) -> tuple[str, ...]:
+        """The workspaces that are in another start afterwards."""
+        return tuple(name for name, manner in self.delta.changed if manner is not Manner.LIVE)
+
+    def next(
+        self,
+        order: SignedOrder,
+        attempt: GridId,
+        held: Mapping[str, PeerId],
+        hosts: tuple[HostRef, ...],
+        grants: tuple[SignedGrant, ...],
+    ) -> GridRecord:
+        """The record of the next epoch. `held` says where everything is, `hosts` and `grants` who was asked.
+
+        Raises ValueError where a network is full, Malformed or Untrusted if the record cannot be read.
+        """
+        placed = {name: held[name] for name in self.delta.added}
+        added = Added(attempt, placed, hosts, grants)
+        return applied_to(self.record, self._old, order, self._terms, added)
+
+
+def made(change: Change) -> GridSpec:
+    """The grid as it will be, with those clusters only of which anything is made anew."""
+    built = (*change.delta.added, *change.restarted())
+    names = {name.rpartition("-")[0] for name in built}
+    clusters = tuple(cluster for cluster in change.new.clusters if cluster.name in names)
+    return msgspec.structs.replace(change.new, clusters=clusters)
+
+
+def _grown(old: Quantum, new: Quantum) -> Quantum:
+    """By how much something grows, in each component. What it needs less of gets free later."""
+    return new - new.least(old)

@@ -1,0 +1,88 @@
+"""Workspaces of a change that can be at one host only: those that are there, and those whose volume is there.
+
+Such a host must have room for them, or for what they grow by. One that lacks it, or does not answer, stops the
+change: nothing is moved for it.
+"""
+
+from collections import Counter
+
+import msgspec
+
+from protocol.grid.expand import workspaces
+from protocol.grid.model import GridSpec, Workspace
+from protocol.placement.choose import Choice, Unplaced, certain
+from protocol.placement.counter import Fewer
+from protocol.placement.fit import Offer, lacking, rules_of
+from protocol.requesting.change import Change
+from protocol.terms.ids import PeerId
+from protocol.terms.refusal import QUANTITIES, Constraint, Refusal
+
+
+class Pinned:
+    """Those of one change that are not held yet, by what their hosts offer."""
+
+    def __init__(self, change: Change, held: dict[str, PeerId], offers: tuple[Offer, ...]) -> None:
+        """`held` has what is promised, which the offers' free room does not include any more."""
+        by_peer = {offer.peer: offer for offer in offers}
+        self.refused: dict[str, Refusal] = {}
+        """Why those that do not fit where they are do not."""
+        for name, peer in change.fixed.items():
+            if name in held:
+                continue
+            offer = by_peer.get(peer)
+            if offer is None:
+                silent = Refusal(Constraint.SILENT, change.called(peer), detail="no answer in time")
+                self.refused[name] = silent
+                continue
+            short = lacking(change.size(name), offer.host, offer.free)
+            if short or offer.refused is not None:
+                self.refused[name] = offer.refused if offer.refused is not None else short[-1]
+                continue
+            free = offer.free - change.size(name)
+            by_peer[peer] = msgspec.structs.replace(offer, free=free)
+        self.offers = tuple(by_peer.values())
+        """The offers, less what they grow by."""
+
+    def choice(self, members: tuple[Workspace, ...], held: dict[str, PeerId]) -> Choice:
+        """The choice where some of them do not fit: nothing is placed."""
+        unplaced = tuple(
+            Unplaced(w, (self.refused[w.name],)) for w in members if w.name in self.refused
+        )
+        return Choice(dict(held), unplaced, enough=False)
+
+
+def stuck_lines(name: str, refusals: dict[str, Refusal]) -> list[str]:
+    """Lines for people about workspaces of the grid `name` that cannot be changed where they are."""
+    lines = []
+    for workspace, refusal in refusals.items():
+        why = refusal.detail
+        if refusal.constraint in QUANTITIES:
+            asked, free = refusal.amount(refusal.asked), refusal.amount(refusal.available)
+            why = f"it needs {asked} more {refusal.what}, and {free} are free there"
+        lines.append(f"cannot change {workspace} on {refusal.host}: {why}")
+    silent = [r.host for r in refusals.values() if r.constraint is Constraint.SILENT]
+    first = f"{name}/{next(iter(refusals), '')}"
+    works = f"less; or `overlayctl terminate {first}` and `up` again, which makes it elsewhere"
+    if silent:
+        works = f"the same again when {silent[0]} answers; or without that part of the change"
+    return [*lines, f"  would work: {works}"]
+
+
+def whole(spec: GridSpec) -> GridSpec:
+    """The grid, of which nothing may be left out: a change is made whole or not at all."""
+    clusters = tuple(msgspec.structs.replace(c, minimum=None) for c in spec.clusters)
+    return msgspec.structs.replace(spec, clusters=clusters)
+
+
+def fewer(change: Change, choice: Choice, offers: tuple[Offer, ...]) -> tuple[Fewer, ...]:
+    """How many workspaces of its clusters a change could have now, if it is more than there are."""
+    seated = {**change.fixed, **change.stays}
+    members = tuple(w for w in workspaces(change.new) if w.name in choice.placed)
+    rules = rules_of(whole(change.new), offers)
+    if len(members) <= len(seated) or certain(members, offers, rules, seated).unplaced:
+        return ()
+    counts = Counter(w.cluster for w in members)
+    asked = Counter(n.rpartition("-")[0] for n in (*seated, *change.delta.added))
+    names = [c.name for c in change.new.clusters]
+    less = tuple((name, counts[name]) for name in names if counts[name] < asked[name])
+    return (Fewer(less),) if less else ()

@@ -1,0 +1,120 @@
+"""`plan` and `up` of a grid that is up, `diff`, `scale`, `resize`, `rollback`, `history`, on a real node."""
+
+import json
+from pathlib import Path
+
+from asked_daemon import Daemon
+
+
+def edited(daemon: Daemon, old: str, new: str) -> Path:
+    """The grid file, edited."""
+    text = daemon.grid_file.read_text()
+    assert old in text
+    daemon.grid_file.write_text(text.replace(old, new))
+    return daemon.grid_file
+
+
+def boots(daemon: Daemon) -> dict[str, int]:
+    """How often each workspace was started."""
+    shown = json.loads(daemon.ask("show", "demo", "--output", "json").stdout)
+    return {row["workspace"]: row["boot"] for row in shown["workspaces"]}
+
+
+def test_a_plan_of_a_changed_file_says_what_it_changes_and_changes_nothing(daemon: Daemon) -> None:
+    daemon.up()
+    assert "demo is up already" in daemon.ask("plan", daemon.grid_file).stdout
+    file = edited(daemon, "count: 2", "count: 3")
+    said = daemon.ask("plan", file).stdout
+    assert said == "demo, epoch 1 > 2\n  + worker-3 on h1\n  = 3 unchanged\n1 to add\n"
+    assert daemon.ask("plan", file, "--detailed-exitcode", code=2).stdout == said
+    assert sorted(boots(daemon)) == ["head-1", "worker-1", "worker-2"]
+
+
+def test_diff_asks_nobody(daemon: Daemon) -> None:
+    assert "demo is not up" in daemon.ask("diff", daemon.grid_file, code=2).stdout
+    daemon.up()
+    assert daemon.ask("diff", daemon.grid_file).stdout == "demo is up as the file says\n"
+    file = edited(daemon, "memory: 256M", "memory: 192M")
+    said = daemon.ask("diff", file, code=2).stdout
+    assert "~ head-1 memory 256 MiB > 192 MiB (live)" in said
+
+
+def test_up_of_a_changed_file_needs_somebody_who_agrees(daemon: Daemon) -> None:
+    daemon.up()
+    file = edited(daemon, "count: 2", "count: 3")
+    said = daemon.ask("up", file, code=2).stderr
+    assert "demo is up, and this changes it: 1 to add" in said
+    assert f"would work: overlayctl up {file} -y" in said
+    said = daemon.ask("up", file, "-y").stdout
+    assert "demo is changed (+1 worker): 4 workspaces on 1 host, epoch 2" in said
+    assert sorted(boots(daemon)) == ["head-1", "worker-1", "worker-2", "worker-3"]
+    assert "demo is up" in daemon.ask("up", file).stdout
+
+
+def test_scale_takes_the_newest_and_touches_nobody_else(daemon: Daemon) -> None:
+    daemon.up()
+    before = boots(daemon)
+    daemon.ask("scale", "demo/worker=+2", "-y")
+    grown = boots(daemon)
+    assert sorted(grown) == ["head-1", "worker-1", "worker-2", "worker-3", "worker-4"]
+    daemon.ask("scale", "demo/worker=1", "-y")
+    assert boots(daemon) == {name: before[name] for name in ("head-1", "worker-1")}
+
+
+def test_what_cannot_be_scaled_says_what_can(daemon: Daemon) -> None:
+    daemon.up()
+    said = daemon.ask("scale", "demo/worker", code=2).stderr
+    assert "would work: overlayctl scale star/worker=8" in said
+    said = daemon.ask("scale", "demo/worker=0", code=2).stderr
+    assert "demo cannot have 0 of worker; the fewest are 1" in said
+    said = daemon.ask("scale", "demo/workers=2", code=2).stderr
+    assert "would work: one of head, worker" in said
+    said = daemon.ask("scale", "demos/worker=2", code=1).stderr
+    assert "there is no grid demos to be changed" in said
+
+
+def test_a_resize_is_one_change_of_a_cluster(daemon: Daemon) -> None:
+    daemon.up()
+    daemon.ask("resize", "demo/head-1", "--cpus", "1", "--memory", "192M", "-y")
+    standing = daemon.ask("diff", daemon.grid_file, code=2).stdout
+    assert "~ head-1 cpus 1 > 0.5, memory 192 MiB > 256 MiB" in standing
+    said = daemon.ask("resize", "demo/worker-1", "--cpus", "1", code=2).stderr
+    assert "worker-1 is one of 2 equal workspaces of worker" in said
+    said = daemon.ask("resize", "demo/head", "--cpus", "many", code=2).stderr
+    assert '--cpus: "many" cannot be read' in said
+    assert "resize needs" in daemon.ask("resize", "demo/head", code=2).stderr
+    assert boots(daemon)["head-1"] == 1
+
+
+def test_a_rollback_goes_back_and_forth_and_history_tells_of_both(daemon: Daemon) -> None:
+    daemon.up()
+    assert "was never changed" in daemon.ask("rollback", "demo", code=1).stderr
+    daemon.ask("scale", "demo/worker=3", "-y")
+    daemon.ask("rollback", "demo", "-y")
+    assert len(boots(daemon)) == 3
+    daemon.ask("rollback", "demo", "-y")
+    assert len(boots(daemon)) == 4
+    told = json.loads(daemon.ask("history", "demo", "--output", "json").stdout)
+    assert [(row[0], row[1], row[3], row[4]) for row in told] == [
+        (1, "up", "ams", ""),
+        (2, "apply", "ams", "+1 worker"),
+        (3, "apply", "ams", "-1 worker"),
+        (4, "apply", "ams", "+1 worker"),
+    ]
+    assert "+1 worker" in daemon.ask("history", "demo").stdout
+
+
+def test_what_was_terminated_comes_back_with_its_file(daemon: Daemon) -> None:
+    daemon.up()
+    daemon.ask("terminate", "demo/worker-2")
+    assert sorted(boots(daemon)) == ["head-1", "worker-1"]
+    daemon.ask("up", daemon.grid_file, "-y")
+    assert sorted(boots(daemon)) == ["head-1", "worker-1", "worker-2"]
+
+
+def test_what_cannot_be_changed_says_what_would_work(daemon: Daemon) -> None:
+    daemon.up()
+    file = edited(daemon, "10.42.0.0/24", "10.43.0.0/24")
+    said = daemon.ask("plan", file, code=1).stderr
+    assert "lan" in said
+    assert "would work" in said

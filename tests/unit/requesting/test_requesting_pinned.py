@@ -1,0 +1,49 @@
+"""What can be at one host only has room there, or the change is refused with how much is lacking."""
+
+from random import Random
+
+import msgspec
+from negotiating import FEDERATION, NOW, A, B, C, offer, record_of, shop
+
+from protocol.capacity.quantum import Quantum
+from protocol.grid.record import ApplyTerms
+from protocol.requesting.change import Change
+from protocol.requesting.pinned import Pinned, stuck_lines
+from protocol.sim.people import Admin
+from protocol.terms.refusal import Constraint
+
+OWNER = Admin(FEDERATION, "s1", Random(9), lambda: (A, B, C))
+ORDER = OWNER.up(shop(2), NOW)
+RECORD = record_of(ORDER, {"web-1": A, "web-2": A})
+MIB = 1 << 20
+
+
+def growing(memory_mib: int) -> Change:
+    spec = shop(2)
+    larger = msgspec.structs.replace(spec.clusters[0], memory_bytes=memory_mib * MIB)
+    return Change(RECORD, spec, ApplyTerms(msgspec.structs.replace(spec, clusters=(larger,)), 1))
+
+
+def test_the_host_has_room_for_all_that_grows_there_together() -> None:
+    room = Quantum(4000, 300 * MIB, 1 << 40)
+    both = Pinned(growing(256), {}, (offer(A, room),))
+    assert both.refused == {}
+    assert [o.free.memory_bytes for o in both.offers] == [(300 - 256) * MIB]
+    too_much = Pinned(growing(384), {}, (offer(A, room),))
+    assert list(too_much.refused) == ["web-2"]
+    assert too_much.refused["web-2"].constraint is Constraint.MEMORY
+    choice = too_much.choice((), {"web-1": A})
+    assert (choice.placed, choice.enough) == ({"web-1": A}, False)
+
+
+def test_what_is_held_is_not_counted_twice() -> None:
+    none_left = offer(A, Quantum(4000, 0, 1 << 40))
+    assert Pinned(growing(256), {"web-1": A, "web-2": A}, (none_left,)).refused == {}
+
+
+def test_a_host_that_gave_no_quote_is_said() -> None:
+    refused = Pinned(growing(256), {}, (offer(B),)).refused
+    assert [refusal.constraint for refusal in refused.values()] == [Constraint.SILENT] * 2
+    lines = stuck_lines("shop", refused)
+    assert lines[0] == "cannot change web-1 on alpha: no answer in time"
+    assert lines[-1].startswith("  would work: the same again when alpha answers")
