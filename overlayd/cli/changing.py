@@ -65,19 +65,13 @@ def preview(session: Session, change: Change) -> RequestView:
     return view
 
 
-def show_plan(session: Session, change: Change) -> bool:
-    """Prints what a change would do. Answers whether it would do anything. Raises Failure."""
-    if change.empty and not session.plain:
-        print_lines(
-            [f"{change.standing.name} is up already, as the file says; nothing would change"]
-        )
-        return False
+def show_plan(session: Session, change: Change) -> None:
+    """Prints what a change would do, and where what comes would go. Raises Failure if it cannot be made."""
     view = preview(session, change)
     if session.plain:
         unchanged(session, session.client.raw("GET", f"/requests/{view.id}"))
     else:
         print_lines(change.lines(view))
-    return not change.empty
 
 
 def make(session: Session, change: Change, command: str, *, yes: bool, no_wait: bool) -> None:

@@ -102,13 +102,14 @@ def plan(
         session = session_of(context)
         spec, images, files = read_grid(session, file, profile, ssh_key or (), USAGE)
         standing = standing_of_file(session, spec.name)
-        if standing is None:
+        if standing is None or (change := Change(standing, spec, files)).empty:
             changes = _plan(session, spec, images, files, quote, hold_s)
         elif quote or hold_s:
             said = f"{spec.name} is up, and a change of it is neither quoted nor held"
             raise failure(said, f"overlayctl plan {file}")
         else:
-            changes = show_plan(session, Change(standing, spec, files))
+            show_plan(session, change)
+            changes = True
     except Failure as error:
         if detailed_exitcode:  # Whatever is wrong: 2 would say that something would change.
             error.code = FAILED

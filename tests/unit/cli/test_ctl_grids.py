@@ -65,10 +65,11 @@ def test_up_shows_every_change_once_and_then_the_answer(daemon: Daemon) -> None:
 
 
 CHANGED = """\
-error: demo is up, and not as the file has it; what is up cannot be changed yet
-  clusters.worker.count: 4 in the file, 2 up
-  clusters.worker.memory: 64 MiB in the file, 128 MiB up
-  would work: `overlayctl down demo`, then `overlayctl up` again
+demo is up, and this changes it: 2 to add, 2 to change
+  + worker-3
+  + worker-4
+  ~ worker-1, worker-2 memory 128 MiB > 64 MiB (live)
+  = 1 unchanged
 """
 
 
@@ -84,20 +85,21 @@ def test_up_of_a_file_that_is_up_already_is_done(daemon: Daemon) -> None:
     assert said[-1] == "demo is up: 3 workspaces"
 
 
-def test_up_and_plan_of_a_changed_file_say_what_differs_and_fail(daemon: Daemon) -> None:
+def test_up_of_a_changed_file_says_what_it_would_change_and_asks(daemon: Daemon) -> None:
     daemon.up()
     change(daemon)
-    assert daemon.ask("up", daemon.grid_file, code=1).stderr == CHANGED
-    plan = daemon.ask("plan", daemon.grid_file, code=1)
-    assert (plan.stdout, plan.stderr) == ("", CHANGED)
+    said = daemon.ask("up", daemon.grid_file, code=2).stderr
+    assert said == f"error: {CHANGED}  would work: overlayctl up {daemon.grid_file} -y\n"
     daemon.ask("down", "demo", "--delete-volumes")
     assert daemon.ask("up", daemon.grid_file).stdout.endswith("demo is up: 5 workspaces\n")
 
 
-def test_up_of_another_profile_than_is_up_says_what_differs(daemon: Daemon) -> None:
+def test_up_of_another_profile_than_is_up_says_what_it_would_change(daemon: Daemon) -> None:
     daemon.up()
-    error = daemon.ask("up", daemon.grid_file, "--profile", "big", code=1).stderr
-    assert "  clusters.worker.memory: 8 GiB in the file, 128 MiB up\n" in error
+    error = daemon.ask("up", daemon.grid_file, "--profile", "big", code=2).stderr
+    assert "  ~ worker-1, worker-2 memory 128 MiB > 8 GiB (restart)\n" in error
+    refused = daemon.ask("up", daemon.grid_file, "--profile", "big", "-y", code=1).stderr
+    assert "memory" in refused
 
 
 def test_an_images_name_that_means_something_else_now_is_a_difference(
@@ -115,9 +117,9 @@ def test_an_images_name_that_means_something_else_now_is_a_difference(
     asyncio.run_coroutine_threadsafe(lose_the_old(), daemon.loop).result(10)
     daemon.ask("image", "add", image_file(tmp_path / "b.img", "guest", "quiet"))
     new = daemon.ask("image", "list").stdout.splitlines()[1].split()[1]
-    assert daemon.ask("up", daemon.grid_file, code=1).stderr.splitlines()[1] == (
-        f"  clusters.head.image: guest {new} in the file, guest {old} up;"
-        " the name has another content now"
+    assert daemon.ask("up", daemon.grid_file, code=2).stderr.splitlines()[1] == (
+        f"  ~ head-1 image guest {old} > guest {new}; the name has another content now"
+        " (new root disk, keeps scratch)"
     )
 
 
@@ -134,13 +136,11 @@ def test_plan_tells_scripts_by_its_code_whether_something_would_change(daemon: D
     view = msgspec.json.decode(plan("-o", "json", code=0), type=RequestView)
     assert (view.state, view.unchanged, view.differs) == ("done", True, ())
     change(daemon)
-    assert plan(code=1) == CHANGED
-    said = daemon.ask("plan", daemon.grid_file, "-o", "json", code=1).stdout
+    assert plan(code=2).splitlines()[-1] == CHANGED.splitlines()[0].rpartition(": ")[2]
+    said = daemon.ask("plan", daemon.grid_file, "-o", "json").stdout
     view = msgspec.json.decode(said, type=RequestView)
-    assert [difference.path for difference in view.differs] == [
-        "clusters.worker.count",
-        "clusters.worker.memory",
-    ]
+    assert view.delta is not None
+    assert view.delta.added == ("worker-3", "worker-4")
 
 
 def test_up_with_a_login_key(daemon: Daemon) -> None:
@@ -255,10 +255,12 @@ def test_up_in_json_is_the_request_alone(daemon: Daemon) -> None:
     view = msgspec.json.decode(said, type=RequestView)
     assert (view.kind, view.state, len(view.placement)) == ("up", "done", 3)
     change(daemon)
-    failed = daemon.ask("up", daemon.grid_file, "-o", "json", code=1)
-    assert msgspec.json.decode(failed.stdout, type=RequestView).state == "failed"
-    told = json.loads(failed.stderr)
-    assert told["problem"].startswith("demo is up, and not as the file has it")
+    refused = daemon.ask("up", daemon.grid_file, "-o", "json", code=2)
+    told = json.loads(refused.stderr)
+    assert told["problem"].startswith("demo is up, and this changes it")
+    made = daemon.ask("up", daemon.grid_file, "-o", "json", "-y").stdout
+    view = msgspec.json.decode(made, type=RequestView)
+    assert (view.kind, view.state, view.epoch) == ("apply", "done", 2)
 
 
 def test_the_life_of_a_workspace(daemon: Daemon) -> None:
