@@ -40,6 +40,10 @@ class Untouched:
             return f"{workspace} of {grid} was started again, and nothing that was decided says so"
         return ""
 
+    def lost(self, grid: GridId, workspace: str) -> None:
+        """A machine is gone with its host's disk: it may be started once more."""
+        self._starts[grid, workspace] += 1
+
     def decided(self, before: GridRecord | None, record: GridRecord) -> str:
         """A record was decided, after `before`. Answers what is wrong with it; empty if nothing is."""
         if record.state is GridState.DOWN:

@@ -35,6 +35,8 @@ def lose_memory(world: World, host: SimPeer, away_s: float = 3.0, machines: bool
     host.crash()
     host.store.clear()
     if not machines:
+        for grid, workspace in host.machines.there:
+            world.invariants.untouched.lost(grid, workspace)
         host.machines.there.clear()
     world.run(away_s)
     host.start()
