@@ -146,6 +146,7 @@ class Demo:
         self.network_is_real()
         self.volume_is_real()
         self.life_goes_on()
+        self.it_changes()
         self.it_mends_itself()
         if DEBIAN.exists():
             self.a_distribution()
@@ -318,8 +319,26 @@ class Demo:
             self.grid("star", asked)["grid"]["state"] == "up",
         )
 
+    def it_changes(self) -> None:
+        """Step 10: the file is applied again, workers get another share; nobody else notices."""
+        self.step(
+            "It changes: the file again brings worker-4 back, and workers get a smaller share"
+        )
+        before = self.guests()
+        self.typed("bnl-2", "plan", "examples/star.yaml", "--ssh-key", f"{self.key}.pub", site="uc")
+        self.typed(
+            "bnl-2", "up", "examples/star.yaml", "--ssh-key", f"{self.key}.pub", "-y", site="uc"
+        )
+        rows = self.grid("star")["workspaces"]
+        self.check("five workspaces are ready again", _phases(rows) == ["ready"] * 5, rows)
+        self.typed("uc-2", "resize", "star/worker", "--cpus", "0.2", "-y")
+        after = self.guests()
+        same = all(after.get(name) == pid for name, pid in before.items())
+        self.check("none of the others was started again", same, (before, after))
+        self.typed("fnal-2", "history", "star", site="fnal")
+
     def it_mends_itself(self) -> None:
-        """Step 10: an administrator's slips on one host, while guests ping each other."""
+        """Step 11: an administrator's slips on one host, while guests ping each other."""
         self.step("It mends itself: rules flushed, a tunnel and a tap deleted, while guests ping")
         early = [line for name in self.lab.hosts for line in self.mends(name)]
         self.check("so far nothing had to be mended on any host", not early, early)
@@ -358,7 +377,7 @@ class Demo:
         ]
 
     def a_distribution(self) -> None:
-        """Step 11: an image as a distribution publishes it, set up by a script, reached from another site."""
+        """Step 12: an image as a distribution publishes it, set up by a script, reached from another site."""
         self.step(
             "Any image: Debian from its disk image, set up at its first boot as its owner says"
         )
@@ -375,7 +394,7 @@ class Demo:
         self.typed("bnl-2", "down", "brought", site="uc")
 
     def down(self) -> None:
-        """Step 12: nothing is left."""
+        """Step 13: nothing is left."""
         self.step("Down: nothing of the grids is left on any host")
         self.typed("fnal-2", "down", "star", "--delete-volumes", site="fnal", expect=1)
         self.check("another site's admin is refused", self.grid("star")["grid"]["state"] == "up")
