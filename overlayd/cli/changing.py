@@ -8,7 +8,6 @@ import typer
 from overlayd.api.views import Accepted, OrderBody, PlanBody
 from overlayd.cli.asking import ended, follow, waiting
 from overlayd.cli.failure import FAILED, INTERRUPTED, USAGE, Failure, failure
-from overlayd.cli.progress import watching
 from overlayd.cli.session import Session
 from overlayd.cli.show import print_lines, unchanged
 from overlayd.config.userdata import Attachment
@@ -76,6 +75,8 @@ def show_plan(session: Session, change: Change) -> None:
 
 def make(session: Session, change: Change, command: str, *, yes: bool, no_wait: bool) -> None:
     """Makes a change, after a person agreed. `command` is what was typed. Raises Failure."""
+    from overlayd.cli.progress import watching  # It draws, and `plan` need not wait for it.
+
     name = change.standing.name
     if change.empty:
         if not session.plain:

@@ -47,7 +47,7 @@ from protocol.grid.steps import (
     apply,
 )
 from protocol.terms.ids import GridId, PeerId
-from protocol.terms.limits import CHANGES_MOST, LATE_S
+from protocol.terms.limits import CHANGES_MOST, ORDER_LATE_S
 from protocol.trust.order import Action, CheckedOrder, Order, SignedOrder, order_id
 from protocol.trust.signing import Reason, Untrusted
 from protocol.wire.codec import Malformed, encode
@@ -195,7 +195,7 @@ def follow(
         case Extend(order=signed, grid=grid):
             checked = _ordered_by_owner(reading, order, grid, record, signed, Action.LEASE, now)
             _check_lease_change(signed)
-            late = now > checked.fresh_until_s + LATE_S
+            late = now > checked.fresh_until_s + ORDER_LATE_S
             mine = order_id(signed)
             done = record is not None and mine in [order_id(s) for s in record.changes]
             if late and not done:
@@ -226,7 +226,7 @@ def _committable(reading: Reading, order: SignedOrder, made: GridRecord, now: fl
     if made.order != order or made.epoch != 1 or made.changes or made.state is not GridState.UP:
         raise Untrusted(Reason.MALFORMED, "a commit is the first epoch of what was ordered")
     checked = reading.order(order, now, fresh=False)
-    if now > checked.fresh_until_s + LATE_S:
+    if now > checked.fresh_until_s + ORDER_LATE_S:
         raise Untrusted(Reason.EXPIRED, "the order came too late; sign it again")
     vouch(reading, made, None, now, lapsed=False)
 
@@ -236,7 +236,7 @@ def _appliable(reading: Reading, record: GridRecord, made: GridRecord, now: floa
     if made.applied is None or made.became == record.became or made.state is not GridState.UP:
         raise Untrusted(Reason.MALFORMED, "to apply is the next epoch of what was ordered")
     checked = reading.order(made.applied.order, now, fresh=False)
-    if now > checked.fresh_until_s + LATE_S:
+    if now > checked.fresh_until_s + ORDER_LATE_S:
         raise Untrusted(Reason.EXPIRED, "the order came too late; sign it again")
     vouch(reading, made, record, now, lapsed=False)
     if (size := len(encode(made))) > CHANGED_RECORD_BYTES:

@@ -192,7 +192,7 @@ ASKED_AT_LEAST = 8
 ASKED_MORE = 128
 """How many further hosts are asked at most when those are not enough."""
 HOLD_S = 8.0
-LATE_S = HOLD_S + 60.0
+ORDER_LATE_S = HOLD_S + 60.0
 """How much later than its time an order may come to a steward: hosts were asked in
 time, and then the stewards."""
 HOLD_REPLY_WITHIN_S = 2.0

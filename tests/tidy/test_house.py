@@ -33,6 +33,19 @@ def test_there_are_sources_to_hold_to_the_rules() -> None:
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(TOP)))
+def test_a_module_gives_each_of_its_constants_one_value(path: Path) -> None:
+    """The second of two would silently be the first one's, too."""
+    names = [
+        target.id
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.Assign | ast.AnnAssign)
+        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+        if isinstance(target, ast.Name) and target.id.isupper()
+    ]
+    assert len(names) == len(set(names)), names
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(TOP)))
 def test_a_module_says_what_it_is_for_and_stays_small(path: Path) -> None:
     text = path.read_text()
     assert ast.get_docstring(ast.parse(text)), "a module begins with what it is for"
