@@ -60,6 +60,10 @@ class Peer:
         said = self._client.post(path, content=msgspec.json.encode(value))
         return str(said.raise_for_status().json()["request"])
 
+    def get(self, path: str) -> bytes:
+        """One answer of the API, as it is written."""
+        return self._client.get(path).raise_for_status().content
+
     def until(
         self, request: str, over: Callable[[RequestView], bool], within_s: float
     ) -> RequestView:
