@@ -159,11 +159,28 @@ async def standing_of_site(site: FromPath[str], name: FromPath[str], service: He
 async def _standing(service: Service, name: str, site: str = "") -> Standing:
     await confirm(service, name)
     row = grid_view(service, name, site).grid
-    found = service.peer.view.standing(row.grid)
+    found = service.peer.view.standing(row.grid) or await _looked_up(service, row.grid)
     if found is None:
         said = f"what was decided of {row.name} is not known here: too few of its stewards answer"
         raise ApiProblem(409, said, "the same again, once they are heard")
     return found
+
+
+async def _looked_up(service: Service, grid: GridId) -> Standing | None:
+    """What a grid is now, of which this peer knows that it was decided, and has no record any more.
+
+    It carried the grid before it was changed, or was shown other grids since.
+    """
+    peer = service.peer
+    try:
+        peer.submit(GridsAsked(grid))
+    except Busy:
+        return None
+    for _ in range(_LOOKS):
+        await asyncio.sleep(CONFIRM_WAITS_S / _LOOKS)
+        if (found := peer.view.standing(grid)) is not None:
+            return found
+    return None
 
 
 @post("/plans", status_code=202, request_max_body_size=BODY_MAX_BYTES, summary="Plan a grid")

@@ -147,7 +147,10 @@ class PeerView:
         return snapshot_grids.find_grids(self._node, name, site)
 
     def standing(self, grid: GridId) -> Standing | None:
-        """What a grid is now, as this peer was shown it last; None if it was not. `GridsAsked` has it look."""
+        """What a grid is now, as this peer was shown it last; None if it was not, or knows of a later record.
+
+        `GridsAsked` has it look.
+        """
         return snapshot_standing.standing(self._node, grid)
 
     def workspaces(self, grid: GridId, now: float) -> list[WorkspaceRow]:

@@ -10,13 +10,20 @@ from protocol.wire.codec import Malformed
 
 
 def standing(node: Node, grid: GridId) -> Standing | None:
-    """What a grid is now, by the newest record that this peer was shown or carries; None if it has none."""
+    """What a grid is now, by the newest record that this peer was shown or carries.
+
+    None if it has none, or knows of a later one: what was shown to a host before it carried a grid is old once
+    a change has left the host out.
+    """
     row = node.host.leases.row(grid)
     carried = row.record if row is not None else None
     known = [r for r in (node.requester.decided.get(grid), carried) if r is not None]
     if not known:
         return None
     record = max(known, key=lambda each: each.epoch)
+    newest = node.notices.newest(grid) if node.notices.confirmed(grid) else None
+    if newest is not None and newest.epoch > record.epoch:
+        return None
     try:
         return _standing(node, record)
     except (Malformed, Untrusted):

@@ -131,7 +131,8 @@ class Requester:
             case GridsAsked(about=about):
                 grids = self.directory.asked(about)
                 for grid in grids if about else ():
-                    if self.decided.get(grid) is None:
+                    record, newest = self.decided.get(grid), self.directory.notices.newest(grid)
+                    if record is None or (newest is not None and record.epoch < newest.epoch):
                         self.directory.notices.doubt(grid)
                 return [], self.confirming.want(grids, now)
             case QueueNotSaved():

@@ -303,3 +303,33 @@ async def test_what_nobody_shows_is_not_waited_for_long_and_is_shown_as_that(
     answer = await api.get("/grids/demo")
     assert answer.status_code == 409
     assert "2 grids named demo are told of, and none is confirmed" in answer.text
+
+
+async def test_what_a_peer_knows_of_and_has_no_record_of_is_looked_up(
+    api: AsyncClient, host: OneHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await building(
+        api, await accepted(api, "/orders", up_order(host.site_dir, await grid_spec(host)))
+    )
+    whole = (await api.get("/standing/demo")).json()
+    asked, known = _asked(host, monkeypatch), PeerView.standing
+    monkeypatch.setattr(
+        PeerView, "standing", lambda view, grid: known(view, grid) if asked else None
+    )
+    assert (await api.get("/standing/demo")).json() == whole
+    assert [event.about for event in asked] == [whole["grid"]]
+
+
+async def test_what_nobody_shows_of_a_grid_cannot_be_changed(
+    api: AsyncClient, host: OneHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await building(
+        api, await accepted(api, "/orders", up_order(host.site_dir, await grid_spec(host)))
+    )
+    monkeypatch.setattr("overlayd.api.grids.CONFIRM_WAITS_S", 0.05)
+    monkeypatch.setattr(PeerView, "standing", lambda view, grid: None)
+    said = await api.get("/standing/demo")
+    assert (said.status_code, said.json()["problem"]) == (
+        409,
+        "what was decided of demo is not known here: too few of its stewards answer",
+    )

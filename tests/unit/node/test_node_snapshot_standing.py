@@ -6,6 +6,7 @@ from protocol.grid.model import ClusterSpec, GridSpec, ImageRef
 from protocol.grid.record import GridState, Past
 from protocol.node.snapshot import PeerView
 from protocol.node.standing import Placed, Standing
+from protocol.requesting.events import GridsAsked
 from protocol.sim.people import grid_spec
 from protocol.sim.world import World
 from protocol.terms.ids import GridId
@@ -38,3 +39,61 @@ def test_who_was_asked_knows_what_the_grid_is_and_who_was_not_asked_does_not() -
     assert found.ends_s > world.now_s
     assert [(line.epoch, line.action) for line in found.past] == [(1, "up")]
     assert views[0].standing(GridId("f" * 20 + ".0")) is None
+
+
+def test_a_host_that_carries_nothing_of_it_any_more_can_look_it_up() -> None:
+    world = World(3, 3, 2)
+    world.start_all()
+    world.run(5.0)
+    asked = world.peers[0]
+    admin = world.admins[asked.site]
+    world.give(asked, admin.up(grid_spec("shop", 3), world.now_s))
+    world.run(20.0)
+    assert asked.node is not None
+    (row,) = PeerView(asked.node).grids(world.now_s)
+    for epoch, count in ((1, 1), (2, 2), (3, 1)):
+        world.give(asked, admin.apply(grid_spec("shop", count), epoch, world.now_s))
+        world.run(20.0)
+    dropped = [
+        peer
+        for peer in world.peers
+        if peer.node is not None and peer.node.host.leases.row(row.grid) is None
+    ]
+    assert len(dropped) > 1, "it is on one host"
+    for peer in dropped:
+        assert peer.node is not None
+        view = PeerView(peer.node)
+        assert [known.epoch for known in view.grids(world.now_s)] == [4]
+        peer.feed(GridsAsked("shop"))
+        world.run(2.0)
+        found = view.standing(row.grid)
+        assert found is not None
+        assert found.epoch == 4
+
+
+def test_a_record_that_is_older_than_what_is_known_is_not_what_the_grid_is() -> None:
+    """A host read it before it carried the grid, and was left out of it later."""
+    world = World(3, 3, 2)
+    world.start_all()
+    world.run(5.0)
+    asked = world.peers[0]
+    admin = world.admins[asked.site]
+    world.give(asked, admin.up(grid_spec("shop", 1), world.now_s))
+    world.run(20.0)
+    assert asked.node is not None
+    (row,) = PeerView(asked.node).grids(world.now_s)
+    for peer in world.peers:
+        peer.feed(GridsAsked("shop"))
+    for epoch, count in ((1, 3), (2, 1)):
+        world.give(asked, admin.apply(grid_spec("shop", count), epoch, world.now_s))
+        world.run(20.0)
+    for peer in world.peers:
+        assert peer.node is not None
+        view = PeerView(peer.node)
+        found = view.standing(row.grid)
+        assert found is None or found.epoch == 3, peer.name
+        peer.feed(GridsAsked("shop"))
+        world.run(2.0)
+        found = view.standing(row.grid)
+        assert found is not None
+        assert found.epoch == 3
