@@ -35,7 +35,7 @@ from protocol.terms.ids import Digest, KeyId, PeerId, StoreId, digest_of
 from protocol.terms.limits import SEALS_MOST
 from protocol.trust.order import ORDER_KEY_DIGITS, SignedOrder, read_order
 from protocol.trust.signing import Reason, Signer, Untrusted, Verifier
-from protocol.wire.codec import Malformed, encode
+from protocol.wire.codec import Malformed, encode, pack_plain, to_plain
 from protocol.wire.limits import MAX_FRAME_BYTES
 
 __all__ = ["Ballot", "Signature"]
@@ -135,6 +135,8 @@ class Proof(msgspec.Struct, frozen=True):
     votes: Votes
     seals: tuple[Seal, ...] = ()
     closed: Closing | None = None
+    bare: bool = True
+    """Whether its seals were written without stores, as builds before wrote them, and proofs without this."""
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -289,6 +291,7 @@ def alike(one: tuple[Seal, ...], other: tuple[Seal, ...]) -> bool:
 def proof_of(decision: Decision) -> Proof:
     """What is kept of a decision beside its record."""
     certificate, register = decision.certificate, decision.register
+    replaced = bool(register.seals) or register.closed is not None
     return Proof(
         ballot=certificate.ballot,
         first=register.first,
@@ -296,13 +299,24 @@ def proof_of(decision: Decision) -> Proof:
         votes=certificate.votes,
         seals=register.seals,
         closed=register.closed,
+        bare=replaced and encode(register) != certificate.value,
     )
 
 
 def certificate_of(record: GridRecord, proof: Proof) -> Certificate:
     """The certificate, from a record and the proof that was kept beside it."""
     register = Register(record, proof.first, proof.declined, seals=proof.seals, closed=proof.closed)
-    return Certificate(register_key(record.order), proof.ballot, encode(register), proof.votes)
+    value = _bare(register) if proof.bare else encode(register)
+    return Certificate(register_key(record.order), proof.ballot, value, proof.votes)
+
+
+def _bare(register: Register) -> bytes:
+    """A register as builds wrote it that knew of no stores. It was signed so, byte for byte."""
+    plain = to_plain(register)
+    plain["seals"] = [seal[:-1] for seal in plain["seals"]]
+    if plain["closed"] is not None:
+        del plain["closed"]["stores"]
+    return pack_plain(plain)
 
 
 def stewards_by(record: GridRecord, proof: Proof | None) -> tuple[PeerId, ...]:

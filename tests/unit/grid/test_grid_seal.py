@@ -9,6 +9,7 @@ from protocol.grid.decision import (
     Ballot,
     Certificate,
     Decision,
+    Proof,
     certificate_of,
     check_certificate,
     follow_seals,
@@ -29,7 +30,7 @@ from protocol.sim.people import Admin, grid_spec
 from protocol.terms.ids import PeerId, StoreId
 from protocol.terms.limits import SEALS_MOST
 from protocol.trust.signing import Untrusted
-from protocol.wire.codec import encode
+from protocol.wire.codec import decode, encode, pack_plain, to_plain
 
 NOW = 1_000_000.0
 FED = SimFederation("fed", from_s=NOW - 1000, until_s=NOW + 1000)
@@ -176,6 +177,32 @@ def test_a_proof_keeps_the_seals() -> None:
         assert stewards_by(RECORD, proof) == register.stewards
         assert term_by(proof) == 2
     assert stewards_by(RECORD, None) == STEWARDS
+
+
+@pytest.mark.parametrize("by", [(FIVE, FOUR), (ONE, FOUR)], ids=["sealed", "closed"])
+def test_what_a_build_before_kept_of_stewards_that_were_replaced_is_the_whole_certificate(
+    by: tuple[PeerId, PeerId],
+) -> None:
+    register = SECOND if FIVE in by else close(FIRST, TWO, FIVE)
+    value, ballot, heirs = as_before(register), Ballot(3, by[0]), heirs_of(register)
+    votes = tuple(
+        (p, sign_acceptance(SIGNERS[p], KEY, ballot, value, register.term, heirs)) for p in by
+    )
+    certificate = Certificate(KEY, ballot, value, votes)
+    proof = proof_of(check_certificate(certificate, VERIFIER))
+    assert certificate_of(RECORD, decode(encode(proof), Proof)) == certificate, "shown again"
+    kept = decode(as_before(proof), Proof)
+    assert certificate_of(RECORD, kept) == certificate, "of the disk of the build before"
+
+
+def as_before(what: Register | Proof) -> bytes:
+    """As a build wrote it that knew of no stores of seats."""
+    plain = to_plain(what)
+    plain.pop("bare", None)
+    plain["seals"] = [seal[:4] for seal in plain["seals"]]
+    if plain["closed"] is not None:
+        del plain["closed"]["stores"]
+    return pack_plain(plain)
 
 
 def test_of_two_successors_the_one_that_is_known_stays() -> None:
