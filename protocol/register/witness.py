@@ -9,7 +9,7 @@ from protocol.grid.decision import Decision, votes_in
 from protocol.grid.equivocation import Equivocation, contradiction
 from protocol.grid.statement import Said, Statement, Word, read_statement
 from protocol.terms.ids import KeyId, PeerId
-from protocol.terms.limits import WITNESSED_EACH, WITNESSED_REGISTERS
+from protocol.terms.limits import WITNESSED_EACH, WITNESSED_REGISTERS, WITNESSED_STEWARDS
 from protocol.trust.signing import Untrusted, Verifier
 
 _Heard = list[tuple[Said, Statement]]
@@ -21,7 +21,7 @@ class Witness:
     def __init__(self, verifier: Verifier) -> None:
         self._verifier = verifier
         self._heard: dict[str, dict[PeerId, _Heard]] = {}
-        """By register, the one heard of last at the end; of each steward the newest statement at the end."""
+        """By register and steward, those heard of last at the end; of each the newest statement at the end."""
         self._found: list[Equivocation] = []
 
     def saw(self, steward: PeerId, word: Word, payload: bytes, signature: bytes) -> None:
@@ -35,7 +35,9 @@ class Witness:
         self._heard[said.register] = stewards
         if len(self._heard) > WITNESSED_REGISTERS:
             del self._heard[next(iter(self._heard))]
-        heard = stewards.setdefault(steward, [])
+        heard = stewards[steward] = stewards.pop(steward, [])
+        if len(stewards) > WITNESSED_STEWARDS:
+            del stewards[next(iter(stewards))]
         if any(before == said for before, _ in heard):
             return
         for before, earlier in heard:
@@ -65,6 +67,7 @@ class Witness:
         """All memory is bounded."""
         assert len(self._heard) <= WITNESSED_REGISTERS
         for stewards in self._heard.values():
+            assert len(stewards) <= WITNESSED_STEWARDS
             assert all(len(heard) <= WITNESSED_EACH for heard in stewards.values())
 
 

@@ -246,6 +246,8 @@ EQUIVOCATORS_PER_SITE = 256
 """Stores of one site's hosts that are proven to lie; beyond that the first of them are forgotten."""
 WITNESSED_REGISTERS, WITNESSED_EACH = 1024, 6
 """Registers whose stewards' signatures are remembered, and how many of each steward: 2 kB a steward."""
+WITNESSED_STEWARDS = 2 * STEWARDS_MOST
+"""Of how many stewards of a register, with those of before. Who makes up seals can name others each time."""
 ATTEMPT_MOST = (1 << 31) - 1
 """Attempts of one order. One that waits a month makes a few thousand."""
 REGISTERS_PER_OWNER = 4096

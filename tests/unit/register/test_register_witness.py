@@ -11,7 +11,8 @@ from protocol.grid.steps import Finish, Vote
 from protocol.register.messages import Accept, Accepted, Prepare, Promise, Sealed, StepAsk
 from protocol.register.witness import Witness
 from protocol.terms.effects import Send
-from protocol.terms.limits import WITNESSED_EACH, WITNESSED_REGISTERS
+from protocol.terms.ids import PeerId
+from protocol.terms.limits import WITNESSED_EACH, WITNESSED_REGISTERS, WITNESSED_STEWARDS
 from protocol.wire.codec import encode
 
 FIRST, SECOND, THIRD = STEWARDS
@@ -61,6 +62,18 @@ def test_its_memory_is_bounded() -> None:
     for round_ in range(1, WITNESSED_EACH + 10):
         saw(witness, Word.ACCEPTANCE, round_, b"x")
     witness.check()
+
+
+def test_many_stewards_of_one_register_take_no_more_than_a_few() -> None:
+    witness, others = Witness(VERIFIER), [PeerId(f"{number:064x}") for number in range(500)]
+    payload = acceptance(KEY, Ballot(1, FIRST), b"x", store=STORES[2])
+    for steward in others:
+        saw(witness, Word.ACCEPTANCE, 1, b"x")
+        witness.saw(steward, Word.ACCEPTANCE, payload, b"")
+    witness.check()
+    remembered = [steward for steward in others if witness.newest(KEY, steward)]
+    assert remembered == others[-(WITNESSED_STEWARDS - 1) :], "those that were heard last"
+    assert witness.newest(KEY, THIRD) is not None, "who goes on being heard is remembered"
 
 
 def test_a_vote_in_a_certificate_counts_only_if_it_is_signed() -> None:
