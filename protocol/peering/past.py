@@ -55,7 +55,10 @@ class Past:
 
     def yours(self, peer: PeerId) -> SignedRecord | None:
         """What that peer is to be reminded of; None if nothing of it is known."""
-        return self.out.proof(peer) or self._presence(peer)
+        presence = self._presence(peer)
+        if presence is not None and peer in self._membership.known:
+            return presence
+        return self.out.proof(peer) or presence
 
     def reminded(self, yours: SignedRecord, now: float) -> list[Effect]:
         """A peer reminds this one of its past. Raises Untrusted if it is another's, or proves nothing."""

@@ -27,8 +27,12 @@ ME, YOU, THIRD = (PeerId(FED.host("s1", name).key) for name in ("h1", "h2", "h3"
 STORE = StoreId("0123456789abcdef")
 
 
-def presence(name: str, incarnation: int = 1, process: str = "before") -> SignedRecord:
-    said = Presence(FED.host_chain("s1", name), f"{name}:7000", process=process)
+def presence(
+    name: str, incarnation: int = 1, process: str = "before", store: str = ""
+) -> SignedRecord:
+    said = Presence(
+        FED.host_chain("s1", name), f"{name}:7000", process=process, store=StoreId(store)
+    )
     signer = FED.host("s1", name)
     whole = Record(signer.key, "presence", "", incarnation, 1, encode(said), 86_400.0, "s1")
     return sign_record(whole, signer)
@@ -134,6 +138,16 @@ def test_a_peer_is_reminded_of_its_newest_presence_or_of_the_proof() -> None:
     assert YOU not in peer.membership.known, "it is out"
     held = peer.overlay.broadcast.directory.named(KIND, name_of(lie("h2")))
     assert [peer.overlay.past.yours(YOU)] == [one.signed for one in held]
+
+
+def test_who_lied_and_has_another_store_since_is_reminded_of_its_presence_again() -> None:
+    peer = Peer()
+    peer.greeted(None)
+    peer.overlay.accuse(lie("h2"), NOW)
+    back = presence("h2", 5, store="fedcba9876543210")
+    peer.overlay.greeted(YOU, greeting(back), NOW)
+    assert YOU in peer.membership.known, "it is let in with another store"
+    assert peer.overlay.past.yours(YOU) == back, "its next disk may be a backup, too"
 
 
 def test_who_can_prove_a_lie_tells_it_once_and_never_against_itself() -> None:
