@@ -6,7 +6,12 @@ store gets another id (trust/own_store.py).
 """
 
 from protocol.broadcast.broadcast import Broadcast
-from protocol.grid.equivocation import Accusation, Equivocation, check_equivocation
+from protocol.grid.equivocation import (
+    Accusation,
+    Equivocation,
+    check_accusation,
+    check_equivocation,
+)
 from protocol.membership.membership import Membership
 from protocol.membership.messages import Presence
 from protocol.membership.presence import KIND as PRESENCE
@@ -38,6 +43,7 @@ class Past:
     ) -> None:
         """`rows` is the whole store, by table."""
         self._me, self._verifier, self._membership = identity.peer, identity.verifier, membership
+        self._federation = identity.federation
         made = short_hash("store", identity.peer, repr(now), digits=16)
         self.store = OwnStore(identity.name, rows.get(STORE, {}), made, dice)
         self.out = Equivocators(identity, rows.get(KIND, {}), now)
@@ -85,8 +91,13 @@ class Past:
         known = self._broadcast.directory.named(KIND, name)
         if proven.steward == self._me or presence is None or known:
             return [], None, ""
-        chain = decode(read_record(presence).body, Presence).chain
-        body = encode(Accusation(proof, chain))
+        accusation = Accusation(proof, decode(read_record(presence).body, Presence).chain)
+        try:
+            check_accusation(accusation, self._federation, now, self._verifier)
+        except Untrusted:
+            # Its certificate has ended, or its site's: it is out anyway.
+            return [], None, ""
+        body = encode(accusation)
         self._broadcast.publish(KIND, name, body, KINDS[KIND].life_s, now)
         held = self._broadcast.directory.get(KeyId(self._me), KIND, name)
         return self._believed(held.record, held.signed, now) if held else ([], None, "")

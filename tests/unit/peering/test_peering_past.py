@@ -150,6 +150,13 @@ def test_who_lied_and_has_another_store_since_is_reminded_of_its_presence_again(
     assert peer.overlay.past.yours(YOU) == back, "its next disk may be a backup, too"
 
 
+def test_a_lie_of_a_peer_whose_certificate_has_ended_is_nobodys_fault_here() -> None:
+    peer = Peer()
+    peer.greeted(None)
+    assert peer.overlay.accuse(lie("h2"), NOW + 91 * 86_400) == ([], [])
+    assert not peer.overlay.broadcast.directory.of_kind(KIND), "nobody would believe it"
+
+
 def test_who_can_prove_a_lie_tells_it_once_and_never_against_itself() -> None:
     peer = Peer()
     peer.greeted(None)
