@@ -90,6 +90,14 @@ class Equivocators:
         told = f"{self._words(out)}; {self.why(out.proven.steward, out.proven.store)}"
         return [Persist(tuple(rows), Untidied()), Note("peer.equivocated", out.name, told)]
 
+    def tick(self, now: float) -> list[Effect]:
+        """Forgets proofs whose certificates have ended: who lied then may have another one since."""
+        ended = [key for key, (out, _) in self._out.items() if out.until_s <= now]
+        for key in ended:
+            del self._out[key]
+        rows = tuple(Row(TABLE, key, None) for key in ended)
+        return [Persist(rows, Untidied())] if rows else []
+
     def why(self, peer: PeerId, store: StoreId) -> str:
         """Why a peer with that store is not believed; empty if it may be."""
         stores = [out.proven.store for out, _ in self._out.values() if out.proven.steward == peer]

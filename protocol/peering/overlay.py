@@ -232,7 +232,7 @@ class Overlay:
         """Does what is due, except of broadcast."""
         effects, outcomes = self.membership.tick(now)
         effects += self.follow(outcomes, now)
-        effects += self.announcer.tick(now) + self._twinned(now)
+        effects += self.announcer.tick(now) + self._twinned(now) + self.past.tick(now)
         effects += self.certificates.tick(now, sure=not self.membership.clock.doubt)
         news: list[News] = []
         for peer in self.certificates.pop_ended(now, self.membership.known):

@@ -73,3 +73,15 @@ def test_a_proof_whose_certificate_has_ended_is_not_taken_up_again() -> None:
     _, signed = proof(OLD)
     assert Equivocators(ME, {"x": encode(signed)}, NOW + 91 * DAY_S).all() == []
     assert Equivocators(ME, {"x": b"\xc1", "y": encode(1)}, NOW).all() == []
+
+
+def test_who_lied_is_let_in_again_once_the_certificate_has_ended_also_without_a_restart() -> None:
+    out = Equivocators(ME, {}, NOW)
+    record, signed = proof(OLD)
+    out.add(out.read(record, NOW), signed)
+    assert out.tick(NOW + 89 * DAY_S) == []
+    assert out.why(WHO, OLD)
+    (over,) = out.tick(NOW + 91 * DAY_S)
+    assert isinstance(over, Persist)
+    assert [(row.key, row.value) for row in over.rows] == [(record.name, None)]
+    assert (out.why(WHO, OLD), out.proof(WHO)) == ("", None)

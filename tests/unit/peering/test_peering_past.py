@@ -150,6 +150,16 @@ def test_who_lied_and_has_another_store_since_is_reminded_of_its_presence_again(
     assert peer.overlay.past.yours(YOU) == back, "its next disk may be a backup, too"
 
 
+def test_a_proof_is_over_with_its_certificate() -> None:
+    peer = Peer()
+    peer.greeted(None)
+    peer.overlay.accuse(lie("h2"), NOW)
+    peer.overlay.tick(NOW + 89 * 86_400)
+    assert peer.overlay.past.out.why(YOU, STORE)
+    peer.overlay.tick(NOW + 91 * 86_400)
+    assert peer.overlay.past.out.why(YOU, STORE) == ""
+
+
 def test_a_lie_of_a_peer_whose_certificate_has_ended_is_nobodys_fault_here() -> None:
     peer = Peer()
     peer.greeted(None)
