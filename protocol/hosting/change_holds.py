@@ -327,7 +327,10 @@ class ChangeHolds:
         spec = self._leases.ordered(row).spec
         if all(n != name for n, _ in delta([name], spec, asked_for.deployment.spec).changed):
             return None
-        power = {w.workspace: w.power for w in row.wanted}[name]
+        power = {w.workspace: w.power for w in row.wanted}.get(name, Power.GONE)
+        if power is Power.GONE:
+            # It was promised without room, so there is nothing here that could grow.
+            return quantum_of(becomes) - self._left(row, name)
         unused = dict(unused_by([becomes], volumes_at(row.record, spec), self._me))
         was = dict(row.unused).get(name, 0)
         more_bytes = max(0, unused.get(name, 0) - was)

@@ -80,6 +80,24 @@ def test_what_grows_beyond_the_room_is_refused_with_what_there_is() -> None:
     assert one.rows["hold"] == {}
 
 
+def test_what_it_promised_and_had_no_room_for_is_held_whole_when_it_is_changed_again() -> None:
+    one = Changing()
+    record = one.up()
+    change = to_apply(shop(2))
+    reply = one.hold(record, change, "web-1", "web-2")
+    assert reply.grant is not None
+    one.keep(one.host.holds.lost())
+    one.other(ROOM - EACH)
+    after = one.applied(record, change, {"web-2": one.me}, (reply.grant,))
+    one.decides(after)
+    assert one.row().lacks == ("web-2",)
+    one.other(Quantum())
+    larger = to_apply(sized(shop(2), memory_bytes=256 * MIB), 2)
+    reply = one.hold(after, larger, "web-1", "web-2")
+    assert reply.held == ("web-1", "web-2"), reply.refused
+    assert one.host.ledger.free == ROOM - Quantum(1000, 512 * MIB)
+
+
 def test_asked_twice_it_is_held_once() -> None:
     one = Changing()
     record = one.up()
