@@ -188,7 +188,7 @@ def rollback(context: typer.Context, name: Grid, yes: Yes = False, no_wait: NoWa
     if standing.before is None:
         said = f"{standing.name} was never changed, so there is nothing to go back to"
         raise failure(said, f"`overlayctl history {name}` shows what was changed", FAILED)
-    change = Change(standing, standing.before)
+    change = Change(standing, standing.before, without=standing.before_without)
     make(session, change, f"overlayctl rollback {name}", yes=yes, no_wait=no_wait)
 
 

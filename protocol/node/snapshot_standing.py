@@ -1,7 +1,7 @@
 """How this peer knows what a grid is now: from the newest decision that it was shown, or carries."""
 
 from protocol.grid.history import history
-from protocol.grid.record import GridRecord
+from protocol.grid.record import GridRecord, absent
 from protocol.node.node import Node
 from protocol.node.standing import Placed, Standing
 from protocol.terms.ids import GridId
@@ -47,4 +47,5 @@ def _standing(node: Node, record: GridRecord) -> Standing:
         before=spec(before) if before is not None else None,
         past=history(record),
         ends_s=max((heard.notice.ends_s for heard in told), default=0.0),
+        before_without=absent(before) if before is not None else (),
     )

@@ -32,3 +32,5 @@ class Standing(msgspec.Struct, frozen=True):
     """The changes decided last, the oldest first."""
     ends_s: float = 0.0
     """When its lease ends, Unix seconds, as the last of its hosts tells it; 0 if none tells."""
+    before_without: tuple[str, ...] = ()
+    """The workspaces of `before` that its order left out."""

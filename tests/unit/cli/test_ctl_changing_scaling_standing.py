@@ -104,6 +104,14 @@ def test_a_rollback_goes_back_and_forth_and_history_tells_of_both(daemon: Daemon
     assert "+1 worker" in daemon.ask("history", "demo").stdout
 
 
+def test_a_rollback_brings_nothing_back_that_was_left_out_before(daemon: Daemon) -> None:
+    daemon.up()
+    daemon.ask("scale", "demo/worker=1", "--which", "worker-1", "-y")
+    daemon.ask("resize", "demo/head", "--cpus", "1", "-y")
+    daemon.ask("rollback", "demo", "-y")
+    assert sorted(boots(daemon)) == ["head-1", "worker-2"]
+
+
 def test_what_was_terminated_comes_back_with_its_file(daemon: Daemon) -> None:
     daemon.up()
     daemon.ask("terminate", "demo/worker-2")
