@@ -201,7 +201,7 @@ async def plan(
     request, spec = RequestId(f"{kind}-{secrets.token_hex(6)}"), data.spec
     if keep:
         await attach(service, Wanted(request, spec.files), data.attachments)
-    service.peer.submit(PlanAsked(request, spec, site, keep, GridId(change)))
+    service.peer.submit(PlanAsked(request, spec, site, keep, GridId(change), data.without))
     service.take(request, kind, data.name)
     return Accepted(request)
 

@@ -56,6 +56,8 @@ class PlanBody(GridSpec, frozen=True):
     """A grid to be planned, and the files that it names by their digests."""
 
     attachments: tuple[bytes, ...] = ()
+    without: tuple[str, ...] = ()
+    """Of a change: workspaces that would not be there, though their clusters have them."""
 
     @property
     def spec(self) -> GridSpec:
@@ -63,10 +65,12 @@ class PlanBody(GridSpec, frozen=True):
         return GridSpec(*(getattr(self, field) for field in GridSpec.__struct_fields__))
 
     @classmethod
-    def of(cls, spec: GridSpec, attachments: tuple[bytes, ...] = ()) -> "PlanBody":
+    def of(
+        cls, spec: GridSpec, attachments: tuple[bytes, ...] = (), without: tuple[str, ...] = ()
+    ) -> "PlanBody":
         """A grid with files."""
         fields = [getattr(spec, field) for field in GridSpec.__struct_fields__]
-        return cls(*fields, attachments)  # type: ignore[call-arg]  # all of GridSpec's, then its own
+        return cls(*fields, attachments, without)  # type: ignore[call-arg]  # all of GridSpec's, then its own
 
 
 class RevocationView(msgspec.Struct, frozen=True):

@@ -56,7 +56,8 @@ class Change(msgspec.Struct, frozen=True):
 def preview(session: Session, change: Change) -> RequestView:
     """Asks where what comes would go; nothing is held. Raises Failure if it cannot be made."""
     params = {"change": str(change.standing.grid)}
-    accepted = session.client.post("/plans", PlanBody.of(change.spec), Accepted, params)
+    body = PlanBody.of(change.spec, without=change.without)
+    accepted = session.client.post("/plans", body, Accepted, params)
     with waiting(session, lambda _: None) as shown:
         view = follow(session, accepted.request, shown)
     if view.state is not RequestState.DONE:

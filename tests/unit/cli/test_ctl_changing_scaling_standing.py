@@ -5,6 +5,11 @@ from pathlib import Path
 
 from asked_daemon import Daemon
 
+from overlayd.cli.changing import preview
+from overlayd.cli.scaling import _changed
+from overlayd.cli.session import Output, Session
+from overlayd.cli.standing import standing_of
+
 
 def edited(daemon: Daemon, old: str, new: str) -> Path:
     """The grid file, edited."""
@@ -102,6 +107,18 @@ def test_a_rollback_goes_back_and_forth_and_history_tells_of_both(daemon: Daemon
         (4, "apply", "ams", "+1 worker"),
     ]
     assert "+1 worker" in daemon.ask("history", "demo").stdout
+
+
+def test_what_was_left_out_is_not_asked_for_when_something_else_is_changed(daemon: Daemon) -> None:
+    daemon.up()
+    daemon.ask("scale", "demo/worker=1", "--which", "worker-1", "-y")
+    session = Session(daemon.socket, Output.TABLE, daemon.host.site_dir)
+    standing = standing_of(session, "demo")
+    change = _changed(standing, standing.spec.clusters[0], standing.spec.clusters[0])
+    assert change.without == ("worker-1",)
+    view = preview(session, change)
+    assert view.delta is not None
+    assert view.delta.added == ()
 
 
 def test_a_rollback_brings_nothing_back_that_was_left_out_before(daemon: Daemon) -> None:
