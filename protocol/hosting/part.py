@@ -58,7 +58,8 @@ def part_of(leases: Leases, notices: Notices, grid: GridId) -> Part | None:
     spec = ordered.spec
     wanted = {w.workspace: w for w in leases.wanted(grid)}
     members = leases.members(row)
-    names = [w.name for w in (*ordered.workspaces, *row.leaving)]
+    # One that is left out of its cluster is among both.
+    names = dict.fromkeys(w.name for w in (*ordered.workspaces, *row.leaving))
     not_yet = leases.not_yet(grid)
     waits = waits_of(row.record, ordered, notices)
     mine = tuple(

@@ -131,6 +131,16 @@ def test_what_it_granted_and_has_no_room_for_waits_for_room() -> None:
 # -- what goes
 
 
+def test_what_is_left_out_of_its_file_is_told_to_the_shell_once() -> None:
+    one = Changing(ADMIN.up(shop(2), NOW))
+    record = one.up({"web-1": one.me, "web-2": one.me})
+    change = to_apply(shop(2), of=record.id, without=("web-1",))
+    one.decides(one.applied(record, change))
+    found = part_of(one.host.leases, Notices(), record.id)
+    assert found is not None
+    assert [p.workspace.name for p in found.mine] == ["web-1", "web-2"]
+
+
 def test_what_the_file_has_no_more_goes_and_is_known_until_it_is_gone() -> None:
     one = Changing(ADMIN.up(shop(2), NOW))
     record = one.up({"web-1": one.me, "web-2": one.me})
