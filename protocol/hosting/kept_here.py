@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping
 
+from protocol.grid.lifecycle import Power
 from protocol.grid.model import VolumeSpec, Workspace
 from protocol.grid.record import KeptVolume
 from protocol.hosting.lease import Lease
@@ -38,10 +39,12 @@ def keeps_of(
     kept: Collection[str],
     me: PeerId,
 ) -> bool:
-    """Whether a volume stays here after its workspace has gone."""
+    """Whether a volume stays here after its workspace has gone, and is not another's now."""
     mounted = [m.volume for m in members[workspace].mounts]
     mounted += [v.volume for v in _had(row, me) if v.workspace == workspace]
-    return any(volume in kept for volume in mounted)
+    others = [w.workspace for w in row.wanted if w.power is not Power.GONE]
+    taken = [m.volume for name in others if name != workspace for m in members[name].mounts]
+    return any(volume in kept and volume not in taken for volume in mounted)
 
 
 def _had(row: Lease, me: PeerId) -> list[KeptVolume]:

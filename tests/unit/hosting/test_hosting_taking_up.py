@@ -324,6 +324,21 @@ def test_a_volume_that_the_file_has_no_more_is_told_and_kept() -> None:
     assert one.wanted("web-1", grid) == Wanted("web-1", boot=2)
 
 
+def test_a_volume_that_another_workspace_has_now_takes_its_room_once() -> None:
+    mounts = {"mounts": (Mount("data", "/data"),)}
+    volumes = (VolumeSpec("data", 64 * MIB),)
+    with_data = msgspec.structs.replace(sized(shop(1), **mounts), volumes=volumes)
+    one = Changing(ADMIN.up(with_data, NOW))
+    record = one.up()
+    before = one.host.ledger.free
+    one.changes(record, sized(with_data, name="site"), "site-1")
+    one.keep(one.host.handle(Progressed(record.id, "web-1", Phase.GONE, "", 1), NOW))
+    row = one.row(record.id)
+    assert row.wanted == (Wanted("site-1"),)
+    assert one.host.ledger.free == before
+    assert one.host.leases.keeps(row) == ("data",)
+
+
 def test_the_file_of_what_waits_for_its_turn_is_still_needed() -> None:
     one = Changing()
     record = one.changes(one.up(), sized(shop(1), user_data="a" * 64), "web-1")
