@@ -288,10 +288,13 @@ def ends(
 ) -> float:
     """When a lease ends, Unix seconds: as long after its start as was ordered, within the time held for it.
 
-    `until_s` is the end of a lease of which nothing was here; 0 if it begins here with its grid.
+    `until_s` is the end of a lease of which nothing was here; 0 if it begins here with its grid. Its owner
+    knows it from other hosts, so it is no later than if the lease began now.
     """
     if until_s:
-        return until_s
+        most_s = max(now, record.start_s) + spec.lease_s + record.extra_s
+        # Nobody knows when best-effort work ends: its time stands still now and then.
+        return until_s if spec.lease.best_effort else min(until_s, most_s)
     if record.start_s:
         return record.start_s + spec.lease_s
     held_s = window.start_s + SLACK_S if window is not ALWAYS else now

@@ -12,12 +12,13 @@ from protocol.grid.apply import change_id
 from protocol.grid.grant import HoldGrant, SignedGrant, sign_grant
 from protocol.grid.lifecycle import Phase, Power, Wanted
 from protocol.grid.model import ImageRef, Mount, VolumeSpec
-from protocol.grid.record import GridRecord, GridState
+from protocol.grid.record import ApplyTerms, GridRecord, GridState
 from protocol.hosting.definitions import files_of
 from protocol.hosting.events import Cleared, Progressed
 from protocol.hosting.part import Part, PartOf, part_of
 from protocol.terms.effects import Realise
 from protocol.trust.order import Action, SignedOrder
+from protocol.wire.codec import encode
 
 OTHER_IMAGE = ImageRef("debian", "d" * 64)
 
@@ -95,6 +96,17 @@ def test_a_host_of_which_nothing_was_asked_before_ends_the_lease_when_the_others
     assert one.rows["hold"] == {}
     one.start(NOW + 102)
     assert one.row().lease_until_s == END_S
+
+
+def test_an_added_host_ends_the_lease_no_later_than_it_was_ordered_for() -> None:
+    one = Changing()
+    record = record_of(ORDER, {"web-1": C})
+    terms = ApplyTerms(shop(2), 1, until_s=NOW + 300 * 86400)  # as a host of the grid told its owner
+    change = ADMIN.order(Action.APPLY, GRID, NOW, body=encode(terms))
+    reply = one.hold(record, change, "web-2", now=NOW + 100)
+    assert reply.grant is not None
+    one.decides(one.applied(record, change, {"web-2": one.me}, (reply.grant,)), NOW + 101)
+    assert one.row().lease_until_s == NOW + 101 + 86400
 
 
 def test_what_it_granted_and_let_go_is_taken_up_if_there_is_room() -> None:
