@@ -53,6 +53,8 @@ def check_applied(record: GridRecord, ordered: Changed, believed: Judged, readin
         once = reading.signed(applied.before)
         permit(once, record)
         _is_to_apply(once.order, applied.before, reading)
+    else:
+        _bounded(reading.spec(record.order))
     terms = reading.applied_terms(applied.order)
     if order_part(applied.attempt) != order_key(applied.order):
         raise _wrong("a record of an attempt to apply another order")

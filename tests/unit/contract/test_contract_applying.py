@@ -24,6 +24,7 @@ from protocol.grid.record import (
     Past,
     Places,
     Register,
+    grid_id,
     order_part,
 )
 from protocol.grid.steps import Apply, Decline, Extend, Lapse, Remove, apply
@@ -357,6 +358,19 @@ FORGED: dict[str, Callable[[], GridRecord]] = {
     "other VXLAN ids": lambda: changed(vnis=(("lan", 7),)),
     "another start": lambda: changed(start_s=NOW),
 }
+
+
+def test_a_grid_that_was_made_larger_than_any_may_be_is_not_counted_out() -> None:
+    (lan,) = spec_of().networks
+    wide = (msgspec.structs.replace(lan, cidr="10.0.0.0/16"),)
+    up = ADMIN.up(msgspec.structs.replace(spec_of(1025), networks=wide), NOW)
+    made = msgspec.structs.replace(RECORD, id=grid_id(up), order=up)
+    grants = (grant(made, A, ("web-1",)), grant(made, B, ("web-2", "db-1")))
+    made = msgspec.structs.replace(made, grants=grants)
+    order = to_apply(msgspec.structs.replace(spec_of(3), networks=wide), made)
+    record = grown(order, {"web-3": C}, made)
+    with pytest.raises(Untrusted, match="more than 1024"):
+        AUTHORITY.judges(order_part(made.id), encode(Register(record)))
 
 
 @pytest.mark.parametrize("what", FORGED)
