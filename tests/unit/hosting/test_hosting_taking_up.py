@@ -101,7 +101,9 @@ def test_a_host_of_which_nothing_was_asked_before_ends_the_lease_when_the_others
 def test_an_added_host_ends_the_lease_no_later_than_it_was_ordered_for() -> None:
     one = Changing()
     record = record_of(ORDER, {"web-1": C})
-    terms = ApplyTerms(shop(2), 1, until_s=NOW + 300 * 86400)  # as a host of the grid told its owner
+    terms = ApplyTerms(
+        shop(2), 1, until_s=NOW + 300 * 86400
+    )  # as a host of the grid told its owner
     change = ADMIN.order(Action.APPLY, GRID, NOW, body=encode(terms))
     reply = one.hold(record, change, "web-2", now=NOW + 100)
     assert reply.grant is not None
