@@ -156,6 +156,7 @@ class FakeCompute:
                 resets=self.hypervisor.resets.get(name, 0),
                 build=machine.build,
                 vcpus=machine.vcpus,
+                epoch=machine.epoch,
             )
             for name, machine in sorted(self.hypervisor.machines.items())
         )

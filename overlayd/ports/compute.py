@@ -199,6 +199,8 @@ class MachineSeen(msgspec.Struct, frozen=True):
     """Which of its workspace's root disks it has."""
     vcpus: int = 0
     """How many cpus it has; 0 for one that sees all of its host's, and is held by its cap alone."""
+    epoch: int = 0
+    """The epoch of its grid in which it was started; 0 if it does not say."""
 
 
 class LostMachine(msgspec.Struct, frozen=True):

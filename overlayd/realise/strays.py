@@ -1,6 +1,7 @@
 """What is on a host and belongs to no grid that it carries: found at the start, and told to the node.
 
-What a carried grid has no more is left over from a death at a bad moment, and goes. Of a grid that this host
+What a carried grid has no more is left over from a death at a bad moment, and goes; unless a machine shows that
+this host has forgotten an epoch, which may have brought it. Of a grid that this host
 does not carry it may have lost the memory. So its machines go on, its disks stay and its networks with them,
 and the node asks the stewards what is to become of it. Only a network without machine and disk is nobody's.
 """
@@ -44,9 +45,11 @@ async def look_around(tools: Tools, carried: Iterable[GridId]) -> list[Found]:
     """Clears what is left over of carried grids; tells, and answers, what is found of any other."""
     grids = dict.fromkeys(carried)
     ours = _names(tools, grids)
-    found = await _machines(tools, grids, ours)
-    found += await _disks(tools, grids, ours)
-    found += await _roots(tools, grids)
+    seen = await tools.compute.observe()
+    spared = _forgotten(tools, grids, seen)
+    found = await _machines(tools, grids, ours, spared)
+    found += await _disks(tools, grids, ours, spared)
+    found += await _roots(tools, grids, spared)
     unknown = {thing.grid for thing in found}
     lost = await tools.compute.lost()
     found += [lost_found(machine) for machine in lost]
@@ -97,10 +100,22 @@ def _names(tools: Tools, carried: Iterable[GridId]) -> set[str]:
     return names
 
 
-async def _machines(tools: Tools, carried: dict[GridId, None], ours: set[str]) -> list[Found]:
+def _forgotten(
+    tools: Tools, carried: Iterable[GridId], machines: Iterable[MachineSeen]
+) -> frozenset[GridId]:
+    """Carried grids with a machine of a later epoch than this host remembers. Their stewards tell it soon."""
+    parts = {grid: tools.part_of(grid) for grid in carried}
+    known = {grid: part.record.epoch for grid, part in parts.items() if part is not None}
+    shown = {(seen.grid, seen.epoch) for seen in machines}
+    return frozenset(GridId(g) for g, epoch in sorted(shown) if known.get(GridId(g), epoch) < epoch)
+
+
+async def _machines(
+    tools: Tools, carried: dict[GridId, None], ours: set[str], spared: frozenset[GridId]
+) -> list[Found]:
     found = []
     for seen in await tools.compute.observe():
-        if seen.name in ours:
+        if seen.name in ours or seen.grid in spared:
             continue
         if seen.grid in carried:
             logger().warning("stray.machine", name=seen.name)
@@ -110,24 +125,30 @@ async def _machines(tools: Tools, carried: dict[GridId, None], ours: set[str]) -
     return found
 
 
-async def _disks(tools: Tools, carried: dict[GridId, None], ours: set[str]) -> list[Found]:
+async def _disks(
+    tools: Tools, carried: dict[GridId, None], ours: set[str], spared: frozenset[GridId]
+) -> list[Found]:
     found = []
     for disk, size_bytes in (await tools.volumes.observe()).items():
         grid = grid_of(disk)
         if grid not in carried:
             found.append(disk_found(disk, size_bytes))
-        elif is_scratch(disk) and disk not in ours:
+        elif is_scratch(disk) and disk not in ours and grid not in spared:
             logger().warning("stray.scratch", disk=disk)
             await tools.volumes.remove(disk)
     return found
 
 
-async def _roots(tools: Tools, carried: dict[GridId, None]) -> list[Found]:
+async def _roots(
+    tools: Tools, carried: dict[GridId, None], spared: frozenset[GridId]
+) -> list[Found]:
     found = []
     for root, size_bytes in (await tools.roots.observe()).items():
         grid = grid_of(root)
         if grid not in carried:
             found.append(root_found(root, size_bytes))
+            continue
+        if grid in spared:
             continue
         part = tools.part_of(grid)
         builds = {p.workspace.name: p.wanted.build for p in part.mine} if part else {}

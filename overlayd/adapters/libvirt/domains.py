@@ -414,6 +414,7 @@ class Domains:
             resets=self._history.resets(domain.name()),
             build=int(mark.get("build", "1")),
             vcpus=has.vcpus,
+            epoch=int(mark.get("epoch", "0")),
         )
 
     def _why(

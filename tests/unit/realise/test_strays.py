@@ -221,3 +221,17 @@ async def test_what_goes_is_told_until_nothing_is_unknown(
     world.part = part
     await until(task.done, "the rest is carried")
     assert len(found(world)) == 2
+
+
+async def test_what_came_in_an_epoch_that_this_host_has_forgotten_runs_on(world: HostWorld) -> None:
+    scratch, root = f"{GRID}.worker-1.scratch", f"{GRID}.worker-1.1"
+    await world.volumes.ensure(scratch, 8 << 20, "scratch")
+    await world.roots.ensure(root, DiskFile("/image", 1 << 20, Firmware.BIOS), 8 << 20)
+    world.want({"head-1": Power.RUNNING})
+    assert world.part is not None
+    before = msgspec.structs.replace(world.part.record, epoch=world.part.record.epoch - 1)
+    world.part = msgspec.structs.replace(world.part, record=before)
+    assert await look_around(world.tools, [GRID]) == []
+    assert world.hypervisor.states[WORKER] is MachineState.RUNNING
+    assert scratch in world.volumes.sizes
+    assert root in await world.roots.observe()
