@@ -307,7 +307,7 @@ class Applying(Request):
         if now + pause_s >= self._give_up_s:
             why = dict.fromkeys(str(refusal) for refusal in attempt.refused)
             lines = [f"could not hold all of the change of {self.grid} within {REQUEST_S:.0f} s"]
-            lines += [f"  {line}" for line in why] or [f"  {line}"] if line else []
+            lines += [f"  {each}" for each in why or filter(None, (line,))]
             return self._fail([*lines, "  would work: the same again later, or less"], now)
         released = attempt.release()
         self.tell(now, f"letting everything go, trying again in {pause_s:.1f} s")

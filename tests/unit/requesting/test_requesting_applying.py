@@ -23,7 +23,7 @@ from protocol.requesting.request import RequestState
 from protocol.sim.people import Admin
 from protocol.terms.effects import Effect, Send
 from protocol.terms.ids import PeerId, RequestId
-from protocol.terms.limits import HOLD_REPLY_WITHIN_S
+from protocol.terms.limits import HOLD_REPLY_WITHIN_S, REQUEST_S
 from protocol.terms.refusal import Constraint, Refusal
 from protocol.trust.order import Action, SignedOrder
 
@@ -276,6 +276,20 @@ def test_refused_where_it_was_to_go_it_is_asked_for_elsewhere() -> None:
     (again,) = asks(effects)
     assert again in (B, C), "spread is a wish"
     assert asks(effects)[again].workspaces == (f"web-{1 if again == B else 2}", "web-3")
+
+
+def test_who_cannot_hold_all_of_a_change_in_time_is_told_why() -> None:
+    scene = Changes()
+    asked, no = asks(scene.holding()), Refusal(Constraint.CONTENDED, "alpha", detail="another one")
+    while asked:
+        ((peer, ask),) = asked.items()
+        effects, _ = scene.requester.message(peer, refused(ask, no), NOW + REQUEST_S)
+        asked = asks(effects)
+    assert scene.view("r").state is RequestState.FAILED
+    assert scene.answer[:2] == (
+        f"could not hold all of the change of shop within {REQUEST_S:.0f} s",
+        f"  {no}",
+    )
 
 
 def test_hosts_that_do_not_answer_are_told_to_let_go() -> None:
