@@ -268,8 +268,11 @@ def _limit(domain: libvirt.virDomain, wanted_kib: int, has_kib: int) -> str:
     """A container's limit. What it uses is left to it: it would be killed for it."""
     if wanted_kib == has_kib:
         return ""
-    uses_kib = used_kib(domain.ID()) if wanted_kib < has_kib else 0
-    target_kib = max(wanted_kib, min(has_kib, uses_kib + SPARE_KIB)) if uses_kib else wanted_kib
+    target_kib, uses_kib = wanted_kib, 0
+    if wanted_kib < has_kib:
+        if not (uses_kib := used_kib(domain.ID())):
+            return f"it keeps {format_size(has_kib * 1024)} of memory: what it uses is not known"
+        target_kib = max(wanted_kib, min(has_kib, uses_kib + SPARE_KIB))
     if target_kib != has_kib:
         for which in _BOTH:
             domain.setMemoryParameters({"hard_limit": target_kib}, which)

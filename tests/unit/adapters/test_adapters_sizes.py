@@ -133,6 +133,17 @@ def test_a_container_is_given_any_limit_and_left_what_it_uses(
     assert domain.limit == 528 * 1024
 
 
+def test_a_container_of_which_it_is_not_known_what_it_uses_keeps_what_it_has(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sizes, "used_kib", lambda pid: 0)
+    domain = SomeDomain(0, 1024 * 1024, None)
+    domain.limit = 1024 * 1024
+    left = sizes.resize(domain, DomainType.LXC, wanted(256 * 1024))
+    assert left.waits == "it keeps 1 GiB of memory: what it uses is not known"
+    assert domain.limit == 1024 * 1024
+
+
 @pytest.mark.parametrize(
     ("line", "place", "stat"),
     [
