@@ -1,6 +1,7 @@
 """How a grid that is up is changed: what that would do is said, a person is asked, then it is one order."""
 
 import sys
+from contextlib import suppress
 
 import msgspec
 import typer
@@ -17,8 +18,11 @@ from protocol.grid.model import GridSpec
 from protocol.grid.record import ApplyTerms
 from protocol.node.standing import Standing
 from protocol.requesting.request import RequestState, RequestView
+from protocol.terms.ids import RequestId
 from protocol.trust.order import Action
 from protocol.wire.codec import encode
+
+_CANCEL_WITHIN_S = 15.0
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -102,9 +106,7 @@ def make(session: Session, change: Change, command: str, *, yes: bool, no_wait: 
         with watching(session, change.spec, accepted.request) as watch:
             view = follow(session, accepted.request, watch)
     except KeyboardInterrupt:
-        said = f"stopped waiting; the change of {name} goes on if it is decided"
-        tells = f"`overlayctl explain {accepted.request}` tells what becomes of it"
-        raise failure(said, tells, INTERRUPTED) from None
+        raise _interrupted(session, accepted.request, standing) from None
     if session.plain:
         unchanged(session, session.client.raw("GET", f"/requests/{accepted.request}"))
         if view.state is RequestState.DONE:
@@ -128,3 +130,27 @@ def _agree(session: Session, change: Change, command: str) -> None:
         agreed = False
     if not agreed:
         raise failure(f"{name} is as it was", command, INTERRUPTED)
+
+
+def _interrupted(session: Session, request: RequestId, standing: Standing) -> Failure:
+    """Asks the daemon to let go of a change, and says what happened."""
+    name = standing.name
+
+    def decided(view: RequestView) -> bool:
+        return view.state is RequestState.DONE or view.epoch > standing.epoch
+
+    def over(view: RequestView) -> bool:
+        return view.state is not RequestState.RUNNING or decided(view)
+
+    if not session.plain:
+        typer.echo("interrupted; asking the daemon to let go of it", err=True)
+    with suppress(Failure):  # The request may have ended meanwhile; the view says how.
+        session.client.raw("DELETE", f"/requests/{request}")
+    view = follow(session, request, lambda _: None, over, _CANCEL_WITHIN_S)
+    if view.state in (RequestState.DONE, RequestState.RUNNING) and decided(view):
+        said = f"the change of {name} was decided before it could be cancelled"
+        return failure(said, f"`overlayctl rollback {name}` goes back", INTERRUPTED)
+    if view.state is not RequestState.RUNNING:
+        return Failure(view.answer or (f"{name}: {view.state}",), INTERRUPTED)
+    said = f"the change of {name} is not decided yet (it is {view.stage})"
+    return failure(said, f"`overlayctl explain {request}` tells what becomes of it", INTERRUPTED)

@@ -3,12 +3,17 @@
 import json
 from pathlib import Path
 
+import msgspec
+import pytest
 from asked_daemon import Daemon
 
-from overlayd.cli.changing import preview
+from overlayd.cli import changing
+from overlayd.cli.changing import Change, make, preview
+from overlayd.cli.failure import INTERRUPTED, Failure
 from overlayd.cli.scaling import _changed
 from overlayd.cli.session import Output, Session
 from overlayd.cli.standing import standing_of
+from protocol.requesting.request import RequestView
 
 
 def edited(daemon: Daemon, old: str, new: str) -> Path:
@@ -143,3 +148,28 @@ def test_what_cannot_be_changed_says_what_would_work(daemon: Daemon) -> None:
     said = daemon.ask("plan", file, code=1).stderr
     assert "lan" in said
     assert "would work" in said
+
+
+def test_ctrl_c_lets_go_of_what_is_not_decided(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    daemon.up()
+    session = Session(daemon.socket, Output.TABLE, daemon.host.site_dir)
+    standing = standing_of(session, "demo")
+    spec = msgspec.structs.replace(standing.spec, ssh_authorized_keys=("ssh-ed25519 AAAA",))
+    real, real_raw, said = changing.follow, session.client.raw, list[str]()
+
+    def interrupted(*asked: object) -> RequestView:
+        monkeypatch.setattr(changing, "follow", real)
+        raise KeyboardInterrupt
+
+    def raw(method: str, path: str, *more: object, **named: object) -> object:
+        said.extend([path] if method == "DELETE" else [])
+        return real_raw(method, path, *more, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(changing, "follow", interrupted)
+    monkeypatch.setattr(session.client, "raw", raw)
+    with pytest.raises(Failure) as failed:
+        make(session, Change(standing, spec), "overlayctl up", yes=True, no_wait=False)
+    assert len(said) == 1
+    assert failed.value.code == INTERRUPTED
