@@ -11,6 +11,7 @@ from overlayd.cli.asking import ended, follow, waiting
 from overlayd.cli.failure import FAILED, INTERRUPTED, USAGE, Failure, failure
 from overlayd.cli.session import Session
 from overlayd.cli.show import print_lines, unchanged
+from overlayd.cli.words import clean
 from overlayd.config.userdata import Attachment
 from protocol.grid.apply import Delta, delta
 from protocol.grid.change_words import change_lines, disrupted, nothing_changes, numbers
@@ -78,9 +79,21 @@ def show_plan(session: Session, change: Change) -> None:
         print_lines(change.lines(view))
 
 
-def make(session: Session, change: Change, command: str, *, yes: bool, no_wait: bool) -> None:
-    """Makes a change, after a person agreed. `command` is what was typed. Raises Failure."""
+def make(
+    session: Session,
+    change: Change,
+    command: str,
+    *,
+    yes: bool,
+    no_wait: bool,
+    keep_waiting: bool = False,
+) -> None:
+    """Makes a change, after a person agreed. `command` is what was typed; with `keep_waiting` also guests are
+    waited for that say that their first boots failed. Raises Failure."""
     from overlayd.cli.progress import watching  # It draws, and `plan` need not wait for it.
+
+    def over(view: RequestView) -> bool:
+        return view.state is not RequestState.RUNNING or (bool(view.troubles) and not keep_waiting)
 
     name = change.standing.name
     if change.empty:
@@ -104,13 +117,15 @@ def make(session: Session, change: Change, command: str, *, yes: bool, no_wait: 
         return
     try:
         with watching(session, change.spec, accepted.request) as watch:
-            view = follow(session, accepted.request, watch)
+            view = follow(session, accepted.request, watch, over)
     except KeyboardInterrupt:
         raise _interrupted(session, accepted.request, standing) from None
     if session.plain:
         unchanged(session, session.client.raw("GET", f"/requests/{accepted.request}"))
         if view.state is RequestState.DONE:
             return
+    if view.state is RequestState.RUNNING:
+        raise Failure([clean(line) for line in view.troubles])
     ended(view, FAILED)
 
 

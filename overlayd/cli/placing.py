@@ -233,7 +233,14 @@ def up(
         spec, _, files = read_grid(session, file, profile, ssh_key or (), USAGE)
         standing = standing_of_file(session, spec.name)
         if standing is not None and not (change := Change(standing, spec, files)).empty:
-            make(session, change, f"overlayctl up {file}", yes=yes, no_wait=no_wait)
+            make(
+                session,
+                change,
+                f"overlayctl up {file}",
+                yes=yes,
+                no_wait=no_wait,
+                keep_waiting=keep_waiting,
+            )
             return
     else:
         files = ()  # They came with the quote.

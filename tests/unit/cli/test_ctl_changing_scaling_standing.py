@@ -1,6 +1,7 @@
 """`plan` and `up` of a grid that is up, `diff`, `scale`, `resize`, `rollback`, `history`, on a real node."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -13,7 +14,8 @@ from overlayd.cli.failure import INTERRUPTED, Failure
 from overlayd.cli.scaling import _changed
 from overlayd.cli.session import Output, Session
 from overlayd.cli.standing import standing_of
-from protocol.requesting.request import RequestView
+from protocol.requesting.request import RequestState, RequestView
+from protocol.terms.ids import RequestId
 
 
 def edited(daemon: Daemon, old: str, new: str) -> Path:
@@ -173,3 +175,36 @@ def test_ctrl_c_lets_go_of_what_is_not_decided(
         make(session, Change(standing, spec), "overlayctl up", yes=True, no_wait=False)
     assert len(said) == 1
     assert failed.value.code == INTERRUPTED
+
+
+def test_a_guest_whose_first_boot_failed_is_not_waited_for(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    daemon.up()
+    session = Session(daemon.socket, Output.TABLE, daemon.host.site_dir)
+    standing = standing_of(session, "demo")
+    spec = msgspec.structs.replace(standing.spec, ssh_authorized_keys=("ssh-ed25519 AAAA",))
+    now = RequestView(
+        RequestId("r"),
+        "apply",
+        "demo",
+        RequestState.RUNNING,
+        "",
+        0.0,
+        (),
+        (),
+        troubles=("it failed",),
+    )
+    until = list[Callable[[RequestView], bool]]()
+
+    def follow(
+        session: Session, request: str, watch: object, over: Callable[[RequestView], bool]
+    ) -> RequestView:
+        until.append(over)
+        return now
+
+    monkeypatch.setattr(changing, "follow", follow)
+    for waits in (False, True):
+        with pytest.raises(Failure, match="it failed"):
+            make(session, Change(standing, spec), "", yes=True, no_wait=False, keep_waiting=waits)
+    assert [over(now) for over in until] == [True, False]
