@@ -204,6 +204,10 @@ def _nothing_lost(
     if folded[: len(kept)] != tuple(kept):
         raise _wrong("a record that forgot a change")
     ended = [name for name in map(deletes, record.changes) if name]
+    were = {a.workspace for a in before.assignments}
+    since = [name for s in record.changes if s not in before.changes and (name := deletes(s))]
+    if any(name not in were for name in since):
+        return  # It came in an epoch that this peer missed, and may have had any of these volumes.
     at = {volume.volume: volume.host for volume in applied.volumes}
     for volume in volumes_at(before, reading.spec(before.standing)):
         if at.get(volume.volume) != volume.host and volume.workspace not in ended:

@@ -453,6 +453,20 @@ def test_who_missed_epochs_sees_that_no_volume_was_lost_without_an_order() -> No
     beside(grown(to_apply(spec_of(3, db=False), ended), {"web-3": C}, ended))
 
 
+def test_who_missed_that_a_volume_was_taken_over_believes_that_it_was_ended_since() -> None:
+    web, db = spec_of().clusters
+    taken = msgspec.structs.replace(
+        spec_of(), clusters=(web, msgspec.structs.replace(db, name="pg"))
+    )
+    first = grown(to_apply(taken), {"pg-1": B})
+    order = about(Action.TERMINATE, "pg-1", DELETE)
+    gone = stepped(first, Remove(RECORD.id, "pg-1", order))
+    last = grown(to_apply(spec_of(3, db=False), gone), {"web-3": C}, gone)
+    beside(last, gone)
+    beside(last, first)
+    beside(last, RECORD)
+
+
 def test_a_workspace_comes_back_only_where_its_volume_is() -> None:
     gone = stepped(RECORD, Remove(RECORD.id, "db-1", about(Action.TERMINATE, "db-1")))
     back = grown(to_apply(spec_of(), gone), {"db-1": B}, gone)
