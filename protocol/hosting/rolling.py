@@ -16,7 +16,7 @@ from protocol.hosting.lease import Lease
 from protocol.terms.ids import GridId, PeerId
 
 _RUNS = (Phase.RUNNING, Phase.REACHABLE, Phase.READY, Phase.PAUSED)
-_RESTS = (Phase.SUSPENDED, Phase.EXPIRED)
+_RESTS = (Phase.PAUSED, Phase.SUSPENDED, Phase.EXPIRED)
 """What rests is changed when it runs again. Nobody waits for that."""
 
 

@@ -2,7 +2,7 @@
 
 What comes and what grows has its room from a hold (change_holds.py), or was promised by a memory that this host
 has lost: then it is taken up if there is room, and said to lack it if not. What is to be started anew is as it
-was (`Lease.behind`) until its turn: while it is suspended nothing of it is touched.
+was (`Lease.behind`) until its turn: while it is paused or suspended nothing of it is touched.
 """
 
 from collections.abc import Collection, Iterable
@@ -23,7 +23,6 @@ from protocol.hosting.rolling import Rolling
 from protocol.terms.effects import Note, Row
 from protocol.terms.ids import PeerId
 
-_RUN = (Power.RUNNING, Power.PAUSED)
 _ANEW = (Manner.RESTART, Manner.REBUILD)
 
 
@@ -115,7 +114,9 @@ class TakingUp:
         power = {w.workspace: w.power for w in effective}
         for behind in sorted(row.behind, key=lambda b: (b.workspace.cluster, b.workspace.index)):
             name, anew = behind.workspace.name, behind.manner in _ANEW
-            waits = anew and (power.get(name) not in _RUN or not self._rolling.in_turn(row, name))
+            waits = anew and (
+                power.get(name) is not Power.RUNNING or not self._rolling.in_turn(row, name)
+            )
             if name in row.lacks or waits:
                 continue
             wanted = {w.workspace: w for w in row.wanted}

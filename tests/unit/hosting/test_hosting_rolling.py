@@ -132,7 +132,7 @@ def test_what_is_changed_while_it_runs_waits_for_nobody() -> None:
     assert one.builds() == {"web-1": 1, "web-2": 1}
 
 
-@pytest.mark.parametrize("phase", [Phase.SUSPENDED, Phase.EXPIRED])
+@pytest.mark.parametrize("phase", [Phase.SUSPENDED, Phase.EXPIRED, Phase.PAUSED])
 def test_nobody_waits_for_what_rests(phase: Phase) -> None:
     one = Rolls(2, "web-2")
     one.rolls()

@@ -313,6 +313,18 @@ def test_what_is_not_named_in_a_change_is_not_touched() -> None:
     assert in_part(one, "web-1") == before
 
 
+def test_what_is_paused_is_started_anew_when_it_goes_on() -> None:
+    one = Changing()
+    record = one.up()
+    is_where(one, Phase.RUNNING)
+    ordered(one, Action.PAUSE)
+    is_where(one, Phase.PAUSED)
+    one.changes(record, sized(shop(1), image=OTHER_IMAGE), "web-1")
+    assert one.wanted("web-1") == Wanted("web-1", Power.PAUSED)
+    ordered(one, Action.RESUME, now=NOW + 1)
+    assert one.wanted("web-1") == Wanted("web-1", boot=2, build=2)
+
+
 def test_what_leaves_by_a_change_is_asked_to_shut_down_first() -> None:
     one = Changing(ADMIN.up(shop(2), NOW))
     record = one.up({"web-1": one.me, "web-2": one.me})
