@@ -124,7 +124,8 @@ class Equivocators:
 
     def _words(self, out: Out) -> str:
         proven = out.proven
-        return f"store {proven.store} is proven to lie of register {proven.register}: {proven.why}"
+        of = printable(proven.register)
+        return f"store {proven.store} is proven to lie of register {of}: {proven.why}"
 
 
 def _out(proven: Proven, who: Principal) -> Out:

@@ -28,9 +28,9 @@ WHO = PeerId(LIAR.key)
 OLD, NEW = StoreId("1" * 16), StoreId("2" * 16)
 
 
-def proof(store: StoreId) -> tuple[Record, SignedRecord]:
+def proof(store: StoreId, register: str = "a" * 20) -> tuple[Record, SignedRecord]:
     def said(value: bytes) -> Statement:
-        payload = acceptance("a" * 20, Ballot(1, WHO), value, store=store)
+        payload = acceptance(register, Ballot(1, WHO), value, store=store)
         return Statement(Word.ACCEPTANCE, payload, LIAR.sign("acceptance", payload))
 
     lie = Equivocation(WHO, said(b"one"), said(b"two"))
@@ -59,6 +59,15 @@ def test_it_is_written_down_told_once_and_lasts() -> None:
         assert one.why(PeerId(SIGNER.key), OLD) == ""
         assert [each.name for each in one.all()] == ["liar"]
         one.check()
+
+
+def test_what_a_liar_called_the_register_is_never_shown_raw() -> None:
+    out = Equivocators(ME, {}, NOW)
+    record, signed = proof(OLD, "\x1b[2J\n" + "x" * 15)
+    _, note = out.add(out.read(record, NOW), signed)
+    assert isinstance(note, Note)
+    assert note.detail.isprintable()
+    assert out.said_of(WHO).isprintable()
 
 
 def test_a_second_store_of_one_key_is_one_too_many() -> None:
