@@ -9,8 +9,8 @@ What we change: only neighbours on standing connections observe. There are no ra
 any peer to reach any other. A suspicion is a directory record of its observer: signed, so nobody can be two
 observers; superseded, so it can be taken back; compared, so it is not lost. It is about one incarnation, and is
 heard only if the accused announced that one: nobody could refute another. An observer whose suspicions are
-refuted again and again, or whose suspects are heard, is not believed for a while, and what it says of suspects
-counts no more. So liars evict nobody.
+refuted again and again, or whose suspects are heard, or that takes them back itself, is not believed for a
+while, and what it says of suspects counts no more. So liars evict nobody, and keep nobody suspected.
 """
 
 from enum import StrEnum
@@ -71,7 +71,7 @@ class Liveness:
         """Suspects of several observers, and since when they have CONFIRM_S to refute; `_lonely` has those with
         LONELY_S. Insertion order is time order, so that thousands at once cost no search."""
         self._wrong: dict[PeerId, tuple[float, int]] = {}
-        """Observers whose suspicions were refuted: since when, and how many."""
+        """Observers whose suspicions were refuted, or taken back: since when, and how many."""
         self._discredited: dict[PeerId, float] = {}
         """Observers that were wrong too often, and until when they are not believed."""
         self.patience = 1.0
@@ -146,7 +146,7 @@ class Liveness:
             return []
         doubt = self._doubts.get(accused)
         if incarnation < known:
-            return self._withdrawn(observer, accused, doubt, now)
+            return self._taken_back(observer, accused, doubt, now)
         if incarnation > known or self.is_discredited(observer, now):
             return []
         if doubt is not None and doubt.health is not Health.SUSPECT:
@@ -232,6 +232,20 @@ class Liveness:
         ):
             del self._lonely[accused]
             self._confirmed[accused] = now
+
+    def _taken_back(
+        self, observer: PeerId, accused: PeerId, doubt: _Doubt | None, now: float
+    ) -> list[Changed]:
+        """The observer hears its suspect again, so it was wrong; not of one believed dead, silent for long.
+
+        Else one that says it and takes it back in turns would be believed each time: a refutation seldom comes
+        between.
+        """
+        was_wrong = (
+            doubt is not None and doubt.health is Health.SUSPECT and observer in doubt.observers
+        )
+        changed = self._withdrawn(observer, accused, doubt, now)
+        return changed + self._were_wrong((observer,), now) if was_wrong else changed
 
     def _withdrawn(
         self, observer: PeerId, accused: PeerId, doubt: _Doubt | None, now: float

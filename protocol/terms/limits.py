@@ -49,8 +49,9 @@ OBSERVERS_ENOUGH = 2
 WRONG_MOST = 16
 WRONG_WINDOW_S = 60.0
 DISCREDITED_S = 120.0
-"""An observer with so many refuted suspicions in a minute is not believed for the third: a peer has seven
-neighbours, so one that accuses more is broken or lies. The other neighbours of who dies tell of it."""
+"""An observer with so many suspicions in a minute that were refuted or taken back is not believed for the
+third: a peer has seven neighbours, so one that accuses more is broken or lies. The other neighbours of who dies
+tell of it."""
 OBSERVERS_MOST = 8
 """Observers of one suspect that are told apart; it has seven neighbours."""
 REFUTE_EVERY_S, REFUTE_LIARS_EVERY_S = 0.4, 2.0
@@ -193,8 +194,8 @@ ASKED_MORE = 128
 """How many further hosts are asked at most when those are not enough."""
 HOLD_S = 8.0
 ORDER_LATE_S = HOLD_S + 60.0
-"""How much later than its time an order may come to a steward: hosts were asked in
-time, and then the stewards."""
+"""How much later than its time an order may come to a steward: hosts were asked in time, and then the
+stewards."""
 HOLD_REPLY_WITHIN_S = 2.0
 ROUNDS = 4
 """Refills of refused holds before everything is let go."""

@@ -78,6 +78,21 @@ def test_an_observer_that_is_wrong_again_and_again_is_believed_no_more() -> None
     assert Health.DEAD not in healths(attacked), "those that did not refute in time either"
 
 
+def test_an_observer_that_takes_back_all_it_says_is_believed_no_more_either() -> None:
+    """Whoever one peer suspects is a worse choice for the other, and nobody refutes what is taken back."""
+    attacked = Attacked()
+    known(attacked)
+    for _ in range(2):
+        for number in range(0, 2 * WRONG_MOST, 2):
+            attacked.spreads(suspicion("mallory", "n0", 1, number + 1))
+            assert healths(attacked) == {Health.ALIVE, Health.SUSPECT}
+            attacked.spreads(suspicion("mallory", "n0", -1, number + 2))
+        attacked.spreads(suspicion("mallory", "n0", 1, 99))
+        assert healths(attacked) == {Health.ALIVE}
+        attacked.restart()
+        known(attacked)
+
+
 def test_a_peer_is_made_to_refute_so_often_and_no_more() -> None:
     """Each refutation is a write on disk, and goes to everybody."""
     attacked = Attacked()

@@ -208,6 +208,44 @@ def test_who_suspects_peers_that_are_heard_is_believed_no_more_either() -> None:
     table.check()
 
 
+def test_who_suspects_and_takes_it_back_again_and_again_is_believed_no_more_either() -> None:
+    table = known(ALIVE)
+    for _ in range(WRONG_MOST):
+        assert table.suspected(ONE, PEER, 5, 1.0)
+        assert table.suspected(ONE, PEER, -1, 1.1)
+    assert table.suspected(ONE, PEER, 5, 2.0) == []
+    assert table.health(PEER) is ALIVE
+    assert table.suspected(TWO, PEER, 5, 2.0), "others are believed"
+    assert table.suspected(ONE, PEER, -1, 2.1) == [], "it takes back only what it said"
+    table.check()
+
+
+def test_what_else_it_said_counts_no_more_if_it_takes_back_too_much() -> None:
+    table, many = Liveness(), [PeerId(f"peer {i}") for i in range(WRONG_MOST + 3)]
+    for peer in many:
+        table.present(peer, 1, False, 0.0)
+        table.suspected(ONE, peer, 1, 1.0)
+    for peer in many[:WRONG_MOST]:
+        table.suspected(ONE, peer, -1, 1.5)
+    assert {table.health(peer) for peer in many} == {ALIVE}
+    assert table.tick(100.0) == []
+    table.check()
+
+
+def test_who_takes_back_that_somebody_is_dead_was_right() -> None:
+    """After a split each side takes back what it said of the other, perhaps of many."""
+    table, many = Liveness(), [PeerId(f"peer {i}") for i in range(2 * WRONG_MOST)]
+    for peer in many:
+        table.present(peer, 1, False, 0.0)
+        table.suspected(ONE, peer, 1, 1.0)
+    table.tick(1.0 + LONELY_S)
+    for peer in many:
+        assert table.suspected(ONE, peer, -1, 60.0) == [
+            Changed(peer, ALIVE, "suspicion taken back")
+        ]
+    assert not table.is_discredited(ONE, 60.0)
+
+
 def test_who_restarts_was_suspected_with_reason() -> None:
     table = known(ALIVE, 0)
     for incarnation in range(2 * WRONG_MOST):
