@@ -109,6 +109,9 @@ class Members(Protocol):
     def site(self, peer: KeyId | PeerId) -> str:
         """The site of a known peer; empty if it is not known."""
 
+    def stands(self, record: Record, now: float) -> bool:
+        """Whether what an earlier life of this peer said proves itself, so that it holds as it was said."""
+
     def elsewhere(self, owner: KeyId) -> SignedRecord | None:
         """The presence of a known owner that is not kept here, to go before its records."""
 
@@ -327,7 +330,7 @@ class Broadcast:
         self, sender: PeerId, record: Record, signed: SignedRecord, now: float
     ) -> list[Outcome]:
         if record.owner == self._signer.key:
-            return self._own(record)
+            return self._own(record, signed, now)
         if not self.keeps(record.scope):
             if record.kind == PRESENCE:
                 self._members.met(record, signed, now)
@@ -352,8 +355,12 @@ class Broadcast:
         """Raises Untrusted unless its owner signed it. Only news is worth the check."""
         require_signature(self._verifier, record.owner, DOMAIN, signed.payload, signed.signature)
 
-    def _own(self, record: Record) -> list[Outcome]:
+    def _own(self, record: Record, signed: SignedRecord, now: float) -> list[Outcome]:
         """A record that this peer signed but does not have: said by an earlier life, or for another site."""
+        if self._members.stands(record, now):
+            site = self._members.site(record.owner)
+            kept = self.directory.put(record, signed, now, site, own=True)
+            return [*self._evicted(), *([Learnt(record)] if kept else [])]
         mine = record.incarnation == self.incarnation and record.sequence <= self._sequence
         if mine and not self.keeps(record.scope):
             return []

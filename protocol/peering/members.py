@@ -79,6 +79,16 @@ class Members:
         known = self._membership.known.get(PeerId(peer))
         return known.site if known is not None else ""
 
+    def stands(self, record: Record, now: float) -> bool:
+        """Whether what an earlier life of this peer said holds as it was said: the proof of a lie.
+
+        It cannot be taken back, since nobody keeps one that proves nothing.
+        """
+        try:
+            return record.kind == EQUIVOCATION and bool(self._equivocators.read(record, now))
+        except Untrusted:
+            return False
+
     def elsewhere(self, owner: KeyId) -> SignedRecord | None:
         """The presence of a peer of another site, where it is not in the directory."""
         return self._elsewhere.get(owner)

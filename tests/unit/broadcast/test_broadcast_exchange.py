@@ -30,6 +30,9 @@ class Everybody:
     def site(self, peer: KeyId | PeerId) -> str:
         return self.sites.get(peer, "")
 
+    def stands(self, record: Record, now: float) -> bool:
+        return False
+
     def elsewhere(self, owner: KeyId) -> SignedRecord | None:
         return self.presences.get(owner)
 

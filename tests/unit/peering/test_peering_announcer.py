@@ -55,6 +55,9 @@ class Anybody:
     def site(self, peer: KeyId | PeerId) -> str:
         return ""
 
+    def stands(self, record: Record, now: float) -> bool:
+        return False
+
     def elsewhere(self, owner: KeyId) -> SignedRecord | None:
         return None
 

@@ -5,6 +5,7 @@ from random import Random
 import msgspec
 import pytest
 
+from protocol.broadcast.messages import Records
 from protocol.grid.decision import Ballot, acceptance
 from protocol.grid.equivocation import Accusation, Equivocation
 from protocol.grid.statement import Statement, Word
@@ -18,7 +19,7 @@ from protocol.terms.effects import Effect, Persist, Send
 from protocol.terms.ids import PeerId, StoreId
 from protocol.terms.reach import Reach
 from protocol.trust.identity import Identity
-from protocol.trust.record import Record, SignedRecord, sign_record
+from protocol.trust.record import Record, SignedRecord, read_record, sign_record
 from protocol.wire.codec import encode
 
 NOW = 1_000_000.0
@@ -177,3 +178,25 @@ def test_who_can_prove_a_lie_tells_it_once_and_never_against_itself() -> None:
     assert len(peer.overlay.past.out.all()) == 1
     effects, _ = peer.overlay.accuse(lie("h3"), NOW)
     assert effects == [], "whose certificates it does not know"
+
+
+def test_what_it_proved_in_an_earlier_life_stands_as_it_was_said() -> None:
+    """Nobody else would take it back: what proves nothing is not kept. So directories would stay different."""
+    for proven in (proof("h2", by="h1"), proof("h3", by="h1")):
+        peer = Peer()
+        peer.greeted(None)
+        peer.overlay.spread(YOU, Records((proven,)), NOW)
+        (held,) = peer.overlay.broadcast.directory.named(KIND, read_record(proven).name)
+        assert held.signed == proven
+        assert len(peer.overlay.past.out.all()) == 1, "also if it had forgotten it"
+        assert peer.overlay.broadcast.incarnation == 4
+    assert YOU in peer.membership.known
+    peer.overlay.check()
+
+
+def test_what_it_signed_that_proves_nothing_is_not_kept() -> None:
+    peer, signer = Peer(), FED.host("s1", "h1")
+    peer.greeted(None)
+    noise = sign_record(Record(signer.key, KIND, "noise", 1, 2, b"\xc1", 86_400.0), signer)
+    peer.overlay.spread(YOU, Records((noise,)), NOW)
+    assert peer.overlay.past.out.all() == []
