@@ -28,6 +28,10 @@ _PATIENCE_S = READY_LATE_S + READY_HEARD_S + 60.0
 """How long somebody may wait, in seconds, for what a liar was to make: as long as for any host that goes on
 saying that it is nearly there."""
 
+_LIARS_LOOKS_S = 60.0
+"""Before the time is over it must be quiet once in so many seconds but for that. A liar goes on telling things,
+so at one moment or another there is always one that some have heard and others not yet."""
+
 Progress = Callable[[str, float, int], None]
 """Is told what is being done, virtual seconds, and steps so far."""
 
@@ -120,7 +124,8 @@ def settle(world: World, within_s: float = QUIET_WITHIN_S, tell: Progress | None
         (tell or _silent)("settling", world.elapsed_s, world.steps)
         if next(unsettled(world), None) is None:
             return world.now_s - begin_s
-        if world.now_s >= until_s and next(unsettled(world, but_for_liars=True), None) is None:
+        ends = world.now_s >= begin_s + within_s - _LIARS_LOOKS_S
+        if ends and next(unsettled(world, but_for_liars=True), None) is None:
             until_s = begin_s + max(within_s, _PATIENCE_S)
     found = list(unsettled(world))
     if not found:

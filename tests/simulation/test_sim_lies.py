@@ -1,14 +1,18 @@
 """A fifth of all members lies all the time, in every way there is. Nobody else comes to harm by it."""
 
+from collections.abc import Iterator
+
 import pytest
 from sim_calm import calm_world, node_of, view
 
 from protocol.membership.liveness import Health
 from protocol.membership.presence import KIND as PRESENCE
 from protocol.sim.faults import FaultPlan
+from protocol.sim.peer import SimPeer
 from protocol.sim.people import grid_spec
 from protocol.sim.run import run, settle
 from protocol.sim.violation import Violation
+from protocol.sim.world import World
 from protocol.terms.effects import Note
 from protocol.terms.ids import KeyId
 from protocol.terms.limits import BUILD_S
@@ -41,6 +45,31 @@ def test_who_waits_for_what_a_liar_was_to_make_is_told_at_last(lies: bool) -> No
         return
     assert settle(world) > BUILD_S
     assert view(asked, request).state == "failed"
+
+
+@pytest.mark.parametrize("often", [True, False])
+def test_what_a_liar_keeps_in_motion_is_looked_at_more_than_once(
+    often: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody waits for it, and its newest word is on its way at the very end: for once, or always."""
+    world = calm_world(2003, 2)
+    begun_s = world.now_s
+
+    def unsettled(
+        _: World, but_for_liars: bool = False
+    ) -> Iterator[tuple[str, tuple[SimPeer, ...]]]:
+        second = round(world.now_s - begun_s)
+        if second < 310 and not but_for_liars:
+            yield "a request has no answer, it is building", ()
+        if second < 310 and (often or second % 2 == 0):
+            yield "the directories differ", ()
+
+    monkeypatch.setattr("protocol.sim.run.unsettled", unsettled)
+    if often:
+        with pytest.raises(Violation, match="not quiet after 300 s"):
+            settle(world)
+    else:
+        assert settle(world) == pytest.approx(310.0, abs=1.5)
 
 
 @pytest.mark.parametrize("expelled", [True, False])
