@@ -58,6 +58,7 @@ class Scene:
             assignments=tuple(Assignment(name, p.id) for name, p in placed.items()),
             vnis=tuple((n.name, vni_of(grid, n.name)) for n in spec.networks),
         )
+        assert world.invariants.untouched.decided(None, self.record) == ""
         for name, peer in placed.items():
             ends_s = world.now_s + LEASE_S
             lease = Lease(self.record, (Wanted(name),), ends_s, world.now_s - 60.0, (), spec.lease)
