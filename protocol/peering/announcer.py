@@ -26,6 +26,7 @@ from protocol.terms.limits import (
     REFUTE_LIARS_EVERY_S,
     SUSPICION_TTL_S,
 )
+from protocol.terms.ranges import NUMBER_MOST
 from protocol.trust.identity import Identity
 from protocol.trust.own_store import KEY as STORE
 from protocol.trust.own_store import OwnStore
@@ -138,8 +139,8 @@ class Announcer:
             kind, name, scope = record.kind, record.name, record.scope
             self._broadcast.publish(kind, name, b"", SUSPICION_TTL_S, now, scope)
             return []
-        if record.incarnation < self._broadcast.incarnation:
-            return []
+        if not self._broadcast.incarnation <= record.incarnation < NUMBER_MOST:
+            return []  # Beyond the last number nobody is newer: only who has this key as well says that one.
         if self.is_own(record):
             return self._raise(record.incarnation + 1, now)
         found = [*self._store.renew("others remember more of this host than its disk does")]

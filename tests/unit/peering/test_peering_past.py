@@ -17,6 +17,7 @@ from protocol.peering.overlay import Overlay
 from protocol.sim.keys import SimFederation, SimSealer, SimVerifier
 from protocol.terms.effects import Effect, Persist, Send
 from protocol.terms.ids import PeerId, StoreId
+from protocol.terms.ranges import NUMBER_MOST
 from protocol.terms.reach import Reach
 from protocol.trust.identity import Identity
 from protocol.trust.record import Record, SignedRecord, read_record, sign_record
@@ -87,6 +88,14 @@ def test_a_presence_that_this_disk_does_not_remember_costs_it_its_store(incarnat
     assert isinstance(first, Persist), "on disk before anything else"
     assert first.rows[0].value == peer.store.encode()
     assert peer.overlay.broadcast.incarnation == incarnation + 1
+
+
+def test_a_presence_beyond_which_there_is_no_number_is_not_outbid() -> None:
+    """Whoever says it has this host's key as well. It ended the daemon."""
+    peer = Peer()
+    before = peer.overlay.broadcast.incarnation
+    peer.greeted(presence("h1", NUMBER_MOST))
+    assert peer.overlay.broadcast.incarnation == before
 
 
 def test_what_it_remembers_itself_costs_nothing() -> None:
