@@ -64,10 +64,14 @@ def signed(
 
 
 def up(identity: Path, grid: GridSpec, host: Host) -> SignedOrder:
-    """A fresh order to make that grid. Its stewards are drawn from the hosts that this one hears."""
+    """A fresh order to make that grid. Its stewards are drawn from the hosts that this one hears.
+
+    Members that a test only plays never advertise, and are soon gone: none of them is drawn.
+    """
     site = load_site(identity).principal.site
     rows = list(peers(host).values())
-    heard = [(row.peer, row.site) for row in rows if row.health in ("self", "alive")]
+    alive = [row for row in rows if row.health in ("self", "alive") and row.age_s >= 0]
+    heard = [(row.peer, row.site) for row in alive]
     chosen = draw_stewards(heard, site, SystemRandom())
     stores = stores_of(chosen, {row.peer: row.store for row in rows})
     body = encode(grid)
