@@ -75,7 +75,7 @@ class HoldAsk(msgspec.Struct, frozen=True, tag="hold-ask"):
     """A plan of the same owner and name that is held here: these holds take the place of its holds."""
     change: SignedOrder | None = None
     """The order to apply, if the grid exists and is to become what that says; `order` is the one that made it.
-    Then `grid` is the attempt to change it (`change_id`), and `workspaces` are all that it would carry."""
+    Then `grid` is the attempt to change it (`grid_id`), and `workspaces` are all that it would carry."""
     of: GridId = GridId("")
     """The id of the grid that is to be changed."""
     asked: Signature = b""

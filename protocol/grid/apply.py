@@ -14,9 +14,8 @@ from protocol.grid.addresses import capacity
 from protocol.grid.expand import member, workspace_name
 from protocol.grid.grant import read_grant
 from protocol.grid.model import ClusterSpec, Driver, GridSpec, ImageRef, Workspace
-from protocol.grid.record import GridRecord, Places, grid_id
+from protocol.grid.record import GridRecord, Places
 from protocol.terms.ids import GridId
-from protocol.trust.order import SignedOrder
 
 
 class Manner(StrEnum):
@@ -39,11 +38,6 @@ class Delta(msgspec.Struct, frozen=True):
     changed: tuple[tuple[str, Manner], ...] = ()
     """What stays and is changed."""
     same: tuple[str, ...] = ()
-
-
-def change_id(order: SignedOrder, attempt: int, requester: str) -> GridId:
-    """The id of an attempt to apply that order. Hosts hold under it until it is decided, or voted down."""
-    return grid_id(order, attempt, requester)
 
 
 def attempts_in(record: GridRecord) -> tuple[GridId, ...]:

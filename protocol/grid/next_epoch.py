@@ -31,7 +31,7 @@ class Added(msgspec.Struct, frozen=True):
     """What the requester of a change chose, and what hosts said to it."""
 
     attempt: GridId
-    """The attempt at it (`change_id` in apply.py)."""
+    """The attempt at it (`grid_id` in record.py)."""
     placed: Mapping[str, PeerId] = {}
     """Where what is added goes, by workspace."""
     hosts: tuple[HostRef, ...] = ()

@@ -96,7 +96,7 @@ class Applied(msgspec.Struct, frozen=True):
 
     order: SignedOrder
     attempt: GridId
-    """The attempt of that order that was decided (`change_id` in apply.py). The grants it brought name it."""
+    """The attempt of that order that was decided (`grid_id`). The grants it brought name it."""
     before: SignedOrder | None = None
     """The order by which the grid was what it was before; None for the one that made it."""
     places: Annotated[tuple[Places, ...], Meta(max_length=PLACES_MOST)] = ()
@@ -276,7 +276,8 @@ def grid_id(order: SignedOrder, attempt: int = 0, requester: str = "") -> GridId
     """The id of the grid that an `up` order makes at that attempt of that requester.
 
     An attempt that was voted down can never become a grid, so the next one has an id of its own. So has
-    another requester with the same order: a workspace of one grid must not be on two hosts.
+    another requester with the same order: a workspace of one grid must not be on two hosts. An order to apply
+    makes no grid: hosts hold under the id of an attempt at it until that is decided, or voted down.
     """
     tag = f"-{short_hash(requester, digits=6)}" if requester else ""
     return GridId(f"{order_key(order)}.{attempt}{tag}")

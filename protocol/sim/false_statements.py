@@ -25,7 +25,6 @@ from protocol.contract.messages import (
     RoomClaim,
     RoomKept,
 )
-from protocol.grid.apply import change_id
 from protocol.grid.decision import Ballot, Certificate, promise, sign_acceptance
 from protocol.grid.grant import HoldGrant, sign_grant
 from protocol.grid.record import (
@@ -268,7 +267,7 @@ class FalseStatements:
     def _applied(self, record: GridRecord, epoch: int) -> GridRecord:
         """The record as if that had been done."""
         order = self._to_apply(record.id)
-        became = Applied(order, change_id(order, 0, self._me))
+        became = Applied(order, grid_id(order, 0, self._me))
         return msgspec.structs.replace(record, became=became, epoch=epoch)
 
     def _decided_otherwise(self, certificate: Certificate) -> Certificate:

@@ -11,7 +11,6 @@ import pytest
 from applying_world import grant, grown, regranted
 from test_records_forged import Scene, her_grant
 
-from protocol.grid.apply import change_id
 from protocol.grid.record import (
     Applied,
     ApplyTerms,
@@ -23,6 +22,7 @@ from protocol.grid.record import (
     LeaseChange,
     Places,
     Register,
+    grid_id,
     register_key,
 )
 from protocol.grid.steps import Apply
@@ -178,7 +178,7 @@ def without_a_grant(scene: Changing) -> GridRecord:
 
 
 def with_an_old_grant(scene: Changing) -> GridRecord:
-    return regranted(scene.honest(), scene.mallory.id, change=change_id(scene.more, 7, "r"))
+    return regranted(scene.honest(), scene.mallory.id, change=grid_id(scene.more, 7, "r"))
 
 
 def with_the_grant_of_a_new_grid(scene: Changing) -> GridRecord:
@@ -197,7 +197,7 @@ def resizes_with_promises_to_make_it(scene: Changing) -> GridRecord:
     record = grown(scene.to_apply(2, memory=2), {}, scene.record)
     applied = record.applied
     assert applied is not None
-    made = msgspec.structs.replace(applied, attempt=change_id(applied.order, 1, "r"))
+    made = msgspec.structs.replace(applied, attempt=grid_id(applied.order, 1, "r"))
     return msgspec.structs.replace(record, became=made)
 
 

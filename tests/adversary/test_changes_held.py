@@ -9,7 +9,6 @@ from negotiating import ADMIN, MIB, NOW, RIVAL, C, shop
 from protocol.capacity.quantum import Quantum
 from protocol.contract.messages import HoldAsk, HoldRelease, HoldReply
 from protocol.contract.outcomes import Propose, VoidHold
-from protocol.grid.apply import change_id
 from protocol.grid.grant import read_grant
 from protocol.grid.model import GridSpec
 from protocol.grid.record import GridRecord, grid_id
@@ -83,7 +82,7 @@ def test_an_attempt_has_the_id_of_its_own_order(carried: bool, again: bool) -> N
     one, record = attacked(carried=carried, again=again)
     free = one.host.ledger.free
     ask = one.ask(record, to_apply(shop(2)), names(one, carried=carried))
-    for grid in (record.id, GridId(f"{record.id}x"), change_id(to_apply(shop(3)), 0, C)):
+    for grid in (record.id, GridId(f"{record.id}x"), grid_id(to_apply(shop(3)), 0, C)):
         holds_nothing(one, free, asked(one, msgspec.structs.replace(ask, grid=grid)))
 
 

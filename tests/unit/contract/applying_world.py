@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 import msgspec
 from negotiating import ADMIN, AUTHORITY, NAMES, NOW, SITES, A, B, HostKey, record_of, shop
 
-from protocol.grid.apply import change_id, delta
+from protocol.grid.apply import delta
 from protocol.grid.grant import HoldGrant, SignedGrant, read_grant, sign_grant
 from protocol.grid.model import ClusterSpec, GridSpec, Mount, VolumeSpec
 from protocol.grid.next_epoch import Added, applied_to, placed_after
-from protocol.grid.record import ApplyTerms, GridRecord, HostRef, apply_terms
+from protocol.grid.record import ApplyTerms, GridRecord, HostRef, apply_terms, grid_id
 from protocol.sim.people import Admin
 from protocol.terms.ids import GridId, PeerId
 from protocol.trust.order import Action, SignedOrder, read_order
@@ -76,7 +76,7 @@ def grown(
     change = delta([a.workspace for a in before.assignments], old, terms.spec, terms.without)
     whole = placed_after(before, terms, placed)
     asked = dict.fromkeys(whole[n] for n in (*change.added, *(n for n, _ in change.changed)))
-    mark = change_id(order, attempt, "requester")
+    mark = grid_id(order, attempt, "requester")
     grants = tuple(
         grant(before, host, [n for n, at in whole.items() if at == host], mark) for host in asked
     )

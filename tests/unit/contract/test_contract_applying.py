@@ -11,7 +11,6 @@ from negotiating import ADMIN, AUTHORITY, FEDERATION, NOW, RIVAL, A, B, C, recor
 
 from protocol.contract import judging
 from protocol.contract.authority import Authority
-from protocol.grid.apply import change_id
 from protocol.grid.limits import CHANGED_RECORD_BYTES
 from protocol.grid.model import GridSpec
 from protocol.grid.record import (
@@ -248,7 +247,7 @@ def placed(**said: PeerId) -> GridRecord:
 
 def ordered(order: SignedOrder) -> GridRecord:
     """Another order in its place, that does not say what the record does."""
-    return became(order=order, attempt=change_id(order, 0, "requester"))
+    return became(order=order, attempt=grid_id(order, 0, "requester"))
 
 
 def became_with(changes: tuple[SignedOrder, ...], folded: int) -> GridRecord:
@@ -310,7 +309,7 @@ FORGED: dict[str, Callable[[], GridRecord]] = {
     "an order from before the grid": lambda: grown(
         to_apply(spec_of(3), at_s=NOW - 9000), {"web-3": C}
     ),
-    "an attempt at another order": lambda: became(attempt=change_id(ORDER, 0, "requester")),
+    "an attempt at another order": lambda: became(attempt=grid_id(ORDER, 0, "requester")),
     "another lease": lambda: grown(to_apply(but(lease_s=60)), {}),
     "another name": lambda: grown(to_apply(but(name="nova")), {}),
     "another network": lambda: grown(to_apply(but(networks=())), {}),

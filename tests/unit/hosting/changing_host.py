@@ -9,7 +9,6 @@ from negotiating import ADMIN, NAMES, NOW, SITES, B, record_of
 
 from protocol.capacity.quantum import Quantum
 from protocol.contract.messages import Decided, HoldAsk, HoldReply
-from protocol.grid.apply import change_id
 from protocol.grid.grant import SignedGrant
 from protocol.grid.lifecycle import Wanted
 from protocol.grid.model import GridSpec
@@ -19,6 +18,7 @@ from protocol.grid.record import (
     GridRecord,
     HostRef,
     apply_terms,
+    grid_id,
     spec_of,
 )
 from protocol.hosting.lease import Lease
@@ -87,7 +87,7 @@ class Changing(One):
         self, record: GridRecord, change: SignedOrder, names: tuple[str, ...], attempt: int = 0
     ) -> HoldAsk:
         return HoldAsk(
-            change_id(change, attempt, B),
+            grid_id(change, attempt, B),
             record.order,
             names,
             record.vnis,
@@ -118,7 +118,7 @@ class Changing(One):
     ) -> GridRecord:
         """The record that follows, if the stewards decide it."""
         added = Added(
-            attempt=change_id(change, 0, B),
+            attempt=grid_id(change, 0, B),
             placed=placed or {},
             hosts=tuple(
                 HostRef(p, NAMES.get(p, "alpha"), SITES.get(p, "s1"))

@@ -10,7 +10,6 @@ from negotiating import ADMIN, MIB, NOW, B, C, HostKey, record_of, shop
 from protocol.capacity.quantum import Quantum
 from protocol.contract.messages import HoldRelease, LeaseAsk, LeaseReply
 from protocol.contract.outcomes import AuditLease, Propose, VoidHold
-from protocol.grid.apply import change_id
 from protocol.grid.grant import HoldGrant, read_grant, sign_grant
 from protocol.grid.record import (
     GridRecord,
@@ -18,6 +17,7 @@ from protocol.grid.record import (
     LeaseChange,
     Register,
     Void,
+    grid_id,
     order_part,
 )
 from protocol.grid.steps import Decline
@@ -336,7 +336,7 @@ def test_an_added_host_that_heard_nothing_takes_up_what_a_later_epoch_still_has_
     assert reply.grant is not None
     first = one.applied(record, change, {"web-2": one.me}, (reply.grant,))
     more = to_apply(shop(3), 2)
-    grant = HoldGrant(record.id, ("web-3",), vnis_of(record), change=change_id(more, 0, B))
+    grant = HoldGrant(record.id, ("web-3",), vnis_of(record), change=grid_id(more, 0, B))
     second = one.applied(first, more, {"web-3": B}, (sign_grant(grant, HostKey(B)),))
     settle(one, VoidHold(reply.grid), second)
     assert [w.workspace for w in one.row().wanted] == ["web-2"]
@@ -373,7 +373,7 @@ def test_what_was_held_where_nothing_is_placed_then_is_free() -> None:
     vnis = tuple(vni for _, vni in elsewhere.vnis)
     change = to_apply(shop(2))
     one.hold(elsewhere, change, "web-2")
-    grant = HoldGrant(elsewhere.id, ("web-2",), vnis, change=change_id(change, 0, B))
+    grant = HoldGrant(elsewhere.id, ("web-2",), vnis, change=grid_id(change, 0, B))
     after = one.applied(elsewhere, change, {"web-2": B}, (sign_grant(grant, HostKey(B)),))
     one.decides(after)
     assert one.host.ledger.free == ROOM

@@ -8,11 +8,10 @@ from negotiating import ADMIN, MIB, NOW, B, HostKey, shop
 
 from protocol.contract.messages import Decided
 from protocol.contract.notices import Notice, notice_of
-from protocol.grid.apply import change_id
 from protocol.grid.grant import HoldGrant, sign_grant
 from protocol.grid.lifecycle import Phase, Status, Wanted
 from protocol.grid.model import GridSpec, ImageRef, Wait
-from protocol.grid.record import GridRecord
+from protocol.grid.record import GridRecord, grid_id
 from protocol.hosting.events import Progressed
 from protocol.hosting.publishing import Publishing
 
@@ -45,7 +44,7 @@ class Rolls(Changing):
         mine = self.record.on(self.me)
         reply = self.hold(self.record, change, *mine)
         vnis = tuple(vni for _, vni in self.record.vnis)
-        theirs = HoldGrant(self.record.id, self.record.on(B), vnis, change=change_id(change, 0, B))
+        theirs = HoldGrant(self.record.id, self.record.on(B), vnis, change=grid_id(change, 0, B))
         grants = (reply.grant, sign_grant(theirs, HostKey(B)))
         self.record = self.applied(self.record, change, {}, tuple(g for g in grants if g))
         self.hears(Decided(decided(self.record).certificate))

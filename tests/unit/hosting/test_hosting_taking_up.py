@@ -8,11 +8,10 @@ from negotiating import ADMIN, MIB, NOW, B, C, HostKey, record_of, shop
 from protocol.capacity.quantum import Quantum
 from protocol.contract.messages import Act
 from protocol.contract.told import Notices
-from protocol.grid.apply import change_id
 from protocol.grid.grant import HoldGrant, SignedGrant, sign_grant
 from protocol.grid.lifecycle import Phase, Power, Wanted
 from protocol.grid.model import ImageRef, Mount, VolumeSpec
-from protocol.grid.record import ApplyTerms, GridRecord, GridState
+from protocol.grid.record import ApplyTerms, GridRecord, GridState, grid_id
 from protocol.hosting.definitions import files_of
 from protocol.hosting.events import Cleared, Progressed
 from protocol.hosting.part import Part, PartOf, part_of
@@ -36,7 +35,7 @@ def in_part(one: Changing, name: str) -> PartOf:
 def grant_of(one: Changing, record: GridRecord, change: SignedOrder) -> SignedGrant:
     """What it granted in a life that it does not remember: to carry `web-1`."""
     vnis = tuple(vni for _, vni in record.vnis)
-    grant = HoldGrant(record.id, ("web-1",), vnis, change=change_id(change, 0, B))
+    grant = HoldGrant(record.id, ("web-1",), vnis, change=grid_id(change, 0, B))
     return sign_grant(grant, HostKey(one.me))
 
 
