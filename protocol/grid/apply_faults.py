@@ -6,12 +6,12 @@ do such a thing changes nothing. Neither specification has `check.problems`.
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from protocol.grid.expand import names, workspace_name
+from protocol.grid.expand import names
 from protocol.grid.limits import VOLUMES_KEPT_MOST
 from protocol.grid.model import GridSpec, LeaseTerms, NetworkSpec
 from protocol.grid.problem import listed
 from protocol.grid.record import KeptVolume
-from protocol.grid.volumes import volumes_after
+from protocol.grid.volumes import mounted, volumes_after
 from protocol.grid.written import keys_of
 from protocol.terms.ids import PeerId
 from protocol.terms.quantities import format_duration, format_size
@@ -113,7 +113,7 @@ def _volume_faults(
     without: Sequence[str],
 ) -> Iterator[str]:
     sizes = {volume.name: volume.size_bytes for volume in new.volumes}
-    users = _users(new)
+    users = {volume: user for user, volume in mounted(new)}
     there = frozenset(names(new)) - frozenset(without)
     stays = {name: host for name, host in placed.items() if name in there}
     for kept in volumes:
@@ -156,15 +156,6 @@ def _torn(new: GridSpec, volumes: Sequence[KeptVolume]) -> Iterator[str]:
                 f"clusters.{cluster.name}.volumes: the data of {listed(mine)} is on several hosts\n"
                 f"  {_WORK}: volumes of other names for all but one of them"
             )
-
-
-def _users(spec: GridSpec) -> dict[str, str]:
-    """Which workspace mounts a volume."""
-    return {
-        mount.volume: workspace_name(cluster.name, 1)
-        for cluster in spec.clusters
-        for mount in cluster.mounts
-    }
 
 
 def _absence_faults(new: GridSpec, without: Sequence[str]) -> Iterator[str]:

@@ -43,7 +43,7 @@ def kept_volumes(record: GridRecord, spec: GridSpec) -> tuple[str, ...]:
     if record.applied is not None:
         return tuple(kept.volume for kept in volumes_at(record, spec))
     dropped = _dropped(record)
-    lost = {volume for user, volume in _mounted(spec) if user in dropped}
+    lost = {volume for user, volume in mounted(spec) if user in dropped}
     return tuple(volume.name for volume in spec.volumes if volume.name not in lost)
 
 
@@ -70,7 +70,7 @@ def volumes_after(
 def pinned(before: Sequence[KeptVolume], spec: GridSpec) -> dict[str, PeerId]:
     """The workspaces of `spec` that can only be at one host, because a volume of theirs is there."""
     at = {kept.volume: kept.host for kept in before}
-    return {user: at[mount] for user, mount in _mounted(spec) if mount in at}
+    return {user: at[mount] for user, mount in mounted(spec) if mount in at}
 
 
 def _dropped(record: GridRecord) -> tuple[str, ...]:
@@ -84,12 +84,12 @@ def _on(
     sizes = {volume.name: volume.size_bytes for volume in spec.volumes}
     return tuple(
         KeptVolume(volume, hosts[user], sizes.get(volume, 0), user)
-        for user, volume in _mounted(spec)
+        for user, volume in mounted(spec)
         if user in hosts and user not in dropped
     )
 
 
-def _mounted(spec: GridSpec) -> Iterator[tuple[str, str]]:
+def mounted(spec: GridSpec) -> Iterator[tuple[str, str]]:
     """(workspace, volume) of all that are mounted. A volume is one workspace's, the only one of its cluster."""
     for cluster in spec.clusters:
         for mount in cluster.mounts:
