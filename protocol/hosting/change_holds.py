@@ -18,7 +18,6 @@ from protocol.capacity.ledger import Ledger
 from protocol.capacity.quantum import Quantum
 from protocol.capacity.timetable import Window
 from protocol.contract.authority import Authority, Deployment
-from protocol.contract.granting import vnis_fault
 from protocol.contract.messages import HoldAsk, HoldReply
 from protocol.contract.outcomes import Answer, RoomChanged
 from protocol.grid.apply import delta
@@ -32,7 +31,7 @@ from protocol.grid.volumes import volumes_at
 from protocol.hosting.claims import Claims
 from protocol.hosting.definitions import growth, unused_by
 from protocol.hosting.foundlings import Foundlings
-from protocol.hosting.hold_conflicts import asked_fault
+from protocol.hosting.hold_conflicts import asked_fault, vnis_taken
 from protocol.hosting.hold_replies import granted, refuse
 from protocol.hosting.hold_row import HoldNotSaved, HoldRow
 from protocol.hosting.holds import Holds
@@ -223,10 +222,7 @@ class ChangeHolds:
         if user not in mine:
             constraint = Constraint.NAME if up else Constraint.CONTENDED
             return constraint, f"another grid named {deployment.name} is here, id {user}"
-        for network, vni in ask.vnis:
-            if (user := taken.vnis.get(vni, ask.of)) not in mine:
-                return Constraint.NETWORK_ID, f"network {network}: id {vni} is used by grid {user}"
-        if fault := vnis_fault(ask.vnis, [n.name for n in deployment.spec.networks]):
+        if fault := vnis_taken(ask, deployment, taken, mine):
             return Constraint.NETWORK_ID, fault
         if row is not None and any(pair not in ask.vnis for pair in row.record.vnis):
             return Constraint.NETWORK_ID, "its networks have other VXLAN ids"

@@ -1,6 +1,6 @@
 """What else on a host stands in the way of a hold: a name, a VXLAN id, another peer, or too many."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from protocol.contract.authority import Authority, Deployment
 from protocol.contract.granting import vnis_fault
@@ -22,6 +22,15 @@ def asked_fault(
     if deployment.via and not authority.was_asked(deployment, ask.grid, me, ask.asked):
         return Constraint.AUTHORITY, "it does not show that this host was asked"
     return None
+
+
+def vnis_taken(ask: HoldAsk, deployment: Deployment, taken: Taken, mine: Collection[GridId]) -> str:
+    """Why the VXLAN ids of an ask cannot be its grid's here; empty if they can. `mine` may use them already."""
+    for network, vni in ask.vnis:
+        user = taken.vnis.get(vni)
+        if user is not None and user not in mine:
+            return f"network {network}: id {vni} is used by grid {user}"
+    return vnis_fault(ask.vnis, [network.name for network in deployment.spec.networks])
 
 
 def conflict(
@@ -48,12 +57,7 @@ def conflict(
         held = rows.get(user)
         how = "held as a plan" if held is not None and held.plan else "held or being cleared"
         return Constraint.CONTENDED, f"{deployment.name} is {how}, id {user}"
-    for network, vni in ask.vnis:
-        user = taken.vnis.get(vni, ask.grid)
-        if user not in mine:
-            return Constraint.NETWORK_ID, f"network {network}: id {vni} is used by grid {user}"
-    networks = [network.name for network in deployment.spec.networks]
-    if fault := vnis_fault(ask.vnis, networks):
+    if fault := vnis_taken(ask, deployment, taken, mine):
         return Constraint.NETWORK_ID, fault
     old = rows.get(ask.grid)
     if old is not None and old.requester not in ("", requester):
