@@ -273,14 +273,10 @@ class Applying(Request):
                 return self._done([], now)
             case steps.NoRoom():
                 return self._no_room(step, now)
-            case steps.Fail(lines=lines):
-                return self._fail(list(lines), now)
-            case steps.Look(lines=lines):
+            case steps.Fail(lines=lines) | steps.Look(lines=lines) | steps.NotAsQuoted(lines=lines):
                 return self._fail(list(lines), now)
             case steps.Keep(line=line):
                 return self._fail([line], now)
-            case steps.NotAsQuoted(lines=lines):
-                return self._fail(list(lines), now)
             case _:
                 assert_never(step)
 

@@ -109,7 +109,7 @@ class Building:
     @property
     def up(self) -> bool:
         """Whether everything that it waits for is up."""
-        rests = _RESTING if self._share is None else (*_RESTING, *_UNTOUCHED)
+        rests = _RESTING if self._share is None else _UNTOUCHED
         return all(s.settled or s.phase in rests for s in self._statuses.values())
 
     @property
