@@ -17,6 +17,8 @@ FIRST_S, EVERY_S = 0.02, 0.2
 """The pause doubles each time: a plan is answered in a tenth of a second, a grid is up after many seconds."""
 SOON_S = 1.0
 """What is answered sooner needs no clock."""
+CANCEL_WITHIN_S = 15.0
+"""How long a daemon is waited for that was asked to let go of a request."""
 PATIENCE_S = 10.0
 """How long the daemon may be away in the middle: time for a restart."""
 
@@ -54,6 +56,11 @@ def follow(
                 return view
         time.sleep(pause_s)
         pause_s = min(EVERY_S, 2 * pause_s)
+
+
+def over(view: RequestView, keep_waiting: bool) -> bool:
+    """Whether there is nothing more to wait for. For troubled guests it waits only with `keep_waiting`."""
+    return view.state is not RequestState.RUNNING or (bool(view.troubles) and not keep_waiting)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import msgspec
 import typer
 
 from overlayd.api.views import Accepted, OrderBody, PlanBody
-from overlayd.cli.asking import ended, follow, waiting
+from overlayd.cli.asking import CANCEL_WITHIN_S, ended, follow, over, waiting
 from overlayd.cli.failure import FAILED, INTERRUPTED, USAGE, Failure, failure
 from overlayd.cli.session import Session
 from overlayd.cli.show import print_lines, unchanged
@@ -22,8 +22,6 @@ from protocol.requesting.request import RequestState, RequestView
 from protocol.terms.ids import RequestId
 from protocol.trust.order import Action
 from protocol.wire.codec import encode
-
-_CANCEL_WITHIN_S = 15.0
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -92,9 +90,6 @@ def make(
     waited for that say that their first boots failed. Raises Failure."""
     from overlayd.cli.progress import watching  # It draws, and `plan` need not wait for it.
 
-    def over(view: RequestView) -> bool:
-        return view.state is not RequestState.RUNNING or (bool(view.troubles) and not keep_waiting)
-
     name = change.standing.name
     if change.empty:
         if not session.plain:
@@ -117,7 +112,7 @@ def make(
         return
     try:
         with watching(session, change.spec, accepted.request) as watch:
-            view = follow(session, accepted.request, watch, over)
+            view = follow(session, accepted.request, watch, lambda view: over(view, keep_waiting))
     except KeyboardInterrupt:
         raise _interrupted(session, accepted.request, standing) from None
     if session.plain:
@@ -154,14 +149,14 @@ def _interrupted(session: Session, request: RequestId, standing: Standing) -> Fa
     def decided(view: RequestView) -> bool:
         return view.state is RequestState.DONE or view.epoch > standing.epoch
 
-    def over(view: RequestView) -> bool:
+    def until(view: RequestView) -> bool:
         return view.state is not RequestState.RUNNING or decided(view)
 
     if not session.plain:
         typer.echo("interrupted; asking the daemon to let go of it", err=True)
     with suppress(Failure):  # The request may have ended meanwhile; the view says how.
         session.client.raw("DELETE", f"/requests/{request}")
-    view = follow(session, request, lambda _: None, over, _CANCEL_WITHIN_S)
+    view = follow(session, request, lambda _: None, until, CANCEL_WITHIN_S)
     if view.state in (RequestState.DONE, RequestState.RUNNING) and decided(view):
         said = f"the change of {name} was decided before it could be cancelled"
         return failure(said, f"`overlayctl rollback {name}` goes back", INTERRUPTED)

@@ -7,7 +7,7 @@ import msgspec
 import typer
 
 from overlayd.api.views import GridView
-from overlayd.cli.asking import follow
+from overlayd.cli.asking import CANCEL_WITHIN_S, follow
 from overlayd.cli.client import Refused, decoded
 from overlayd.cli.completing import complete_grid, complete_request
 from overlayd.cli.failure import failure
@@ -30,7 +30,6 @@ Grid = Annotated[
     str, typer.Argument(help="A grid's name, SITE/NAME or id.", autocompletion=complete_grid)
 ]
 
-CANCEL_WITHIN_S = 15.0
 _TOLD_SHOWN = 10
 """Rows of `ps` about grids that are only told of: one member can tell of two thousand."""
 

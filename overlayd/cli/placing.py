@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from overlayd.api.views import Accepted, ImageRow, OrderBody, PlanBody
-from overlayd.cli.asking import ended, follow, waiting
+from overlayd.cli.asking import CANCEL_WITHIN_S, ended, follow, over, waiting
 from overlayd.cli.changing import Change, make, show_plan
 from overlayd.cli.completing import complete_quote
 from overlayd.cli.failure import FAILED, INTERRUPTED, USAGE, Failure, failure
@@ -22,7 +22,7 @@ from protocol.grid.model import GridSpec
 from protocol.grid.problem import quoted
 from protocol.grid.record import HoldTerms
 from protocol.requesting.proposal import Proposal
-from protocol.requesting.request import RequestState, RequestView
+from protocol.requesting.request import RequestState
 from protocol.requesting.transitions import Stage
 from protocol.terms.ids import RequestId
 from protocol.terms.limits import PLAN_HOLD_LEAST_S, PLAN_HOLD_MOST_S, QUEUE_S
@@ -32,8 +32,6 @@ from protocol.wire.codec import encode
 
 CHANGES = 2
 """Exit code of a plan that would change something, for who asks for it."""
-
-CANCEL_WITHIN_S = 15.0
 
 File = Annotated[Path, typer.Argument(help="The grid file.", show_default=False, readable=False)]
 Profile = Annotated[
@@ -255,7 +253,7 @@ def up(
         return
     try:
         with watching(session, spec, accepted.request) as watch:
-            view = follow(session, accepted.request, watch, lambda view: _over(view, keep_waiting))
+            view = follow(session, accepted.request, watch, lambda view: over(view, keep_waiting))
     except KeyboardInterrupt:
         why = _interrupted(session, accepted.request, spec)
         tell_last_lines(session, accepted.request)
@@ -270,11 +268,6 @@ def up(
     if troubled:
         raise Failure([clean(line) for line in view.troubles])
     ended(view, FAILED)
-
-
-def _over(view: RequestView, keep_waiting: bool) -> bool:
-    """Whether there is nothing more to wait for."""
-    return view.state is not RequestState.RUNNING or (bool(view.troubles) and not keep_waiting)
 
 
 def _with(order: SignedOrder, files: tuple[Attachment, ...]) -> OrderBody:
