@@ -91,7 +91,7 @@ def scale(
     cluster, number = _cluster(standing, found["cluster"]), int(found["number"])
     here = len(_indices(standing, cluster))
     count = {"": number, "+": here + number, "-": here - number}[found["by"]]
-    fewest = 1 if cluster.least == cluster.count else cluster.least
+    fewest = _fewest(standing, cluster)
     if count < fewest:
         said = f"{standing.name} cannot have {count} of {cluster.name}; the fewest are {fewest}"
         works = f"overlayctl scale {found['grid']}/{cluster.name}={fewest}"
@@ -116,8 +116,8 @@ def _scaled(standing: Standing, cluster: ClusterSpec, count: int, which: tuple[s
     stay = [index for index in here if index not in [named[name] for name in which]][:count]
     free = (index for index in range(1, WORKSPACES_MAX + 1) if index not in here)
     stay += [next(free) for _ in range(count - len(stay))]
-    # A cluster that may not be smaller than `count` may not be smaller than the new one.
-    least = count if cluster.least == cluster.count else cluster.minimum
+    # A cluster that may not be smaller than it is may not be smaller than the new one.
+    least = count if _as_many_as_there_are(cluster, here) else cluster.minimum
     scaled = msgspec.structs.replace(cluster, count=max(stay), minimum=least)
     holes = tuple(
         workspace_name(cluster.name, index)
@@ -125,6 +125,17 @@ def _scaled(standing: Standing, cluster: ClusterSpec, count: int, which: tuple[s
         if index not in stay
     )
     return _changed(standing, cluster, scaled, holes)
+
+
+def _fewest(standing: Standing, cluster: ClusterSpec) -> int:
+    """How far a cluster can be scaled down: to one, or to the `min` that its file says."""
+    return 1 if _as_many_as_there_are(cluster, _indices(standing, cluster)) else cluster.least
+
+
+def _as_many_as_there_are(cluster: ClusterSpec, here: list[int]) -> bool:
+    """Whether nobody asked for a `min`: it is the count, or what `scale --which` left of one with gaps."""
+    gaps = bool(here) and here[-1] == cluster.count
+    return cluster.least == cluster.count or (gaps and cluster.least == len(here))
 
 
 def _indices(standing: Standing, cluster: ClusterSpec) -> list[int]:

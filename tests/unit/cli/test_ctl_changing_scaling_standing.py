@@ -85,6 +85,26 @@ def test_what_cannot_be_scaled_says_what_can(daemon: Daemon) -> None:
     assert "there is no grid demos to be changed" in said
 
 
+def test_what_which_takes_leaves_no_least_that_nobody_asked_for(daemon: Daemon) -> None:
+    daemon.up()
+    daemon.ask("scale", "demo/worker=4", "-y")
+    daemon.ask("scale", "demo/worker=-1", "--which", "worker-1", "-y")
+    daemon.ask("scale", "demo/worker=-1", "--which", "worker-3", "-y")
+    assert sorted(boots(daemon)) == ["head-1", "worker-2", "worker-4"]
+    daemon.ask("scale", "demo/worker=1", "-y")
+    assert sorted(boots(daemon)) == ["head-1", "worker-2"]
+
+
+def test_a_least_that_the_file_says_is_kept_to(daemon: Daemon) -> None:
+    edited(daemon, "count: 2", "count: 4\n    min: 2")
+    daemon.up()
+    said = daemon.ask("scale", "demo/worker=1", "-y", code=2).stderr
+    assert "demo cannot have 1 of worker; the fewest are 2" in said
+    daemon.ask("scale", "demo/worker=3", "--which", "worker-1", "-y")
+    said = daemon.ask("scale", "demo/worker=1", "-y", code=2).stderr
+    assert "the fewest are 2" in said
+
+
 def test_a_resize_is_one_change_of_a_cluster(daemon: Daemon) -> None:
     daemon.up()
     daemon.ask("resize", "demo/head-1", "--cpus", "1", "--memory", "192M", "-y")
