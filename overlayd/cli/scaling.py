@@ -112,7 +112,7 @@ def _scaled(standing: Standing, cluster: ClusterSpec, count: int, which: tuple[s
     left = len(here) - len(set(which))
     if which and left != count:
         said = f"{standing.name} has {len(here)} of {cluster.name}; without {', '.join(which)} {left} are left"
-        raise failure(said, f"overlayctl scale {standing.name}/{cluster.name}={left}", USAGE)
+        raise failure(said, _with_which(standing, cluster, left, which), USAGE)
     stay = [index for index in here if index not in [named[name] for name in which]][:count]
     free = (index for index in range(1, WORKSPACES_MAX + 1) if index not in here)
     stay += [next(free) for _ in range(count - len(stay))]
@@ -125,6 +125,15 @@ def _scaled(standing: Standing, cluster: ClusterSpec, count: int, which: tuple[s
         if index not in stay
     )
     return _changed(standing, cluster, scaled, holes)
+
+
+def _with_which(standing: Standing, cluster: ClusterSpec, left: int, which: tuple[str, ...]) -> str:
+    """What would work where `which` does not leave as many as were asked for."""
+    if (fewest := _fewest(standing, cluster)) > left:
+        most = len(_indices(standing, cluster)) - fewest
+        return f"--which with at most {most} of them; the fewest are {fewest}"
+    named = [f"--which {name}" for name in dict.fromkeys(which)]
+    return " ".join([f"overlayctl scale {standing.name}/{cluster.name}={left}", *named])
 
 
 def _fewest(standing: Standing, cluster: ClusterSpec) -> int:

@@ -105,6 +105,16 @@ def test_a_least_that_the_file_says_is_kept_to(daemon: Daemon) -> None:
     assert "the fewest are 2" in said
 
 
+def test_which_that_does_not_leave_so_many_says_what_works(daemon: Daemon) -> None:
+    daemon.up()
+    words = ("scale", "demo/worker=2", "--which", "worker-1")
+    said = daemon.ask(*words, "-y", code=2).stderr
+    assert "demo has 2 of worker; without worker-1 1 are left" in said
+    assert "would work: overlayctl scale demo/worker=1 --which worker-1\n" in said
+    said = daemon.ask(*words, "--which", "worker-2", "-y", code=2).stderr
+    assert "would work: --which with at most 1 of them; the fewest are 1" in said
+
+
 def test_a_resize_is_one_change_of_a_cluster(daemon: Daemon) -> None:
     daemon.up()
     daemon.ask("resize", "demo/head-1", "--cpus", "1", "--memory", "192M", "-y")
