@@ -252,8 +252,12 @@ def _of_workspace(standing: Standing, name: str) -> ClusterSpec:
     if name in clusters or of not in clusters or not index.isdecimal():
         return _cluster(standing, name)
     cluster = clusters[of]
-    if cluster.count > 1:
-        said = f"{name} is one of {cluster.count} equal workspaces of {cluster.name}"
+    there = [workspace_name(of, number) for number in _indices(standing, cluster)]
+    if name not in there:
+        said = f"{standing.name} has no {quoted(name)} in {of}"
+        raise failure(said, f"overlayctl resize {standing.name}/{of}, for all of them", USAGE)
+    if len(there) > 1:
+        said = f"{name} is one of {len(there)} equal workspaces of {cluster.name}"
         works = f"overlayctl resize {standing.name}/{of}, for all of them"
         raise failure(said, works, USAGE)
     return cluster

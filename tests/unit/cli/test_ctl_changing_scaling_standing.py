@@ -128,6 +128,17 @@ def test_a_resize_is_one_change_of_a_cluster(daemon: Daemon) -> None:
     assert boots(daemon)["head-1"] == 1
 
 
+def test_a_resize_of_a_workspace_goes_by_those_there_are(daemon: Daemon) -> None:
+    daemon.up()
+    said = daemon.ask("resize", "demo/worker-7", "--cpus", "1", "-y", code=2).stderr
+    assert 'demo has no "worker-7" in worker' in said
+    daemon.ask("scale", "demo/worker=1", "--which", "worker-1", "-y")
+    said = daemon.ask("resize", "demo/worker-1", "--cpus", "1", "-y", code=2).stderr
+    assert 'demo has no "worker-1" in worker' in said
+    daemon.ask("resize", "demo/worker-2", "--cpus", "0.5", "-y")
+    assert "worker-2 cpus 0.25 > 0.5" in daemon.ask("history", "demo").stdout
+
+
 def test_a_rollback_goes_back_and_forth_and_history_tells_of_both(daemon: Daemon) -> None:
     daemon.up()
     assert "was never changed" in daemon.ask("rollback", "demo", code=1).stderr
