@@ -8,7 +8,7 @@ import typer
 
 from overlayd.cli.changing import Change, make
 from overlayd.cli.completing import complete_grid, complete_workspace
-from overlayd.cli.failure import FAILED, USAGE, failure
+from overlayd.cli.failure import FAILED, USAGE, Failure, failure
 from overlayd.cli.gridfile import read_grid
 from overlayd.cli.life import NoWait
 from overlayd.cli.placing import CHANGES, File, Profile, SshKeys
@@ -21,7 +21,8 @@ from protocol.grid.check import problems
 from protocol.grid.expand import workspace_name, workspaces
 from protocol.grid.limits import WORKSPACES_MAX
 from protocol.grid.model import ClusterSpec
-from protocol.grid.problem import quoted
+from protocol.grid.problem import Problem, quoted
+from protocol.grid.written import keys_of
 from protocol.node.standing import Standing
 
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
@@ -273,7 +274,7 @@ def _changed(
     clusters = tuple(new if each is old else each for each in standing.spec.clusters)
     spec = msgspec.structs.replace(standing.spec, clusters=clusters)
     if wrong := problems(spec):
-        raise failure(f"{standing.name} cannot be that: {wrong[0]}", code=USAGE)
+        raise _no_grid(standing, new, wrong[0])
     there = [row.workspace for row in standing.placed]
     out = [
         workspace.name
@@ -281,3 +282,16 @@ def _changed(
         if workspace.name not in there and (holes is None or workspace.cluster != new.name)
     ]
     return Change(standing, spec, without=(*out, *(holes or ())))
+
+
+def _no_grid(standing: Standing, cluster: ClusterSpec, wrong: Problem) -> Failure:
+    """Why a grid cannot be so with that cluster in it, in the words of a grid file."""
+    match wrong.path:
+        case ("clusters", int(), str(field)):
+            key = ".".join(keys_of(field))
+            said = f"clusters.{cluster.name}.{key}: {wrong.message}"
+            limit = key in ("max-cpus", "max-memory")
+        case _:
+            said, limit, key = str(wrong), False, ""
+    works = f"{key.removeprefix('max-')} and {key} in the grid file, and `overlayctl up` of it"
+    return failure(f"{standing.name} cannot be that: {said}", works if limit else "", USAGE)

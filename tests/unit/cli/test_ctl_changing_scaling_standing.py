@@ -128,6 +128,16 @@ def test_a_resize_is_one_change_of_a_cluster(daemon: Daemon) -> None:
     assert boots(daemon)["head-1"] == 1
 
 
+def test_a_resize_beyond_what_the_file_allows_says_so_in_its_words(daemon: Daemon) -> None:
+    edited(daemon, "memory: 256M", "memory: 256M\n    max-memory: 512M")
+    daemon.up()
+    said = daemon.ask("resize", "demo/head", "--memory", "1G", "-y", code=2).stderr
+    assert "cannot be that: clusters.head.max-memory: found 512 MiB; allowed are 1 GiB to" in said
+    assert "would work: memory and max-memory in the grid file, and `overlayctl up` of it" in said
+    said = daemon.ask("resize", "demo/head", "--memory", "0", "-y", code=2).stderr
+    assert "cannot be that: clusters.head.memory: found 0 B; allowed are 32 MiB to" in said
+
+
 def test_a_resize_of_a_workspace_goes_by_those_there_are(daemon: Daemon) -> None:
     daemon.up()
     said = daemon.ask("resize", "demo/worker-7", "--cpus", "1", "-y", code=2).stderr
