@@ -14,6 +14,7 @@ from overlayd.cli.show import print_lines, unchanged
 from overlayd.cli.words import clean
 from overlayd.config.userdata import Attachment
 from protocol.grid.apply import Delta, delta
+from protocol.grid.apply_faults import fixed_faults
 from protocol.grid.change_words import change_lines, disrupted, nothing_changes, numbers
 from protocol.grid.model import GridSpec
 from protocol.grid.record import ApplyTerms
@@ -95,6 +96,9 @@ def make(
         if not session.plain:
             print_lines([f"{name} is up already, as asked; nothing changes"])
         return
+    if faults := fixed_faults(change.standing.spec, change.spec):
+        said = "\n".join(faults)
+        raise Failure(f"cannot change {name}: {said}".split("\n"))
     if not yes:
         _agree(session, change, command)
     elif not session.plain:

@@ -203,6 +203,15 @@ def test_what_cannot_be_changed_says_what_would_work(daemon: Daemon) -> None:
     assert "would work" in said
 
 
+def test_nobody_is_asked_to_agree_to_what_cannot_be_changed(daemon: Daemon) -> None:
+    daemon.up()
+    file = edited(daemon, "for: 6h", "for: 8h")
+    said = daemon.ask("up", file, code=1).stderr
+    assert "cannot change demo: lease: 8 h, but it was made for 6 h" in said
+    assert "would work: `overlayctl lease extend demo DURATION`" in said
+    assert "-y" not in said
+
+
 def test_ctrl_c_lets_go_of_what_is_not_decided(
     daemon: Daemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
