@@ -25,6 +25,8 @@ def leave(
     in order costs it neither. Until it is stopped it goes on as before: its workspaces run, and end with it.
     That it leaves is remembered across restarts; --stay takes it back.
 
+    It waits for 5 minutes at most. Exit code 1: it still has seats that no other host took.
+
     A host that is only restarted or upgraded need not leave.
 
     Example: overlayctl leave
@@ -34,16 +36,18 @@ def leave(
     session = session_of(context)
     client = session.client
     before = client.post("/leaving", LeavingBody(not stay), SelfRow)
-    if session.plain:
-        answer(session, client.raw("GET", "/self"), SelfRow, lambda _: None)
-        return
     if stay:
-        typer.echo(clean(f"{before.name} stays"))
+        if session.plain:
+            answer(session, client.raw("GET", "/self"), SelfRow, lambda _: None)
+        else:
+            typer.echo(clean(f"{before.name} stays"))
         return
     left, told, end_s = before, 0, time.monotonic() + WAIT_S
     while left.seats and time.monotonic() < end_s:
-        if left.seats != told:
+        if left.seats != told and not session.plain:
             typer.echo(clean(f"{left.name} is one of the stewards of {_grids(left.seats)}"))
+            if not told:
+                typer.echo(f"waiting for others to take its place, {WAIT_S / 60:.0f} min at most")
         told = left.seats
         time.sleep(LOOK_EVERY_S)
         left = client.get("/self", SelfRow)
@@ -53,6 +57,9 @@ def leave(
             "another host at a site that carries them, or at their owner's, then `overlayctl leave` again; "
             "`down` and `up` for a grid that was made when there were fewer than three hosts",
         )
+    if session.plain:
+        answer(session, client.raw("GET", "/self"), SelfRow, lambda _: None)
+        return
     typer.echo(clean(f"{left.name} can be stopped for good: no grid's record needs it"))
     if left.carried:
         typer.echo(

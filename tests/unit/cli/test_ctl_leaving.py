@@ -10,6 +10,7 @@ from overlayd.api.views import LeavingBody
 from overlayd.cli import leaving as module
 from overlayd.cli.failure import Failure
 from overlayd.cli.leaving import leave
+from overlayd.cli.session import Output
 
 
 class Client:
@@ -24,6 +25,10 @@ class Client:
         assert path == "/leaving"
         self.said.append(body)
         return next(self._rows)
+
+    def raw(self, method: str, path: str) -> bytes:
+        assert (method, path) == ("GET", "/self")
+        return b"{}"
 
     def get(self, path: str, kind: object) -> object:
         assert path == "/self"
@@ -50,8 +55,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return made
 
 
-def run(client: Client, *, stay: bool = False) -> None:
-    session = SimpleNamespace(client=client, plain=False)
+def run(client: Client, *, stay: bool = False, plain: bool = False) -> None:
+    session = SimpleNamespace(client=client, plain=plain, output=Output.JSON)
     leave(SimpleNamespace(find_object=lambda _: session), stay)  # type: ignore[arg-type]
 
 
@@ -61,6 +66,7 @@ def test_it_waits_until_others_have_its_seats(capsys: pytest.CaptureFixture[str]
     assert client.said == [LeavingBody(True)]
     assert capsys.readouterr().out.splitlines() == [
         "h3 is one of the stewards of 3 grids",
+        "waiting for others to take its place, 5 min at most",
         "h3 is one of the stewards of 1 grid",
         "h3 can be stopped for good: no grid's record needs it",
     ]
@@ -85,10 +91,22 @@ def test_seats_that_nobody_takes_are_a_failure(capsys: pytest.CaptureFixture[str
     ]
 
 
+def test_a_script_is_answered_once_others_have_its_seats(
+    capsys: pytest.CaptureFixture[str], clock: Clock
+) -> None:
+    run(Client(3, 3, 0), plain=True)
+    assert clock.now_s == 2 * module.LOOK_EVERY_S
+    assert capsys.readouterr().out == "{}\n"
+    with pytest.raises(Failure):
+        run(Client(1), plain=True)
+    assert capsys.readouterr().out == ""
+
+
 def test_a_daemon_is_told_and_told_that_it_stays(daemon: Daemon) -> None:
     said = daemon.ask("leave").stdout
     assert said == "h1 can be stopped for good: no grid's record needs it\n"
     assert "this one, leaving" in " ".join(daemon.ask("peers").stdout.split())
+    assert json.loads(daemon.ask("leave", "-o", "json").stdout)["leaving"] is True
     assert daemon.ask("leave", "--stay").stdout == "h1 stays\n"
     assert "leaving" not in daemon.ask("peers").stdout
     assert json.loads(daemon.ask("leave", "--stay", "-o", "json").stdout)["leaving"] is False
