@@ -57,6 +57,14 @@ class Change(msgspec.Struct, frozen=True):
         return [head, *said, *notes, numbers(found)]
 
 
+def compared(change: Change) -> bytes:
+    """What a change does, for programs, where no request is made of it."""
+    standing = change.standing
+    lines = [] if change.empty else [line.strip() for line in change.lines()[1:-1]]
+    told = {"grid": standing.name, "epoch": standing.epoch, "delta": change.delta, "lines": lines}
+    return msgspec.json.encode(told)
+
+
 def preview(session: Session, change: Change) -> RequestView:
     """Asks where what comes would go; nothing is held. Raises Failure if it cannot be made."""
     params = {"change": str(change.standing.grid)}
@@ -93,7 +101,9 @@ def make(
 
     name = change.standing.name
     if change.empty:
-        if not session.plain:
+        if session.plain:
+            unchanged(session, compared(change))
+        else:
             print_lines([f"{name} is up already, as asked; nothing changes"])
         return
     if faults := fixed_faults(change.standing.spec, change.spec):

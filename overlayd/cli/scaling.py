@@ -6,7 +6,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from overlayd.cli.changing import Change, make
+from overlayd.cli.changing import Change, compared, make
 from overlayd.cli.completing import complete_grid, complete_workspace
 from overlayd.cli.failure import FAILED, USAGE, Failure, failure
 from overlayd.cli.gridfile import read_grid
@@ -45,14 +45,21 @@ def diff(
     spec, _, files = read_grid(session, file, profile, ssh_key or (), FAILED)
     standing = standing_of_file(session, spec.name)
     if standing is None:
+        if session.plain:
+            told = {"grid": spec.name, "epoch": 0, "delta": None, "lines": []}
+            unchanged(session, msgspec.json.encode(told))
+            raise typer.Exit(CHANGES)
         print_lines([f"{spec.name} is not up; `overlayctl plan {file}` shows where it would go"])
         raise typer.Exit(CHANGES)
     change = Change(standing, spec, files)
-    if change.empty:
+    if session.plain:
+        unchanged(session, compared(change))
+    elif change.empty:
         print_lines([f"{spec.name} is up as the file says"])
-        return
-    print_lines(change.lines())
-    raise typer.Exit(CHANGES)
+    else:
+        print_lines(change.lines())
+    if not change.empty:
+        raise typer.Exit(CHANGES)
 
 
 def scale(

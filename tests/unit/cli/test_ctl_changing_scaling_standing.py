@@ -51,6 +51,20 @@ def test_diff_asks_nobody(daemon: Daemon) -> None:
     assert "~ head-1 memory 256 MiB > 192 MiB (live)" in said
 
 
+def test_a_program_is_told_what_differs_also_if_nothing_does(daemon: Daemon) -> None:
+    words = ("diff", daemon.grid_file, "-o", "json")
+    told = json.loads(daemon.ask(*words, code=2).stdout)
+    assert told == {"grid": "demo", "epoch": 0, "delta": None, "lines": []}
+    daemon.up()
+    same = json.loads(daemon.ask(*words).stdout)
+    assert (same["epoch"], same["delta"]["added"], same["lines"]) == (1, [], [])
+    assert json.loads(daemon.ask("scale", "demo/worker=2", "-o", "json").stdout) == same
+    edited(daemon, "count: 2", "count: 3")
+    told = json.loads(daemon.ask(*words, code=2).stdout)
+    assert told["delta"]["added"] == ["worker-3"]
+    assert told["lines"] == ["+ worker-3", "= 3 unchanged"]
+
+
 def test_up_of_a_changed_file_needs_somebody_who_agrees(daemon: Daemon) -> None:
     daemon.up()
     file = edited(daemon, "count: 2", "count: 3")
