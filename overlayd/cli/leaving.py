@@ -22,7 +22,7 @@ def leave(
     """Before this host is stopped for good: has other hosts take its seats as a steward of grids, and waits.
 
     A grid outlives the loss of one of its stewards, and ten minutes later that of another. A host that leaves
-    in order costs it neither. Until it is stopped it goes on as before: its workspaces run, and end with it.
+    in order costs it neither. It takes nothing new. Until it is stopped its workspaces run, and end with it.
     That it leaves is remembered across restarts; --stay takes it back.
 
     It waits for 5 minutes at most. Exit code 1: it still has seats that no other host took.

@@ -51,6 +51,7 @@ def lines(row: StatusRow) -> list[str]:
         _line("room", _room(row)),
         _line("networks", _networks(row)),
         _line("carries", _carries(row)),
+        *([_line("leaves", _leaves(row))] if row.leaving else []),
         *_problems(row),
     ]
 
@@ -107,6 +108,12 @@ def _networks(row: StatusRow) -> str:
 
 def _carries(row: StatusRow) -> str:
     return f"{counted(row.workspaces, 'workspace')} of {counted(row.grids, 'grid')}"
+
+
+def _leaves(row: StatusRow) -> str:
+    """What a host still is to others that is to be stopped for good."""
+    seats = f"is one of the stewards of {counted(row.seats, 'grid')}" if row.seats else "no steward"
+    return f"for good: it takes nothing new, {seats}; `overlayctl leave --stay` takes it back"
 
 
 def _problems(row: StatusRow) -> list[str]:

@@ -56,7 +56,7 @@ from protocol.hosting.in_use import taken_by
 from protocol.hosting.lease_book import TABLE as CARRIED
 from protocol.hosting.leases import CHANGING, Leases
 from protocol.hosting.names import Names
-from protocol.hosting.probing import probed_notes
+from protocol.hosting.probing import probed_notes, told
 from protocol.hosting.surroundings import HostSurroundings
 from protocol.hosting.taken import Taken
 from protocol.hosting.tunnels import Tunnels
@@ -192,7 +192,7 @@ class Host:
             peer=self._identity.peer,
             host=self._identity.name,
             site=self._identity.site,
-            facts=self._facts,
+            facts=told(self._facts, leaving=self._surroundings.leaving()),
             free=self.ledger.free,
             images=tuple(image.digest for image in self._images),
             coordinate=here if known(here) else None,
@@ -204,10 +204,11 @@ class Host:
         self.ledger.advance(now)
         free = self.ledger.free - self.claims.kept("", 0.0, self.ledger.free, self.ledger.now_s)
         later = self.ledger.room.steps(self.ledger.now_s, LATER_STEPS)
+        facts = told(self._facts, leaving=self._surroundings.leaving())
         return Advert(
-            facts=self._facts,
+            facts=facts,
             free=free,
-            shapes=shapes_in(Quantum() if self._facts.unfit else free),
+            shapes=shapes_in(Quantum() if facts.unfit else free),
             images=self._images,
             workspaces=len(self.ledger),
             later=later,

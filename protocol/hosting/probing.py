@@ -1,7 +1,17 @@
-"""What is told of a host that was probed again and is not as it was before."""
+"""What is told of a host that was probed: of what it is, and again when that is not as it was before."""
+
+import msgspec
 
 from protocol.capacity.advert import UNPROBED, HostFacts
 from protocol.terms.effects import Effect, Note
+
+LEAVES = "it is to be stopped for good"
+"""Why a host takes nothing new of which its person said that it leaves."""
+
+
+def told(facts: HostFacts, *, leaving: bool) -> HostFacts:
+    """What others go by. A host that is to be stopped for good takes nothing new; what it has may grow."""
+    return msgspec.structs.replace(facts, unfit=LEAVES) if leaving and not facts.unfit else facts
 
 
 def probed_notes(before: HostFacts, now: HostFacts, name: str) -> list[Effect]:

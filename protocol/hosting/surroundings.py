@@ -20,6 +20,9 @@ class HostSurroundings(Protocol):
     def barred(self) -> str:
         """Why this host is to take no work at all, for people; empty if it may."""
 
+    def leaving(self) -> bool:
+        """Whether this host is to be stopped for good, as its person says."""
+
     def clock(self) -> ClockView:
         """Whether this peer's clock decides what cannot be taken back."""
 
@@ -47,6 +50,10 @@ class Alone:
     def barred(self) -> str:
         """Always empty."""
         return ""
+
+    def leaving(self) -> bool:
+        """Never."""
+        return False
 
     def clock(self) -> ClockView:
         """It counts."""

@@ -4,6 +4,7 @@ from protocol.grid.tunnel import ToldEnd
 from protocol.membership.clocks import ClockView
 from protocol.membership.membership import Membership
 from protocol.node.relaying import Relaying
+from protocol.peering.announcer import Announcer
 from protocol.peering.certificates import Certificates, own_revocation
 from protocol.terms.coordinate import Coordinate
 from protocol.terms.ids import PeerId
@@ -13,10 +14,14 @@ class PeerSurroundings:
     """The surroundings of this peer's host, as membership and relaying know them."""
 
     def __init__(
-        self, membership: Membership, relaying: Relaying, certificates: Certificates
+        self,
+        membership: Membership,
+        relaying: Relaying,
+        certificates: Certificates,
+        announcer: Announcer,
     ) -> None:
         self._membership, self._relaying = membership, relaying
-        self._certificates = certificates
+        self._certificates, self._announcer = certificates, announcer
 
     def hidden(self) -> bool:
         """Whether not every peer can dial this one."""
@@ -30,6 +35,10 @@ class PeerSurroundings:
         """Why this host is to take no work at all, for people; empty if it may."""
         revocation = self._certificates.revoked
         return own_revocation(revocation) if revocation is not None else ""
+
+    def leaving(self) -> bool:
+        """Whether this host is to be stopped for good, as its person says."""
+        return self._announcer.leaving
 
     def clock(self) -> ClockView:
         """Whether this peer's clock decides what cannot be taken back."""

@@ -121,7 +121,7 @@ class Node:
         self.directory = HostDirectory(identity, membership, self.notices, bool(contacts), now)
         life, seen = self.broadcast.incarnation, PeersSeen(self.overlay, self.directory)
         store = self.overlay.past.store
-        around = PeerSurroundings(membership, self.relaying, self.certificates)
+        around = PeerSurroundings(membership, self.relaying, self.certificates, self.announcer)
         self.host = Host(
             identity,
             facts,
@@ -264,7 +264,8 @@ class Node:
                 self.relay.reachability.readdressed(address, now)
                 return self.overlay.readdressed(address, fault, now)
             case Leaving(leaving=leaving):
-                return self.announcer.leaves(leaving, now)
+                said = self.announcer.leaves(leaving, now)
+                return self._outcomes((said, [RoomChanged()]), now)
             case Stopping():
                 return self.announcer.leave(self.membership.view.neighbours, now)
             case _:

@@ -6,6 +6,7 @@ Whatever knows of something wrong at this peer adds it to `problems`, in words f
 from collections import Counter
 from statistics import median
 
+from protocol.hosting.probing import LEAVES
 from protocol.node.node import Node
 from protocol.node.snapshot_peers import name_of
 from protocol.node.status_rows import StatusRow
@@ -44,6 +45,8 @@ def status(node: Node, now: float) -> StatusRow:
         workspaces=len(host.ledger),
         underlay=host.facts.underlay,
         mtu=host.facts.mtu or MTU_USUAL,
+        leaving=node.announcer.leaving,
+        seats=node.registers.seats,
         problems=tuple(problems(node, now)),
         now_s=now,
     )
@@ -55,6 +58,8 @@ def _no_room(node: Node) -> str:
     if not node.host.known:
         return "what this host has is still being found out"
     clock = node.membership.clock
+    if node.announcer.leaving:
+        return LEAVES
     return node.host.facts.unfit or (clock.doubt if clock.apart else "")
 
 

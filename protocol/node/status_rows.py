@@ -48,6 +48,10 @@ class StatusRow(msgspec.Struct, frozen=True):
     """Where it takes the traffic of grids' networks; empty if that is not known yet."""
     mtu: int = 0
     """The largest packet that it carries for them, in bytes."""
+    leaving: bool = False
+    """Whether it is to be stopped for good."""
+    seats: int = 0
+    """How many living grids it keeps the record of, as one of their stewards."""
 
     @property
     def is_joined(self) -> bool:

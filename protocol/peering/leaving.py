@@ -1,7 +1,8 @@
 """Whether this host is to be stopped for good: its person said so, and may take it back.
 
-It goes on as before, and says it in its presence. So the other stewards of what it keeps hand its seats to
-other hosts while it is still there, and nobody gives it new ones. It is on disk: a restart changes nothing.
+What it has goes on as before. It says so in its presence, and takes nothing new. So the other stewards of what
+it keeps hand its seats to other hosts while it is still there, and nobody gives it new ones. It is on disk: a
+restart changes nothing.
 """
 
 from collections.abc import Mapping

@@ -110,3 +110,24 @@ def test_a_daemon_is_told_and_told_that_it_stays(daemon: Daemon) -> None:
     assert daemon.ask("leave", "--stay").stdout == "h1 stays\n"
     assert "leaving" not in daemon.ask("peers").stdout
     assert json.loads(daemon.ask("leave", "--stay", "-o", "json").stdout)["leaving"] is False
+
+
+def test_a_host_that_leaves_says_so_in_its_status_and_nothing_is_placed_on_it(
+    daemon: Daemon,
+) -> None:
+    daemon.up()
+    daemon.ask("leave", code=1)
+    told = daemon.ask("status").stdout
+    assert "room         none is offered: it is to be stopped for good\n" in told
+    assert "leaves       for good: it takes nothing new, is one of the stewards of 1 grid" in told
+    assert "`overlayctl leave --stay` takes it back" in told
+    assert json.loads(daemon.ask("status", "-o", "json").stdout)["leaving"] is True
+    daemon.grid_file.write_text(daemon.grid_file.read_text().replace("grid: demo", "grid: second"))
+    said = daemon.ask("plan", daemon.grid_file, code=1).stderr
+    assert "1 host: unfit: it is to be stopped for good" in said
+    assert sorted(row["name"] for row in json.loads(daemon.ask("ps", "-o", "json").stdout)) == [
+        "demo"
+    ]
+    daemon.ask("leave", "--stay")
+    assert "leaves" not in daemon.ask("status").stdout
+    daemon.ask("plan", daemon.grid_file)

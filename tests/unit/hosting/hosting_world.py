@@ -66,7 +66,7 @@ class Around:
 
     def __init__(self) -> None:
         self.behind_nat, self.fault, self.place = False, "", NOWHERE
-        self.bar = ""
+        self.bar, self.leaves = "", False
         self.view = SURE
         self.ends: dict[PeerId, ToldEnd] = {}
 
@@ -78,6 +78,9 @@ class Around:
 
     def barred(self) -> str:
         return self.bar
+
+    def leaving(self) -> bool:
+        return self.leaves
 
     def clock(self) -> ClockView:
         return self.view

@@ -48,13 +48,20 @@ from protocol.hosting.events import Care, Cleared, Kept, Measured, Progressed
 from protocol.hosting.hold_row import HoldNotSaved
 from protocol.hosting.holds import TABLE as HELD
 from protocol.hosting.lease_book import TABLE as LEASED
+from protocol.hosting.probing import LEAVES
 from protocol.terms.coordinate import point
 from protocol.terms.effects import Note, Persist, Realise, Row, Send, Untidied
 from protocol.terms.ids import GridId
 from protocol.terms.limits import CLAIM_S, HOLD_S
 from protocol.terms.refusal import Constraint
-from protocol.trust.order import Action
+from protocol.trust.order import Action, SignedOrder
 from protocol.wire.codec import decode, encode
+
+
+def other_order() -> SignedOrder:
+    """To make a grid of another name."""
+    return ADMIN.up(named("other"), NOW)
+
 
 # -- what it offers
 
@@ -81,6 +88,21 @@ def test_an_unfit_host_says_so_where_it_offers_and_when_it_is_fit_again() -> Non
     assert one.host.probed(unfit)[0] == [], "once is enough"
     assert [effect.kind for effect in one.host.probed(FACTS)[0]] == ["host.fit"]
     assert any(count for _, count in one.host.advert(NOW).shapes)
+
+
+def test_a_host_that_leaves_takes_nothing_new_and_what_it_has_goes_on() -> None:
+    one = One()
+    one.leases()
+    one.around.leaves = True
+    advert = one.host.advert()
+    assert (advert.facts.unfit, advert.shapes) == (LEAVES, shapes_in(Quantum()))
+    ((_, refusal),) = one.holds(other_order()).refused
+    assert (refusal.constraint, refusal.detail) == (Constraint.UNFIT, LEAVES)
+    one.start(NOW)
+    assert one.host.advert().facts.unfit == LEAVES
+    assert len(one.host.leases.rows()) == 1
+    one.around.leaves = False
+    assert one.holds(other_order()).held == ("web-1",)
 
 
 def test_what_was_promised_stays_promised_though_it_does_not_fit_yet() -> None:

@@ -4,13 +4,20 @@ import msgspec
 from hosting_world import FACTS
 
 from protocol.capacity.advert import UNPROBED
-from protocol.hosting.probing import probed_notes
+from protocol.hosting.probing import LEAVES, probed_notes, told
 from protocol.terms.effects import Note
 
 
 def test_the_first_probe_and_one_that_finds_nothing_new_are_no_news() -> None:
     assert probed_notes(UNPROBED, FACTS, "alpha") == []
     assert probed_notes(FACTS, FACTS, "alpha") == []
+
+
+def test_a_host_that_leaves_is_fit_for_nothing_new_and_says_first_what_is_wrong_with_it() -> None:
+    assert told(FACTS, leaving=False) == FACTS
+    assert told(FACTS, leaving=True).unfit == LEAVES
+    unfit = msgspec.structs.replace(FACTS, unfit="no disk")
+    assert told(unfit, leaving=True) == unfit
 
 
 def test_a_host_that_is_unfit_says_so_and_says_when_it_is_fit_again() -> None:

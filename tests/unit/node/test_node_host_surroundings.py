@@ -13,7 +13,9 @@ def test_it_knows_the_sites_of_peers_its_own_among_them() -> None:
     peer.handle(Connected(OTHER.peer), NOW)
     peer.handle(Arrived(OTHER.peer, hello(OTHER), ""), NOW)
     overlay = peer.overlay
-    around = PeerSurroundings(overlay.membership, peer.relaying, overlay.certificates)
+    around = PeerSurroundings(
+        overlay.membership, peer.relaying, overlay.certificates, overlay.announcer
+    )
     assert around.site(OTHER.peer) == OTHER.site
     assert around.site(identity("h1").peer) == OTHER.site
     assert around.site(PeerId("f" * 64)) == ""
