@@ -46,7 +46,7 @@ def networks(
         by_network.setdefault(card.network, []).append(card)
     vnis = dict(part.record.vnis)
     here = {p.workspace.name for p in part.mine if runs(p)} | ending
-    host_of = {a.workspace: a.host for a in part.record.assignments}
+    host_of = part.record.placed
     vias = _vias(part, site)
     sizes = mtu_of(part, site)
     plans = []

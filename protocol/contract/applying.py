@@ -133,7 +133,7 @@ def _check_volumes(record: GridRecord, applied: Applied, spec: GridSpec) -> None
     hosts = {host.peer for host in record.hosts}
     if any(kept.host not in hosts for kept in applied.volumes):
         raise _wrong("a record of a volume on none of its hosts")
-    placed = {a.workspace: a.host for a in record.assignments}
+    placed = record.placed
     for kept in volumes_after((), spec, placed):
         if at.get(kept.volume) != kept:
             raise _wrong(f"a record that has {kept.volume} elsewhere than {kept.workspace}")
@@ -145,7 +145,7 @@ def _check_promised(
     """Each host granted what the record says of it, and for this attempt where that is new or changed."""
     grants = {host: checked.grant for host, checked in checked_grants(record, reading).items()}
     promises = {host: frozenset(grant.workspaces) for host, grant in grants.items()}
-    placed = {a.workspace: a.host for a in record.assignments}
+    placed = record.placed
     fresh = frozenset(_fresh(record, spec, reading))
     mine: dict[PeerId, set[str]] = {}
     for name, host in placed.items():
@@ -224,7 +224,7 @@ def _is_next(
 ) -> None:
     """The order was applied to that very record, and what the record says besides was ordered since."""
     old = reading.spec(before.standing)
-    were, volumes = {a.workspace: a.host for a in before.assignments}, volumes_at(before, old)
+    were, volumes = before.placed, volumes_at(before, old)
     if faults := apply_faults(old, terms.spec, were, volumes, terms.without):
         raise _wrong(f"a record of a grid that became what it may not: {faults[0]}")
     granted = [signed for signed in record.grants if read_grant(signed).change == applied.attempt]

@@ -56,7 +56,7 @@ def check_step(record: GridRecord, before: GridRecord) -> None:
     if _fixed(record) != _fixed(before):
         why = "a record of other hosts, stewards, VXLAN ids or start than before"
         raise Untrusted(Reason.MALFORMED, why)
-    were = {a.workspace: a.host for a in before.assignments}
+    were = before.placed
     names = [a.workspace for a in record.assignments]
     if len(names) != len(set(names)):
         raise Untrusted(Reason.MALFORMED, "a record that places a workspace twice")

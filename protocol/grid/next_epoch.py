@@ -86,7 +86,7 @@ def placed_after(
     before: GridRecord, terms: ApplyTerms, added: Mapping[str, PeerId]
 ) -> dict[str, PeerId]:
     """Where each workspace is once it is applied, in file order: what stays does not move."""
-    were = {a.workspace: a.host for a in before.assignments}
+    were = before.placed
     absent = frozenset(terms.without)
     there = [name for name in names(terms.spec) if name not in absent]
     return {n: were.get(n) or added[n] for n in there if n in were or n in added}

@@ -161,6 +161,11 @@ class GridRecord(msgspec.Struct, frozen=True):
         """How many of `changes` are from before the last apply."""
         return self.applied.folded if self.applied is not None else 0
 
+    @property
+    def placed(self) -> dict[str, PeerId]:
+        """Which host carries each workspace, in the order of `assignments`. Built anew each time."""
+        return {a.workspace: a.host for a in self.assignments}
+
     def host(self, peer: PeerId) -> HostRef:
         """A host of this record. Raises KeyError if it carries nothing."""
         for host in self.hosts:

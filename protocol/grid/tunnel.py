@@ -75,7 +75,7 @@ def mtus(
 
     `cards` are of the whole grid. A host that `mtu_of_host` does not know is taken to carry the usual.
     """
-    host_of = {a.workspace: a.host for a in record.assignments}
+    host_of = record.placed
     least: dict[str, int] = {}
     for card in cards:
         if card.workspace in host_of:

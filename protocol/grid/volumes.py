@@ -54,7 +54,7 @@ def volumes_at(record: GridRecord, spec: GridSpec) -> tuple[KeptVolume, ...]:
     if record.applied is not None:
         return tuple(kept for kept in record.applied.volumes if kept.workspace not in dropped)
     hosts = {name: g.host for g in record.grants for name in read_grant(g).workspaces}
-    hosts |= {a.workspace: a.host for a in record.assignments}
+    hosts |= record.placed
     return _on(spec, hosts, dropped)
 
 

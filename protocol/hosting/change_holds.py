@@ -187,7 +187,7 @@ class ChangeHolds:
         if not_now := allowed(row, self._leases.stage(row), "apply", now):
             return Constraint.TIME, not_now
         before = self._leases.ordered(row).spec
-        placed = {a.workspace: a.host for a in record.assignments}
+        placed = record.placed
         faults = apply_faults(before, spec, placed, volumes_at(record, before), terms.without)
         return (Constraint.AUTHORITY, faults[0]) if faults else None
 
@@ -200,7 +200,7 @@ class ChangeHolds:
             return Constraint.AUTHORITY, f"the order has no {unknown[0]}"
         if row is None:
             return None
-        there = {a.workspace: a.host for a in row.record.assignments}
+        there = row.record.placed
         for name in asked_for.members:
             here, asks = there.get(name) == self._me, name in ask.workspaces
             if here and not asks:

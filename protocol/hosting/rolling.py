@@ -40,11 +40,11 @@ class Rolling:
         mine = ordered.members[workspace]
         cluster = next(c for c in ordered.spec.clusters if c.name == mine.cluster)
         before = {
-            a.workspace: a.host
-            for a in row.record.assignments
-            if a.workspace in ordered.members
-            and ordered.members[a.workspace].cluster == mine.cluster
-            and ordered.members[a.workspace].index < mine.index
+            name
+            for name in row.record.placed
+            if name in ordered.members
+            and ordered.members[name].cluster == mine.cluster
+            and ordered.members[name].index < mine.index
         }
         if len(before) < cluster.update_at_once:
             return True

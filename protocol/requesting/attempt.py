@@ -411,7 +411,7 @@ class Attempt:
 
     def release(self, record: GridRecord | None = None) -> list[Effect]:
         """Lets everything go except what a record says is the grid's."""
-        kept = {a.workspace: a.host for a in record.assignments} if record is not None else {}
+        kept = record.placed if record is not None else {}
         going = {**self._held, **self._waiting}
         kept |= self._stays
         going = {name: peer for name, peer in going.items() if kept.get(name) != peer}

@@ -135,7 +135,7 @@ class Building:
 
     def noticed(self, sender: PeerId, notice: Notice, now: float) -> Verdict | None:
         """A host tells where its workspaces are. Who carries none of the grid has nothing to tell of it."""
-        placed = {a.workspace: a.host for a in self.record.assignments}
+        placed = self.record.placed
         if notice.grid != self.record.id or sender not in placed.values():
             return None
         share = self._share
@@ -173,7 +173,7 @@ class Building:
             self._epoch = record.epoch
             if record.applied is not None:
                 self._wanted = 0  # Somebody asked for another grid since.
-            self._forget_all_but({a.workspace: a.host for a in record.assignments})
+            self._forget_all_but(record.placed)
             return self._up()
         return None
 
@@ -219,7 +219,7 @@ class Building:
         troubled = [status for status in self._statuses.values() if status.troubled]
         if not troubled:
             return ()
-        name, host_of = self.record.name, {a.workspace: a.host for a in self.record.assignments}
+        name, host_of = self.record.name, self.record.placed
         names = [status.workspace for status in troubled]
         failed = "the first boot of" if len(names) == 1 else "the first boots of"
         lines = [f"{name} is made, but {failed} {listed(names)} failed"]
@@ -299,7 +299,7 @@ class Building:
 
     def _forget_all_but(self, names: dict[str, PeerId]) -> None:
         """Waits no more for workspaces that a later epoch does not have, or has elsewhere."""
-        placed = {a.workspace: a.host for a in self.record.assignments}
+        placed = self.record.placed
         there = {name for name in self._statuses if names.get(name) == placed[name]}
         self._statuses = {name: s for name, s in self._statuses.items() if name in there}
         self._late_s = {name: s for name, s in self._late_s.items() if name in there}

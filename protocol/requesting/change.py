@@ -32,7 +32,7 @@ class Change:
         """`old` is what the record's standing order asks for. Neither has `check.problems`."""
         self.record, self._old, self._terms = record, old, terms
         self.new = terms.spec
-        host_of = {a.workspace: a.host for a in record.assignments}
+        host_of = record.placed
         self.delta: Delta = delta(tuple(host_of), old, self.new, terms.without)
         self.stays = {name: host_of[name] for name in self.delta.same}
         self.changed = {name: host_of[name] for name, _ in self.delta.changed}
@@ -54,7 +54,7 @@ class Change:
 
     def faults(self) -> tuple[str, ...]:
         """Why it cannot be, in lines for people; empty if it can."""
-        placed = {a.workspace: a.host for a in self.record.assignments}
+        placed = self.record.placed
         return apply_faults(self._old, self.new, placed, self._volumes, self._terms.without)
 
     @property

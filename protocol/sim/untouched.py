@@ -48,7 +48,7 @@ class Untouched:
         """A record was decided, after `before`. Answers what is wrong with it; empty if nothing is."""
         if record.state is GridState.DOWN:
             return ""
-        here = {a.workspace: a.host for a in record.assignments}
+        here = record.placed
         if before is None or before.standing == record.standing:
             if before is None:
                 self._starts.update((record.id, name) for name in here)
@@ -70,8 +70,8 @@ class Untouched:
 
 def _moved(before: GridRecord, record: GridRecord, stays: tuple[str, ...]) -> str:
     """What of those that stay is elsewhere, or has another address; empty if nothing has."""
-    were = {a.workspace: a.host for a in before.assignments}
-    are = {a.workspace: a.host for a in record.assignments}
+    were = before.placed
+    are = record.placed
     old, new = _cards(before), _cards(record)
     for name in stays:
         if were.get(name) != are.get(name):

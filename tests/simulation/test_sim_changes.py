@@ -53,7 +53,7 @@ def web(spec: GridSpec, **changed: object) -> GridSpec:
 
 
 def where(record: GridRecord) -> dict[str, str]:
-    return {a.workspace: a.host for a in record.assignments}
+    return record.placed
 
 
 def test_one_more_and_two_fewer() -> None:

@@ -31,7 +31,7 @@ def applied(record: GridRecord, dice: Random, at_s: float) -> Step | None:
         memory_bytes=dice.choice((1, 2)) * GIB,
     )
     without = ("web-1",) if dice.random() < 0.2 else ()
-    placed, volumes = {a.workspace: a.host for a in record.assignments}, volumes_at(record, old)
+    placed, volumes = record.placed, volumes_at(record, old)
     if apply_faults(old, spec, placed, volumes, without):
         return None
     added, pins = delta(tuple(placed), old, spec, without).added, pinned(volumes, spec)
@@ -85,8 +85,8 @@ def test_what_its_owner_orders_is_believed_by_all_and_touches_nothing_else(seed:
 
 def unharmed(before: GridRecord, after: GridRecord, step: Step) -> None:
     """Who is in both is where it was, by its old address, and no volume is lost that nobody ended."""
-    hosts = {a.workspace: a.host for a in after.assignments}
-    were = {a.workspace: a.host for a in before.assignments}
+    hosts = after.placed
+    were = before.placed
     stays = [name for name in were if name in hosts]
     assert [hosts[name] for name in stays] == [were[name] for name in stays]
     assert [addresses(after)[n] for n in stays] == [addresses(before)[n] for n in stays]

@@ -21,7 +21,7 @@ from protocol.grid.record import KeptVolume
 from protocol.grid.volumes import volumes_at
 
 OLD = spec_of()
-PLACED = {a.workspace: a.host for a in RECORD.assignments}
+PLACED = RECORD.placed
 VOLUMES = volumes_at(RECORD, OLD)
 
 
