@@ -1,0 +1,154 @@
+"""Two hosts in network namespaces, a guest behind a bridge in each, and a link with frames of wire size.
+
+A virtual link would pass segments of 64 KiB on as one frame, which no wire does. So segmentation and
+gathering are off on both of its ends, and what crossed it is counted afterwards.
+"""
+
+import array
+import fcntl
+import json
+import os
+import socket
+import struct
+import subprocess
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+from netns import program
+from netns.kernel import namespaces
+
+HOSTS = ("ovlbench-a", "ovlbench-b")
+GUESTS = ("ovlbench-c", "ovlbench-d")
+UNDERLAY = ("192.0.2.1", "192.0.2.2")
+INSIDE = ("10.42.0.2", "10.42.0.3")
+MACS = ("02:00:00:00:00:02", "02:00:00:00:00:03")
+LINK, BRIDGE = "wan", "bridge0"
+MTU = 1_500
+FRAME_MOST = MTU + 14  # with its Ethernet header
+WITHIN_S = 20.0
+_SIOCETHTOOL = 0x8946
+_SEGMENT_TCP, _SEGMENT, _GATHER = 0x1F, 0x24, 0x2C  # ETHTOOL_STSO, ETHTOOL_SGSO, ETHTOOL_SGRO
+
+
+def wait_until(holds: Callable[[], bool], what: str) -> None:
+    """Raises RuntimeError if it does not come about in time."""
+    until_s = time.monotonic() + WITHIN_S
+    while not holds():
+        if time.monotonic() > until_s:
+            raise RuntimeError(f"{what}: not within {WITHIN_S:g} s")
+        time.sleep(0.05)
+
+
+class Hosts:
+    """The namespaces, and the programs that run in them. `folder` is for their files and last words."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._running: list[subprocess.Popen[bytes]] = []
+        self._at_end = ExitStack()
+
+    def __enter__(self) -> "Hosts":
+        self._clear()
+        for name in (*HOSTS, *GUESTS):
+            namespaces.add(name)
+        self.ip(
+            0, f"link add {LINK} mtu {MTU} type veth peer name {LINK} mtu {MTU} netns {HOSTS[1]}"
+        )
+        for end, address in enumerate(UNDERLAY):
+            self.ip(end, f"link set {LINK} gso_max_segs 1 up")
+            self.ip(end, f"address add {address}/24 dev {LINK}")
+            namespaces.inside(HOSTS[end], _wire_size)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._at_end.close()
+        for process in self._running:
+            process.terminate()
+        for process in self._running:
+            try:
+                process.wait(WITHIN_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self._clear()
+
+    def ip(self, end: int, words: str, *, guest: bool = False) -> str:
+        """`ip` in the host of that end (0 or 1), or in its guest."""
+        return program.run(["ip", "-n", (GUESTS if guest else HOSTS)[end], *words.split()])
+
+    def start(self, end: int, *argv: str) -> None:
+        """A program in a host, until all is over. Its words are in the folder."""
+        with (self.folder / f"{Path(argv[0]).name}.{end}.log").open("wb") as log:
+            command = ["nsenter", f"--net={namespaces.path_of(HOSTS[end])}", "--", *argv]
+            env = {**os.environ, "WG_PROCESS_FOREGROUND": "1"}
+            process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.folder, env=env)
+            self._running.append(process)
+
+    def at_end(self, end: int, work: Callable[[], object]) -> None:
+        """Does this in the host when all is over, before its programs are ended."""
+        self._at_end.callback(lambda: namespaces.inside(HOSTS[end], work))
+
+    def ended(self) -> list[str]:
+        """The programs that should run and do not, with their last words."""
+        logs = [path.read_text(errors="replace")[-600:] for path in self.folder.glob("*.log")]
+        return logs if any(process.poll() is not None for process in self._running) else []
+
+    def has_link(self, end: int, link: str) -> bool:
+        """Whether the host has the link. Raises RuntimeError if a program has ended instead of making it."""
+        if words := self.ended():
+            raise RuntimeError("a program ended: " + "\n".join(words))
+        return program.attempt(["ip", "-n", HOSTS[end], "link", "show", link])[0] == 0
+
+    def guests(self, mtu: int) -> None:
+        """A bridge in each host, and a guest on it."""
+        for end in (0, 1):
+            self.ip(end, f"link add {BRIDGE} type bridge")
+            self.ip(end, f"link add guest type veth peer name eth0 netns {GUESTS[end]}")
+            for link in ("guest", BRIDGE):
+                self.ip(end, f"link set {link} mtu {mtu} up")
+            self.ip(end, f"link set guest master {BRIDGE}")
+            self.dress(end, mtu)
+
+    def dress(self, end: int, mtu: int, mac: str = "") -> None:
+        """The guest's card has its address."""
+        self.ip(end, f"link set eth0 address {mac or MACS[end]} mtu {mtu} up", guest=True)
+        self.ip(end, f"address add {INSIDE[end]}/24 dev eth0", guest=True)
+
+    def bridged(self, end: int, link: str) -> None:
+        """The link joins the guest's bridge."""
+        self.ip(end, f"link set {link} master {BRIDGE} up")
+
+    def lose(self, share: float) -> None:
+        """Of what arrives at either host, that share is lost from now on."""
+        for name in HOSTS:
+            text = "add table netdev loss\ndelete table netdev loss\n"
+            if share:
+                text += (
+                    "add table netdev loss\n"
+                    f"add chain netdev loss in {{ type filter hook ingress device {LINK} priority 0; }}\n"
+                    f"add rule netdev loss in numgen random mod 100000 < {round(share * 100_000)} drop\n"
+                )
+            program.run(["ip", "netns", "exec", name, "nft", "-f", "-"], text=text)
+
+    def check_wire(self) -> None:
+        """Raises RuntimeError if larger frames crossed the link than a wire carries."""
+        for end in (0, 1):
+            (link,) = json.loads(self.ip(end, f"-j -s link show {LINK}"))
+            got = link["stats64"]["rx"]
+            if got["bytes"] > got["packets"] * FRAME_MOST:
+                raise RuntimeError(f"frames were larger than {FRAME_MOST} bytes: {got}")
+
+    def _clear(self) -> None:
+        for name in (*GUESTS, *HOSTS):
+            namespaces.delete(name)
+
+
+def _wire_size() -> None:
+    """Every frame of the link is as long as on a wire. `gso_max_segs` does the same for UDP."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as handle:
+        for command in (_SEGMENT_TCP, _SEGMENT, _GATHER):
+            data = array.array("I", (command, 0))
+            request = struct.pack("16sQ16x", LINK.encode(), data.buffer_info()[0])
+            fcntl.ioctl(handle, _SIOCETHTOOL, request)
