@@ -18,7 +18,7 @@ from netns.kernel import addresses, filters, links, namespaces, probe, sockets, 
 from netns.kernel import observe as seen
 from netns.kernel.filters import Listing
 from netns.kernel.tap import carry
-from netns.model import VXLAN_OVERHEAD_BYTES, NetworkPlan
+from netns.model import NetworkPlan
 from netns.plan import way_text, words
 from netns.plan.difference import removal, steps
 from netns.plan.wanted import alias_of, scope_of_vni, wanted
@@ -26,7 +26,7 @@ from netns.resources import Action, Filter, Namespace, Resource, Scope, Service,
 from netns.services import dnsmasq
 
 _ORPHAN = re.compile(r"vni-([0-9a-f]{6})")
-_OWN_LINK = re.compile(r"ov[bxve]-([0-9a-f]{6})")
+_OWN_LINK = re.compile(r"ov[bxsve]-([0-9a-f]{6})")
 _NO_VNI = 0  # no network has it, so only taps are found
 
 
@@ -351,7 +351,7 @@ def _check_underlay(plan: NetworkPlan) -> None:
             f"network {plan.network}: no link of this host has the underlay address "
             f"{plan.underlay}; give one that `ip address` shows"
         )
-    room = mtu - VXLAN_OVERHEAD_BYTES
+    room = mtu - plan.overhead_bytes
     if plan.neighbours and plan.mtu > room:
         raise NetnsError(
             f"network {plan.network}: an mtu of {plan.mtu} was asked for, but the link of "

@@ -18,6 +18,9 @@ MTU_MAX = 65_485  # the kernel's largest link, less the encapsulation
 VXLAN_OVERHEAD_BYTES = (
     50  # outer Ethernet is not counted: IPv4 20, UDP 8, VXLAN 8, inner Ethernet 14
 )
+SEALED_OVERHEAD_BYTES = (
+    82  # IPv4 20, UDP 8, a sealed frame's header 16, tag 16, flags and network 8, inner Ethernet 14
+)
 PORTS_MAX = 4_096  # members of one network, local and remote together
 OWNER_TAG_MAX = 6  # keeps namespace names short and file names readable
 IFNAME_MAX = 15  # IFNAMSIZ less the final zero
@@ -53,12 +56,16 @@ class Port(msgspec.Struct, frozen=True):
 
 
 class Neighbour(msgspec.Struct, frozen=True):
-    """A workspace on another host. `via` is that host's underlay IPv4 address (its VTEP)."""
+    """A workspace on another host. `via` is that host's underlay IPv4 address (its VTEP).
+
+    On a sealed network `via` is empty: `peer` is who that host is, and the forwarder knows where it is.
+    """
 
     mac: str
     address: str
     name: str
-    via: str
+    via: str = ""
+    peer: str = ""
 
 
 class Egress(msgspec.Struct, frozen=True):
@@ -86,6 +93,8 @@ class NetworkPlan(msgspec.Struct, frozen=True):
     - `others`: (name, address) of who is not on this network, and is known by name here: a guest that is on
       two networks asks one DNS server for the names of both.
     - `egress`: the way out; None if there is none.
+    - `sealed`: what goes to other hosts is sealed, by a forwarder that has the tap `tunnel` open. If none has,
+      nothing goes.
     """
 
     network: str
@@ -101,6 +110,7 @@ class NetworkPlan(msgspec.Struct, frozen=True):
     neighbours: tuple[Neighbour, ...] = ()
     others: tuple[tuple[str, str], ...] = ()
     egress: Egress | None = None
+    sealed: bool = False
 
     @property
     def bridge(self) -> str:
@@ -109,6 +119,16 @@ class NetworkPlan(msgspec.Struct, frozen=True):
     @property
     def vxlan(self) -> str:
         return vxlan_name(self.vni)
+
+    @property
+    def tunnel(self) -> str:
+        """The bridge's way to other hosts: its vxlan device, or the tap of the forwarder that seals."""
+        return sealed_name(self.vni) if self.sealed else self.vxlan
+
+    @property
+    def overhead_bytes(self) -> int:
+        """What the way to other hosts takes of the packets that their link carries."""
+        return SEALED_OVERHEAD_BYTES if self.sealed else VXLAN_OVERHEAD_BYTES
 
     @property
     def veth(self) -> str:
@@ -155,6 +175,10 @@ def bridge_name(vni: int) -> str:
 
 def vxlan_name(vni: int) -> str:
     return f"ovx-{vni:06x}"
+
+
+def sealed_name(vni: int) -> str:
+    return f"ovs-{vni:06x}"
 
 
 def veth_name(vni: int) -> str:
@@ -244,7 +268,10 @@ def _wrong_members(plan: NetworkPlan) -> Iterator[str]:
                 f"{IFNAME_MAX} characters"
             )
     for neighbour in plan.neighbours:
-        if _address(neighbour.via) is None:
+        if plan.sealed:
+            if not neighbour.peer:
+                yield f"{neighbour.name}: it is not said which peer has it, as a sealed network needs"
+        elif _address(neighbour.via) is None:
             yield f"{neighbour.name}: via {neighbour.via!r} is not an IPv4 address"
         elif neighbour.via == plan.underlay:
             yield f"{neighbour.name}: via {neighbour.via} is this host itself"

@@ -18,6 +18,7 @@ OUTER_LINK = "out0"  # the end of the way out in there
 class LinkKind(StrEnum):
     BRIDGE = "bridge"
     VXLAN = "vxlan"
+    SEALED = "sealed"  # the tap of the forwarder that seals what goes to other hosts
     VETH = "veth"
     CARD = "card"  # the host's end of a veth pair whose other end is for a container
     PORT = "port"  # a tap; anything else that already bears its name is taken as it is
@@ -52,7 +53,7 @@ class Link(msgspec.Struct, frozen=True, tag="link"):
 
     `mac` is what the other end of a card's pair was made with.
     `namespace` is where the other end of a veth pair sits. `safe` says that a vxlan device neither
-    learns nor passes ARP on.
+    learns nor passes ARP on, and of a forwarder's tap that it stays, root's, whoever has it open.
     """
 
     name: str
@@ -219,6 +220,7 @@ class Scope(msgspec.Struct, frozen=True):
 
     bridge: str
     vxlan: str
+    sealed: str
     veth: str
     namespace: str
     table: str

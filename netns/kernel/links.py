@@ -85,7 +85,7 @@ def _add_link(netlink: Any, link: Link) -> None:
             namespaces.inside(link.namespace, _delete_inner)
             inner = {"ifname": INNER_LINK, "net_ns_fd": link.namespace}
             netlink.link("add", ifname=link.name, kind="veth", peer=inner)
-        case LinkKind.PORT:
+        case LinkKind.PORT | LinkKind.SEALED:
             add_tap(link.name)
         case LinkKind.CARD:
             _delete_link(netlink, card_name(link.name))

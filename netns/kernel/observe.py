@@ -44,6 +44,8 @@ _CARRIER = 33
 _INFO_KIND, _INFO_DATA, _INFO_SLAVE = 1, 2, 5
 _VXLAN_VNI, _VXLAN_GROUP, _VXLAN_LOCAL = 1, 2, 4
 _VXLAN_LEARNING, _VXLAN_PROXY, _VXLAN_PORT = 7, 11, 15
+_TUN_OWNER, _TUN_TYPE, _TUN_VNET_HDR, _TUN_PERSIST, _TUN_QUEUES = 1, 3, 5, 6, 7
+_IFF_TAP = 2
 _BRIDGE_WANTED = {5: 0, 23: 0}
 """A bridge does not speak STP or snoop multicast."""
 _BRIDGE_VLANS = 7
@@ -52,6 +54,10 @@ _PORT_WANTED = {8: 0, 9: 0, 27: 0, 30: 1, 33: 0}
 _PORT_STATE = 1
 _NDA_DST, _NDA_MAC, _NDA_MASTER = 1, 2, 9
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
+
+
+_KERNELS_NAME = {LinkKind.SEALED: "tun"}
+"""Kinds that the kernel calls otherwise."""
 
 
 class _LinkSeen(NamedTuple):
@@ -248,11 +254,12 @@ def _links(scope: Scope, host: HostSeen) -> Iterator[tuple[_LinkSeen, LinkKind]]
     expected = {
         scope.bridge: LinkKind.BRIDGE,
         scope.vxlan: LinkKind.VXLAN,
+        scope.sealed: LinkKind.SEALED,
         scope.veth: LinkKind.VETH,
     }
     for name, kind in expected.items():
         if (link := host.by_name.get(name)) is not None:
-            yield link, kind if link.kind == kind else LinkKind.FOREIGN
+            yield link, kind if link.kind == _KERNELS_NAME.get(kind, kind) else LinkKind.FOREIGN
     bridge = host.by_name.get(scope.bridge)
     ports = {link.name: link for link in host.ports[bridge.ifindex]} if bridge else {}
     ports |= {tap: host.by_name[tap] for tap in scope.taps if tap in host.by_name}
@@ -276,12 +283,25 @@ def _link(link: _LinkSeen, kind: LinkKind, scope: Scope, inner_index: int | None
             and data.get(_VXLAN_PORT) == struct.pack("!H", VXLAN_PORT)
             and not any(data.get(_VXLAN_GROUP, b"")),
         )
+    if kind is LinkKind.SEALED:
+        return Link(link.name, kind, safe=_stays(link.data))
     if kind is LinkKind.VETH:
         paired = inner_index is not None and number(link.has.get(_PEER)) == inner_index
         return Link(link.name, kind, namespace=scope.namespace if paired else "")
     if kind is LinkKind.CARD:
         return Link(link.name, kind, mac=other_end(mac(link.has.get(_ADDRESS))))
     return Link(link.name, kind)
+
+
+def _stays(tap: Attributes) -> bool:
+    """Whether a tap stays without a process that has it open, is root's alone, and has one queue."""
+    return (
+        number(tap.get(_TUN_OWNER)) == 0
+        and tap.get(_TUN_TYPE, b"")[:1] == bytes((_IFF_TAP,))
+        and any(tap.get(_TUN_VNET_HDR, b""))
+        and any(tap.get(_TUN_PERSIST, b""))
+        and not any(tap.get(_TUN_QUEUES, b""))
+    )
 
 
 def _settings(link: _LinkSeen, names: dict[int, str], *, is_bridge: bool) -> LinkSettings:

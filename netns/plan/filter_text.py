@@ -35,7 +35,7 @@ def ruleset(plan: NetworkPlan) -> str:
 
 
 def _links(plan: NetworkPlan) -> list[str]:
-    return [plan.vxlan, plan.veth, *(port.tap for port in _ports(plan))]
+    return [plan.tunnel, plan.veth, *(port.tap for port in _ports(plan))]
 
 
 def _ports(plan: NetworkPlan) -> list[Port]:
@@ -74,7 +74,7 @@ def _chain(name: str, hook: str, rules: list[str]) -> list[str]:
 
 
 def _dispatch(plan: NetworkPlan) -> list[str]:
-    doors = [f'"{plan.vxlan}" : goto from_tunnel', f'"{plan.veth}" : goto from_service']
+    doors = [f'"{plan.tunnel}" : goto from_tunnel', f'"{plan.veth}" : goto from_service']
     doors += [f'"{port.tap}" : goto from_guest' for port in _ports(plan)]
     return ["iifname vmap { " + ",\n\t\t\t       ".join(doors) + " }"]
 
@@ -103,7 +103,7 @@ def _from_guest(plan: NetworkPlan) -> list[str]:
 
 
 _FROM_TUNNEL = [
-    # The only ARP from there are the vxlan device's own answers.
+    # The only ARP from there are the answers of the vxlan device, or of the forwarder.
     "arp operation reply arp saddr ether . arp saddr ip @remote accept",
     "ether daddr & 01:00:00:00:00:00 != 00:00:00:00:00:00 drop",
     "udp sport 67 drop",
@@ -124,13 +124,13 @@ def _from_service(plan: NetworkPlan) -> list[str]:
 
 
 def _forward(plan: NetworkPlan) -> list[str]:
-    tunnel = f'oifname "{plan.vxlan}"'
+    tunnel = f'oifname "{plan.tunnel}"'
     most = plan.mtu - _TCP_IPV4_BYTES
     return [
         # A guest that runs keeps the MTU that it was told at its start, though a host's link may carry less by
         # now. TCP then goes by what both ends say that they take.
         f"tcp flags syn tcp option maxseg size > {most} tcp option maxseg size set {most}",
         f"{tunnel} ether saddr {plan.gateway_mac} drop",  # each host has its own gateway
-        f"{tunnel} ether type arp accept",  # ends in the vxlan device, which answers or drops it
+        f"{tunnel} ether type arp accept",  # ends in the tunnel's device, which answers or drops it
         f"{tunnel} ether daddr {_BROADCAST} drop",
     ]

@@ -4,6 +4,9 @@ Nothing learns and nothing floods. The bridge knows by static entries behind whi
 vxlan device knows by permanent entries at which VTEP. The vxlan device has `proxy`: it answers ARP for the
 members it has a neighbour for, and swallows all other ARP. It has no default destination, so a broadcast ends
 there. The gateway's MAC is the same on every host, and is pinned to the local veth.
+
+A sealed network has a tap in the place of the vxlan device. Whoever has it open seals what leaves by it, and
+answers ARP as the vxlan device would; the bridge and its filters do not tell the two apart.
 """
 
 from netns import model
@@ -37,6 +40,7 @@ def scope_of_vni(
     return Scope(
         bridge=model.bridge_name(vni),
         vxlan=model.vxlan_name(vni),
+        sealed=model.sealed_name(vni),
         veth=model.veth_name(vni),
         way=model.way_name(vni),
         namespace=model.namespace_name(owner_tag, vni),
@@ -60,7 +64,7 @@ def wanted(plan: NetworkPlan, slot: int = 0) -> tuple[Resource, ...]:
     alias = alias_of(plan.owner_tag, plan.network)
     links = [
         Link(plan.bridge, LinkKind.BRIDGE),
-        Link(plan.vxlan, LinkKind.VXLAN, vni=plan.vni, local=plan.underlay),
+        _tunnel(plan),
         Link(plan.veth, LinkKind.VETH, namespace=plan.namespace),
         *(_port(port) for port in plan.ports),
     ]
@@ -71,7 +75,9 @@ def wanted(plan: NetworkPlan, slot: int = 0) -> tuple[Resource, ...]:
     entries: list[Resource] = [BridgeEntry(plan.bridge, plan.veth, plan.gateway_mac)]
     entries += [BridgeEntry(plan.bridge, port.tap, port.mac) for port in plan.ports]
     for neighbour in plan.neighbours:
-        entries.append(BridgeEntry(plan.bridge, plan.vxlan, neighbour.mac))
+        entries.append(BridgeEntry(plan.bridge, plan.tunnel, neighbour.mac))
+        if plan.sealed:
+            continue
         entries.append(TunnelEntry(plan.vxlan, neighbour.mac, neighbour.via))
         entries.append(ArpEntry(plan.vxlan, neighbour.address, neighbour.mac))
     return (
@@ -97,6 +103,12 @@ def wanted(plan: NetworkPlan, slot: int = 0) -> tuple[Resource, ...]:
             dnsmasq.names(plan),
         ),
     )
+
+
+def _tunnel(plan: NetworkPlan) -> Link:
+    if plan.sealed:
+        return Link(plan.tunnel, LinkKind.SEALED)
+    return Link(plan.vxlan, LinkKind.VXLAN, vni=plan.vni, local=plan.underlay)
 
 
 def _port(port: Port) -> Link:

@@ -104,7 +104,7 @@ def _name(plan: NetworkPlan, resource: Resource) -> str:
 
 
 def _link(plan: NetworkPlan, name: str) -> str:
-    names = {plan.bridge: "bridge", plan.vxlan: "tunnel device", plan.veth: "link to its services"}
+    names = {plan.bridge: "bridge", plan.tunnel: "tunnel device", plan.veth: "link to its services"}
     names |= {port.tap: f"tap of {port.name}" for port in plan.ports}
     return f"{names.get(name, 'strange port')} {name}"
 

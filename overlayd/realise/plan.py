@@ -103,7 +103,7 @@ def _others(part: Part, network: str, there: set[str]) -> tuple[tuple[str, str],
 def mtu_of(part: Part, site: Site) -> dict[str, int]:
     """The largest packet that each network of the grid takes, in bytes."""
     told = {peer: end.mtu for peer, end in part.ends} | {site.me: site.mtu}
-    return dict(mtus(part.record, part.cards, told))
+    return dict(mtus(part.record, part.spec.networks, part.cards, told))
 
 
 def _vias(part: Part, site: Site) -> dict[PeerId, str]:

@@ -12,6 +12,8 @@ from ipaddress import AddressValueError, IPv4Address
 import msgspec
 
 from protocol.grid.addresses import Card
+from protocol.grid.carrier import carries
+from protocol.grid.model import NetworkSpec
 from protocol.grid.record import GridRecord
 from protocol.terms.ids import PeerId
 from protocol.terms.limits import MTU_LEAST, MTU_MOST, MTU_USUAL
@@ -24,7 +26,7 @@ class TunnelEnd(msgspec.Struct, frozen=True, array_like=True):
     underlay: Place
     """An IPv4 address."""
     mtu: Count
-    """The largest packet that its guests may send, in bytes."""
+    """The largest packet that its guests may send on a plain network, in bytes."""
 
 
 class ToldEnd(msgspec.Struct, frozen=True, array_like=True):
@@ -69,11 +71,15 @@ def newest(
 
 
 def mtus(
-    record: GridRecord, cards: Iterable[Card], mtu_of_host: Mapping[PeerId, int]
+    record: GridRecord,
+    networks: Iterable[NetworkSpec],
+    cards: Iterable[Card],
+    mtu_of_host: Mapping[PeerId, int],
 ) -> tuple[tuple[str, int], ...]:
     """(network, MTU): the least of the hosts that carry a member. A network without members is left out.
 
-    `cards` are of the whole grid. A host that `mtu_of_host` does not know is taken to carry the usual.
+    `networks` and `cards` are of the whole grid. A host that `mtu_of_host` does not know is taken to carry the
+    usual.
     """
     host_of = record.placed
     least: dict[str, int] = {}
@@ -81,4 +87,7 @@ def mtus(
         if card.workspace in host_of:
             mtu = mtu_of_host.get(host_of[card.workspace], MTU_USUAL)
             least[card.network] = min(least.get(card.network, mtu), mtu)
-    return tuple(least.items())
+    named = {network.name: network for network in networks}
+    return tuple(
+        (name, carries(named[name], mtu, MTU_LEAST)) for name, mtu in least.items() if name in named
+    )

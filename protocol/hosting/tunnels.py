@@ -33,7 +33,8 @@ class Tunnels:
         sizes = {told.peer: told.end.mtu for told in row.ends}
         if (mine := own or self._own()) is not None:
             sizes[self._me] = mine.mtu
-        return mtus(row.record, self._leases.cards(row), sizes)
+        networks = self._leases.ordered(row).spec.networks
+        return mtus(row.record, networks, self._leases.cards(row), sizes)
 
     def told(self, peers: list[PeerId]) -> Answer:
         """Other hosts' presences say where they take traffic now. Their grids' tunnels are to follow."""

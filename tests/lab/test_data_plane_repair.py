@@ -73,6 +73,30 @@ def test_harm_is_seen_and_mended(world: World) -> None:
         assert world.guests["head"].pings("10.42.0.1"), harm
 
 
+def test_a_network_that_was_plain_is_sealed_and_kept_so(bare: World) -> None:
+    bare.ensure("a")
+    plain, host = bare.plans["a"], bare.lab.namespace("a")
+    afar = tuple(replace(each, via="", peer="b") for each in plain.neighbours)
+    plan = replace(plain, epoch=2, sealed=True, neighbours=afar)
+    bare.ensure("a", plan)
+    assert plan.vxlan not in bare.left_on("a")
+    harms = [
+        f"ip -n {host} link delete {plan.tunnel}",
+        f"ip -n {host} link set {plan.tunnel} nomaster",
+        f"ip -n {host} link set {plan.tunnel} mtu 1300 down",
+        f"bridge -n {host} fdb delete {afar[0].mac} dev {plan.tunnel} master",
+        f"nsenter --net=/run/netns/{host} nft flush chain inet {plan.table} output",
+        f"ip -n {host} link add {plan.vxlan} type vxlan id {plan.vni} dstport 4789 dev {plan.veth}",
+    ]
+    for harm in harms:
+        program.run(harm.split())
+        assert bare.ensure("a", plan), f"not seen: {harm}"
+        assert bare.ensure("a", plan) == [], f"not mended: {harm}"
+    bare.remove("a")
+    assert bare.observe("a") == ()
+    assert bare.left_on("a") == ""
+
+
 def test_a_killed_name_service_is_started_again(world: World) -> None:
     inside = world.guests["head"].namespace
     pid = int((world.run_dirs["a"] / world.network / "dnsmasq.pid").read_text())

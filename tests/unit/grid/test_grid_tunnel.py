@@ -12,7 +12,7 @@ from protocol.terms.limits import MTU_USUAL
 from protocol.wire.codec import Malformed, decode, encode
 
 SPEC = shop(2)
-CARDS = plan(SPEC)
+CARDS, LAN = plan(SPEC), SPEC.networks
 RECORD = record_of(ADMIN.up(SPEC, NOW), {"web-1": A, "web-2": B})
 
 
@@ -57,12 +57,12 @@ def test_of_what_a_host_told_the_newest_counts() -> None:
 
 def test_the_least_of_a_network_s_hosts_counts() -> None:
     sizes = {A: 1450, B: 1350}
-    assert mtus(RECORD, CARDS, sizes) == (("lan", 1350),)
-    assert mtus(RECORD, CARDS, sizes | {B: 1500}) == (("lan", 1450),)
-    assert mtus(RECORD, CARDS, {}) == (("lan", MTU_USUAL),), "nobody has told"
+    assert mtus(RECORD, LAN, CARDS, sizes) == (("lan", 1350),)
+    assert mtus(RECORD, LAN, CARDS, sizes | {B: 1500}) == (("lan", 1450),)
+    assert mtus(RECORD, LAN, CARDS, {}) == (("lan", MTU_USUAL),), "nobody has told"
     alone = msgspec.structs.replace(RECORD, assignments=RECORD.assignments[:1])
-    assert mtus(alone, CARDS, sizes) == (("lan", 1450),), "a host that carries nothing of it"
-    assert mtus(msgspec.structs.replace(RECORD, assignments=()), CARDS, sizes) == ()
+    assert mtus(alone, LAN, CARDS, sizes) == (("lan", 1450),), "a host that carries nothing of it"
+    assert mtus(msgspec.structs.replace(RECORD, assignments=()), LAN, CARDS, sizes) == ()
 
 
 def test_a_record_of_an_older_build_is_read_without_the_addresses_it_had() -> None:

@@ -29,7 +29,11 @@ NETWORK, VNI = "lan", 5
 
 
 def _plan(
-    local: set[int], remote: dict[int, int], mtu: int, egress: Egress | None = None
+    local: set[int],
+    remote: dict[int, int],
+    mtu: int,
+    egress: Egress | None = None,
+    sealed: bool = False,
 ) -> NetworkPlan:
     def address(number: int) -> str:
         return f"10.1.0.{number + 2}"
@@ -44,10 +48,11 @@ def _plan(
             for n in sorted(local)
         ),
         tuple(
-            Neighbour(mac(n), address(n), f"w{n}", f"192.0.2.{via}")
+            Neighbour(mac(n), address(n), f"w{n}", f"192.0.2.{via}", f"peer-{via}")
             for n, via in sorted(remote.items()) if n not in local
         ),
         egress=egress,
+        sealed=sealed,
     )  # fmt: skip
     plan.check()
     return plan
@@ -59,6 +64,7 @@ plans = st.builds(
     st.dictionaries(st.integers(0, 5), st.integers(2, 4), max_size=4),
     st.sampled_from([1400, 1450]),
     st.sampled_from([None, Egress(("10.0.0.0/8",), ("192.0.2.53",))]),
+    st.booleans(),
 )
 
 
@@ -220,6 +226,16 @@ def test_a_member_that_moved_away_costs_no_gap_for_the_others() -> None:
         f"add arp-entry ovx-000005 {after.neighbours[0].address}",
         "replace service ovl-t-000005",
     ]
+
+
+def test_a_network_that_is_sealed_from_now_on_has_no_tunnel_in_the_clear() -> None:
+    before = _plan({0}, {2: 2}, 1450)
+    after = replace(before, sealed=True, mtu=1418)
+    done = [str(step) for step in steps(wanted(after), wanted(before))]
+    shut = done.index("replace filter inet ovl_000005")
+    assert done.index("delete link ovx-000005") < shut < done.index("add link ovs-000005")
+    assert not [step for step in done[shut:] if "ovx" in step or "tunnel-entry" in step]
+    assert f"add bridge-entry ovb-000005 {after.neighbours[0].mac}" in done
 
 
 def _filter(resources: list[Resource]) -> Resource:

@@ -21,6 +21,13 @@ PLAN = NetworkPlan(
 
 def test_a_sensible_plan_is_accepted() -> None:
     PLAN.check()
+    replace(PLAN, sealed=True, neighbours=(replace(FAR, via="", peer="ab" * 16),)).check()
+
+
+def test_what_a_sealed_network_leaves_of_a_packet() -> None:
+    sealed = replace(PLAN, sealed=True)
+    assert (1500 - PLAN.overhead_bytes, 1500 - sealed.overhead_bytes) == (1450, 1418)
+    assert (PLAN.tunnel, sealed.tunnel) == ("ovx-00004d", "ovs-00004d")
 
 
 @pytest.mark.parametrize(
@@ -52,6 +59,7 @@ def test_a_sensible_plan_is_accepted() -> None:
         ({"neighbours": (replace(FAR, via="192.0.2.1"),)}, "is this host itself"),
         ({"neighbours": (replace(FAR, via="far"),)}, "via 'far'"),
         ({"neighbours": (replace(FAR, name="head"),)}, "name head is there 2 times"),
+        ({"sealed": True}, "far: it is not said which peer has it"),
     ],
 )
 def test_a_senseless_plan_is_refused(change: dict[str, object], said: str) -> None:

@@ -38,6 +38,12 @@ PLAN = NetworkPlan(
         for name, last, via in (("worker-2", 4, "192.0.2.2"), ("worker-3", 5, "192.0.2.3"))
     ),
 )
+SEALED = replace(
+    PLAN,
+    sealed=True,
+    mtu=1418,
+    neighbours=tuple(replace(each, via="", peer="ab" * 16) for each in PLAN.neighbours),
+)
 EGRESS = Egress(closed=("10.0.0.0/8", "192.0.2.0/24"), resolvers=("9.9.9.9",))
 
 
@@ -53,6 +59,7 @@ TEXTS: dict[str, Callable[[NetworkPlan], str]] = {
     "filter-out.nft": lambda plan: filter_text.ruleset(_out(plan)),
     "dnsmasq-out.conf": lambda plan: dnsmasq.config(_out(plan)),
     "tunnel.nft": tunnel_text.ruleset,
+    "tunnel-sealed.nft": lambda _: tunnel_text.ruleset(SEALED),
     "way.nft": lambda plan: way_text.ruleset(plan.table, plan.way, way_text.ends(0)[1], EGRESS),
 }
 
@@ -63,6 +70,12 @@ def test_text_is_the_golden_one(name: str) -> None:
     if os.environ.get("UPDATE_GOLDEN"):
         (GOLDEN / name).write_text(text)
     assert text == (GOLDEN / name).read_text()
+
+
+def test_a_sealed_network_has_the_rules_of_a_plain_one_at_another_door() -> None:
+    plain = filter_text.ruleset(replace(PLAN, mtu=SEALED.mtu))
+    assert filter_text.ruleset(SEALED) == plain.replace(PLAN.vxlan, "ovs-c0ffee")
+    assert "ovx-" not in filter_text.ruleset(SEALED)
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ def test_where_nothing_is_nothing_is_looked_for(tmp_path: Path) -> None:
     [
         model.bridge_name(VNI),
         model.vxlan_name(VNI),
+        model.sealed_name(VNI),
         model.veth_name(VNI),
         model.tap_name("n", "w"),
     ],

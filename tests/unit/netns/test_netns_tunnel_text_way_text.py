@@ -23,3 +23,11 @@ def test_a_host_that_carries_several_members_is_let_in_once() -> None:
     text = tunnel_text.ruleset(replace(PLAN, neighbours=afar))
     assert "elements = { 192.0.2.2, 192.0.2.3 }" in text
     assert "@th,96,24 7 ip saddr != @carriers drop" in text
+
+
+def test_nothing_of_a_sealed_network_comes_or_goes_in_the_clear() -> None:
+    text = tunnel_text.ruleset(replace(PLAN, sealed=True))
+    assert text.count("udp dport 4789 @th,96,24 7 drop") == 2
+    assert "hook input" in text
+    assert "hook output" in text
+    assert "carriers" not in text

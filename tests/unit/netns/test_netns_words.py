@@ -54,6 +54,13 @@ def without_link(name: str) -> list[Resource]:
     return left
 
 
+def test_the_tap_of_a_forwarder_is_the_tunnels_device() -> None:
+    sealed = replace(PLAN, sealed=True)
+    there = [one for one in wanted(sealed) if one.key[1:2] != (sealed.tunnel,)]
+    told = harm(sealed, steps(wanted(sealed), there), there)
+    assert told.startswith("tunnel device ovs-000005 was gone")
+
+
 def changed(kind: type[Resource], **how: object) -> list[Resource]:
     """One thing of that kind is as somebody set it."""
     first = next(resource for resource in reversed(wanted(PLAN)) if isinstance(resource, kind))
