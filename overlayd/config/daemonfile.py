@@ -57,6 +57,8 @@ LEVELS_LEAST, LEVELS_MOST = 16, 10_000
 """Fewer peers are nearly a full mesh. More would cost 5 % of a core for adverts alone."""
 
 EVERY_ADDRESS = "0.0.0.0"  # noqa: S104  a peer listens for strangers; what they may say is CURVE's affair
+DEFAULT_PORT = 7700
+PORT_MOST = 65_535
 _KEY = Meta(examples=["/etc/overlayd/host.key"])
 
 
@@ -211,7 +213,10 @@ class NetworkTable(Table, frozen=True, kw_only=True):
     """
     mtu: int = MTU_USUAL
     """The largest packet of guests, in bytes, if the underlay's link carries it: VXLAN takes 50 bytes more. A
-    network takes the least of its hosts."""
+    network takes the least of its hosts, and a sealed one 32 bytes less."""
+    tunnel_port: int = 0
+    """The UDP port by which networks that are sealed reach other hosts. If left out, the number of the port in
+    `listen`, or 7700 without that. Other hosts must reach it."""
     egress: EgressUse = EgressUse.NONE
     """`nat`: networks with `internet: true` reach the outside with this host's address. It must forward."""
     egress_closed: Annotated[tuple[str, ...], Meta(examples=[["10.0.0.0/8", "203.0.113.0/24"]])] = (
@@ -288,6 +293,7 @@ def _resolved(config: DaemonConfig, folder: Path) -> DaemonConfig:
 
     state = absolute(config.host.state)
     advertise = config.overlay.advertise or config.overlay.listen
+    listens = config.overlay.listen.port if config.overlay.listen else DEFAULT_PORT
     return replace(
         config,
         host=replace(config.host, state=state),
@@ -298,6 +304,7 @@ def _resolved(config: DaemonConfig, folder: Path) -> DaemonConfig:
             federation=absolute(config.identity.federation),
         ),
         api=replace(config.api, socket=absolute(config.api.socket or API_SOCKET)),
+        network=replace(config.network, tunnel_port=config.network.tunnel_port or listens),
     )
 
 
@@ -314,6 +321,9 @@ def _problems(config: DaemonConfig, source: Source) -> Iterator[tuple[KeyPath, s
     if not MTU_LEAST <= config.network.mtu <= MTU_MOST:
         allowed = f"allowed are {MTU_LEAST} to {MTU_MOST}"
         yield ("network", "mtu"), f"found {config.network.mtu}; {allowed}"
+    if not 1 <= config.network.tunnel_port <= PORT_MOST:
+        allowed = f"allowed are 1 to {PORT_MOST}"
+        yield ("network", "tunnel-port"), f"found {config.network.tunnel_port}; {allowed}"
     yield from _egress_problems(config.network)
     if not 1 <= config.compute.kvm_trial <= 600:
         yield ("compute", "kvm-trial"), f"found {config.compute.kvm_trial} s; allowed are 1s to 10m"

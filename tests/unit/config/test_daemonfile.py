@@ -71,7 +71,7 @@ def test_what_is_left_out_follows_from_what_is_there(folder: Path) -> None:
     assert (config.overlay.listen.host, config.overlay.listen.port) == ("10.0.0.1", 7700)
     assert config.overlay.advertise == "10.0.0.1:7700"
     assert config.network.underlay == "auto"
-    assert config.network.mtu == 1450
+    assert (config.network.mtu, config.network.tunnel_port) == (1450, 7700)
     assert (config.offer.cpus, config.offer.memory, config.offer.disk) == (None, None, None)
     assert (config.compute.uri, config.compute.kvm) == (ComputeUri.EMBED, KvmUse.TRY)
     (contact,) = config.overlay.join
@@ -89,6 +89,7 @@ def test_a_peer_behind_nat_need_not_listen(folder: Path) -> None:
     config = read(folder, text + '[network]\nunderlay = "10.0.0.1"\n')
     assert config.overlay.reach is ReachUse.NAT
     assert config.overlay.listen == config.overlay.advertise == ""
+    assert config.network.tunnel_port == 7700
 
 
 @pytest.mark.parametrize("underlay", ["auto", "eth0", "bond0.100", "10.0.0.9"])
@@ -132,6 +133,7 @@ disk = "10G"
 [network]
 underlay = "10.0.0.9"
 mtu = 1400
+tunnel-port = 7799
 [log]
 level = "debug"
 format = "json"
@@ -144,6 +146,7 @@ format = "json"
     assert config.compute.guest_uids.ends == (700_000, 709_999)
     assert (config.offer.cpus, config.offer.memory, config.offer.disk) == (500, 2 << 30, 10 << 30)
     assert (config.network.underlay, config.network.mtu) == ("10.0.0.9", 1400)
+    assert config.network.tunnel_port == 7799, "not that of listen"
     assert (config.log.level, config.log.format) == (LogLevel.DEBUG, LogFormat.JSON)
 
 
@@ -315,6 +318,11 @@ TABLE = {
         "[identity]",
         "[network]\nmtu = 100\n\n[identity]",
         ["d.toml:11:7: network.mtu: found 100; allowed are 576 to 9000"],
+    ),
+    "tunnel port": (
+        "[identity]",
+        "[network]\ntunnel-port = 65536\n\n[identity]",
+        ["d.toml:11:15: network.tunnel-port: found 65536; allowed are 1 to 65535"],
     ),
     "egress": (
         "[identity]",
