@@ -12,7 +12,7 @@ from overlayd.ports.compute import Compute, ComputeError, MachineSeen, Resized, 
 from overlayd.telemetry.supervisor import Supervisor
 from protocol.grid.apply import cpus_seen
 from protocol.grid.model import Workspace
-from protocol.hosting.events import Happened
+from protocol.hosting.events import Happened, MemorySeen
 from protocol.hosting.part import Part, PartOf
 from protocol.node.events import Event
 from protocol.terms.ids import GridId
@@ -66,6 +66,11 @@ class MachineSizes:
 
         Answers what is to be told of it: what it does not have (yet), and why; empty if it has them all.
         """
+        if mine.gives_back:
+            had_bytes = seen.memory_bytes
+            self._tell(
+                MemorySeen(part.record.id, mine.workspace.name, part.record.epoch, had_bytes)
+            )
         wanted = sizes_of(mine.workspace)
         asked = self._asked.get(seen.name)
         if asked is None or (asked.boot, asked.wanted) != (seen.boot, wanted):

@@ -29,7 +29,7 @@ from protocol.grid.model import Workspace
 from protocol.grid.record import ApplyTerms, GridState, apply_terms, order_part
 from protocol.grid.volumes import volumes_at
 from protocol.hosting.claims import Claims
-from protocol.hosting.definitions import growth, unused_by
+from protocol.hosting.definitions import growth, unused_by, with_memory
 from protocol.hosting.foundlings import Foundlings
 from protocol.hosting.hold_conflicts import asked_fault, vnis_taken
 from protocol.hosting.hold_replies import granted, refuse
@@ -319,7 +319,7 @@ class ChangeHolds:
         becomes, row = asked_for.members[name], asked_for.row
         if row is None or name not in row.record.on(self._me):
             return quantum_of(becomes) - self._left(row, name)
-        before = self._leases.members(row)[name]
+        before = with_memory(self._leases.members(row), row)[name]
         spec = self._leases.ordered(row).spec
         if all(n != name for n, _ in delta([name], spec, asked_for.deployment.spec).changed):
             return None

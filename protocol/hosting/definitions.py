@@ -32,7 +32,7 @@ def members_of(authority: Authority, row: Lease) -> Mapping[str, Workspace]:
 def booked_of(authority: Authority, row: Lease) -> Mapping[str, Workspace]:
     """The same, each as large as it is or will be in its turn, unless there is no room for that yet."""
     members = members_of(authority, row)
-    if not (row.behind or row.unused):
+    if not (row.behind or row.unused or row.giving_back):
         return members
     standing = authority.remembered(row.record.standing).members
     turns = [b.workspace for b in row.behind if b.workspace.name not in row.lacks]
@@ -41,7 +41,28 @@ def booked_of(authority: Authority, row: Lease) -> Mapping[str, Workspace]:
         if name in booked:
             disk_bytes = booked[name].disk_bytes + size_bytes
             booked[name] = msgspec.structs.replace(booked[name], disk_bytes=disk_bytes)
-    return booked
+    return with_memory(booked, row)
+
+
+def with_memory(workspaces: Mapping[str, Workspace], row: Lease) -> Mapping[str, Workspace]:
+    """The workspaces, each with as much memory as its machine may still have."""
+    more = {
+        name: msgspec.structs.replace(workspaces[name], memory_bytes=had_bytes)
+        for name, had_bytes in row.giving_back
+        if name in workspaces and workspaces[name].memory_bytes < had_bytes
+    }
+    return {**workspaces, **more} if more else workspaces
+
+
+def to_give_back(
+    names: Iterable[str], had: Mapping[str, Workspace], becomes: Mapping[str, Workspace]
+) -> tuple[tuple[str, int], ...]:
+    """(workspace, bytes that its machine may have) of those that are to have less."""
+    return tuple(
+        (name, had[name].memory_bytes)
+        for name in names
+        if name in had and name in becomes and had[name].memory_bytes > becomes[name].memory_bytes
+    )
 
 
 def unused_by(
@@ -95,6 +116,7 @@ def only(row: Lease) -> Lease:
     return msgspec.structs.replace(
         row,
         leaving=tuple(w for w in row.leaving if w.name in power),
+        giving_back=tuple((name, had) for name, had in row.giving_back if name in power),
         behind=tuple(
             b for b in row.behind if power.get(b.workspace.name, Power.GONE) is not Power.GONE
         ),

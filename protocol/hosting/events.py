@@ -47,6 +47,16 @@ class Happened(msgspec.Struct, frozen=True):
     detail: str
 
 
+class MemorySeen(msgspec.Struct, frozen=True):
+    """How much memory a machine on this host has, of which memory is to be given back."""
+
+    grid: GridId
+    workspace: str
+    epoch: int
+    """Of the grid, as the shell knew it when it looked."""
+    memory_bytes: int
+
+
 class Cleared(msgspec.Struct, frozen=True):
     """Nothing unwanted of a grid is left on this host."""
 
@@ -111,3 +121,6 @@ class Found(msgspec.Struct, frozen=True):
     """What this host gave the machine when it was made (hosting/keepsake.py)."""
     is_gone: bool = False
     """Whether it was found before, and is there no more."""
+
+
+Report = Progressed | GuestSaid | Happened | Cleared | Measured | MemorySeen | Kept | Found

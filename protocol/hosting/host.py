@@ -42,12 +42,13 @@ from protocol.grid.lease import window
 from protocol.grid.lifecycle import Status
 from protocol.grid.record import GridState
 from protocol.grid.tunnel import TunnelEnd, usable
+from protocol.hosting import events
 from protocol.hosting.change_holds import ChangeHolds
 from protocol.hosting.chronicle import TABLE as STORIES
 from protocol.hosting.chronicle import Chronicle
 from protocol.hosting.claims import Claims
-from protocol.hosting.events import Cleared, Found, GuestSaid, Happened, Kept, Measured, Progressed
 from protocol.hosting.foundlings import Foundlings
+from protocol.hosting.giving_back import GivingBack
 from protocol.hosting.guest_words import GuestWords
 from protocol.hosting.hold_row import HoldNotSaved
 from protocol.hosting.holds import NOT_HELD, Holds
@@ -74,7 +75,7 @@ from protocol.trust.used import TABLE as USED
 from protocol.trust.used import UsedOrders
 from protocol.wire.codec import decode, encode
 
-HostEvent = Progressed | GuestSaid | Happened | Cleared | Measured | Kept | Found | HoldNotSaved
+HostEvent = events.Report | HoldNotSaved
 """What the shell reports of this host."""
 
 
@@ -132,6 +133,7 @@ class Host:
             notices,
         )
         self._words = GuestWords(self.leases)
+        self._giving_back = GivingBack(self.leases)
         self._names = Names(authority)
         self.foundlings = Foundlings(identity.peer, self.ledger, self.leases, authority, dice)
         held_by = (self.ledger, authority, self.claims, self.holds, self.leases, self.foundlings)
@@ -299,7 +301,7 @@ class Host:
 
     def _handle(self, event: HostEvent, now: float) -> Answer:
         match event:
-            case Progressed():
+            case events.Progressed():
                 status = Status(
                     event.workspace,
                     event.phase,
@@ -310,18 +312,20 @@ class Host:
                     event.within_s,
                 )
                 return self.leases.progress(event.grid, self._words.with_keys(event.grid, status))
-            case GuestSaid():
+            case events.GuestSaid():
                 return self._words.said(event)
-            case Happened():
+            case events.Happened():
                 return self.leases.happened(event)
-            case Cleared(grid=grid):
+            case events.Cleared(grid=grid):
                 return self.leases.cleared(grid)
-            case Measured(saved=saved, size_bytes=size_bytes, took_s=took_s):
+            case events.Measured(saved=saved, size_bytes=size_bytes, took_s=took_s):
                 self.rates = self.rates.after(saved, size_bytes, took_s)
                 return [Persist((Row(RATES, "", encode(self.rates)),), Untidied())], [RoomChanged()]
-            case Kept(grid=grid, subject=subject, care=care, detail=detail):
+            case events.MemorySeen():
+                return self._giving_back.seen(event)
+            case events.Kept(grid=grid, subject=subject, care=care, detail=detail):
                 return [Note(care, subject, detail, grid)], []
-            case Found():
+            case events.Found():
                 return self.foundlings.found(event, now)
             case HoldNotSaved():
                 return self.holds.not_saved(event)
@@ -336,7 +340,8 @@ class Host:
                 made, effects, outcomes = self.holds.settled(grid, decision)
                 if made and decision is not None:
                     effects, outcomes = self._decided(None, decision, now)
-                    if self.foundlings.row(grid) is None:
+                    record = decision.register.record
+                    if record is None or self.foundlings.row(record.id) is None:
                         over, changed = self.holds.refused(grid)
                         return [*effects, *over], [*outcomes, *changed]
                 return effects, outcomes

@@ -106,6 +106,8 @@ class Lease(msgspec.Struct, frozen=True):
     """What will be otherwise in its turn: one workspace after another, once it runs, or once there is room."""
     unused: tuple[tuple[str, int], ...] = ()
     """(workspace, bytes) of volumes with data that the workspace had, and is on no more."""
+    giving_back: tuple[tuple[str, int], ...] = ()
+    """(workspace, bytes of memory that its machine may still have) of those that have less now."""
     lacks: tuple[str, ...] = ()
     """Workspaces that its record has here, or larger here, though the room for that is others'."""
 

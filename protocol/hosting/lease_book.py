@@ -89,7 +89,7 @@ class LeaseBook:
         grid = row.record.id
         old = self._rows.get(grid)
         names = [w.workspace for w in row.wanted]
-        if row.leaving or row.behind:
+        if row.leaving or row.behind or row.giving_back:
             row = only(row)
         self._rows[grid] = row
         for wanted in old.wanted if old is not None else ():

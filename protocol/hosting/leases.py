@@ -190,9 +190,9 @@ class Leases:
         """Whether what was kept until then may be gone, by the time that clocks agree on."""
         return self._clock.past(kept_until_s, now)
 
-    def put(self, row: Lease) -> Persist:
-        """Keeps a carried lease of which no promise and no want changed. Answers the write."""
-        return self._book.change(row, books=False)
+    def put(self, row: Lease, *, books: bool = False) -> Persist:
+        """Keeps a carried lease of which no want changed, and without `books` no promise. Answers the write."""
+        return self._book.change(row, books=books)
 
     # -- records
 

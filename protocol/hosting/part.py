@@ -29,6 +29,8 @@ class PartOf(msgspec.Struct, frozen=True):
     """What its guest said last in this start."""
     stop_within_s: int = 0
     """How long its guest has to shut down, once it is to end. 0: it is not asked."""
+    gives_back: bool = False
+    """Whether its machine may have more memory than it is to have, so that what it has is to be told."""
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -61,6 +63,7 @@ def part_of(leases: Leases, notices: Notices, grid: GridId) -> Part | None:
     # One that is left out of its cluster is among both.
     names = dict.fromkeys(w.name for w in (*ordered.workspaces, *row.leaving))
     not_yet = leases.not_yet(grid)
+    gives_back = dict(row.giving_back)
     waits = waits_of(row.record, ordered, notices)
     mine = tuple(
         PartOf(
@@ -70,6 +73,7 @@ def part_of(leases: Leases, notices: Notices, grid: GridId) -> Part | None:
             not_yet if wanted[name].power is not Power.GONE else "",
             word_of(row, wanted[name]),
             _stop_within_s(row, members[name], wanted[name]),
+            name in gives_back,
         )
         for name in names
         if name in wanted

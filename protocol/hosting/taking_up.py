@@ -17,7 +17,13 @@ from protocol.grid.lifecycle import Power, Wanted, follow
 from protocol.grid.model import ImageRef
 from protocol.grid.record import GridRecord, GridState
 from protocol.hosting.bookings import Bookings
-from protocol.hosting.definitions import growth, members_of, unused_by
+from protocol.hosting.definitions import (
+    growth,
+    members_of,
+    to_give_back,
+    unused_by,
+    with_memory,
+)
 from protocol.hosting.lease import Behind, Lease
 from protocol.hosting.rolling import Rolling
 from protocol.terms.effects import Note, Row
@@ -52,6 +58,7 @@ class TakingUp:
         if there is room for them.
         """
         was = members_of(self._authority, old)
+        had = with_memory(was, old)
         row = _placed(old, record, self._me)
         if record.standing == old.record.standing:
             return row
@@ -69,7 +76,7 @@ class TakingUp:
             if name not in was or name in back:
                 continue
             more_bytes = max(0, unused.get(name, 0) - dict(old.unused).get(name, 0))
-            more = growth(was[name], now_is[name], unused_bytes=more_bytes)
+            more = growth(had[name], now_is[name], unused_bytes=more_bytes)
             grows = more != Quantum() and name not in held
             if grows or manner in _ANEW:
                 behind[name] = Behind(was[name], manner)
@@ -82,6 +89,7 @@ class TakingUp:
             wanted=_with(row, [name for name in came if name in held]),
             leaving=tuple(leaving.values()),
             behind=tuple(behind.values()),
+            giving_back=to_give_back(there, had, {**now_is, **leaving}),
         )
         return self._with_room(row, [*lacks, *(name for name in came if name not in held)])
 

@@ -3,7 +3,16 @@
 import msgspec
 
 from protocol.capacity.advert import HostFacts, ImageLabel
-from protocol.hosting.events import Cleared, Found, GuestSaid, Happened, Kept, Measured, Progressed
+from protocol.hosting.events import (
+    Cleared,
+    Found,
+    GuestSaid,
+    Happened,
+    Kept,
+    Measured,
+    MemorySeen,
+    Progressed,
+)
 from protocol.hosting.hold_row import HoldNotSaved
 from protocol.node.messages import BulkMessage, Message
 from protocol.requesting.events import CancelAsked, GridsAsked, OrderGiven, PlanAsked
@@ -152,6 +161,7 @@ Event = (
     | Happened
     | Cleared
     | Measured
+    | MemorySeen
     | Kept
     | Found
     | PlanAsked

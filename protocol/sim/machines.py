@@ -9,7 +9,7 @@ from random import Random
 from typing import Protocol
 
 from protocol.grid.lifecycle import Phase, Power, Wanted
-from protocol.hosting.events import Cleared, Found, GuestSaid, Measured, Progressed
+from protocol.hosting.events import Cleared, Found, GuestSaid, Measured, MemorySeen, Progressed
 from protocol.hosting.guest_words import word_of
 from protocol.hosting.keepsake import keepsake_of
 from protocol.node.events import Event
@@ -193,10 +193,20 @@ class Machines:
         if machine.watched_in != self._peer.life or was_paused:
             self._say(grid, wanted, Phase.RUNNING)
         machine.watched_in = self._peer.life
+        self._give_back(grid, wanted.workspace, machine)
         self._world.after(
             self._dice.uniform(0.1, 0.5), lambda: self._answers(grid, wanted, self._peer.life)
         )
         return False
+
+    def _give_back(self, grid: GridId, workspace: str, machine: Machine) -> None:
+        """A guest gives back at once what it is to have no more."""
+        node = self._peer.node
+        row = node.host.leases.row(grid) if node is not None else None
+        if node is None or row is None or workspace not in dict(row.giving_back):
+            return
+        machine.memory_bytes = node.host.leases.members(row)[workspace].memory_bytes
+        self._peer.feed(MemorySeen(grid, workspace, row.record.epoch, machine.memory_bytes))
 
     def _save(self, grid: GridId, wanted: Wanted, machine: Machine) -> Generator[float, None, bool]:
         if not machine.saved:

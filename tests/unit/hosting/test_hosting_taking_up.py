@@ -226,12 +226,12 @@ def test_what_grows_while_it_runs_is_larger_at_once_in_the_same_start() -> None:
 def test_what_shrinks_frees_its_room_only_once_that_is_decided() -> None:
     one = Changing()
     record = one.up()
-    change = to_apply(sized(shop(1), memory_bytes=64 * MIB))
+    change = to_apply(sized(shop(1), cpus_milli=200))
     reply = one.hold(record, change, "web-1")
     assert reply.grant is not None
     assert one.host.ledger.free == ROOM - EACH
     one.decides(one.applied(record, change, {}, (reply.grant,)))
-    assert one.host.ledger.free == ROOM - Quantum(500, 64 * MIB)
+    assert one.host.ledger.free == ROOM - Quantum(200, 128 * MIB)
 
 
 def test_another_image_is_another_root_disk_and_another_start() -> None:

@@ -13,7 +13,7 @@ from overlayd.realise.paths import machine_name
 from overlayd.realise.sizes import differs
 from protocol.grid.lifecycle import Phase, Power
 from protocol.grid.model import Mount
-from protocol.hosting.events import Happened
+from protocol.hosting.events import Happened, MemorySeen
 
 HEAD = machine_name(GRID, "head-1")
 MIB = 1 << 20
@@ -184,3 +184,22 @@ def test_more_cpus_than_it_needs_are_no_difference(
 ) -> None:
     seen = MachineSeen("m", "u", MachineState.RUNNING, 1, 0.0, cpu_milli, memory_bytes, vcpus=vcpus)
     assert differs(seen, Sizes(1500, 2, 64 * MIB)) is other
+
+
+async def test_what_a_machine_has_is_told_while_its_guest_is_to_give_back(world: HostWorld) -> None:
+    def seen() -> list[tuple[str, int]]:
+        return [(e.workspace, e.memory_bytes) for e in world.told if isinstance(e, MemorySeen)]
+
+    assert world.part is not None
+    head, *others = world.part.mine
+    head = msgspec.structs.replace(head, gives_back=True)
+    world.part = msgspec.structs.replace(world.part, mine=(head, *others))
+    want(world, memory_bytes=32 * MIB)
+    await until(lambda: ("head-1", 32 * MIB) in seen(), "that it has less is told")
+    assert seen()[0] == ("head-1", 64 * MIB)
+    assert {name for name, _ in seen()} == {"head-1"}
+    await world.end()
+    world.told.clear()
+    await world.start()
+    world.realiser.kick(GRID)
+    await until(lambda: ("head-1", 32 * MIB) in seen(), "also by the next daemon")
