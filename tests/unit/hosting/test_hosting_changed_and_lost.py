@@ -6,7 +6,7 @@ from hosting_world import GRID, ROOM
 from negotiating import MIB, NOW, shop
 
 from protocol.capacity.quantum import Quantum
-from protocol.contract.outcomes import AskFoundling, AuditLease
+from protocol.contract.outcomes import AskFoundling, AuditLease, VoidHold
 from protocol.grid.lifecycle import Power, Wanted
 from protocol.grid.model import ImageRef
 from protocol.hosting.events import Found
@@ -74,3 +74,24 @@ def test_a_hold_for_a_change_is_not_taken_for_what_is_unknown() -> None:
     reply = one.hold(record, to_apply(shop(2)), "web-1", "web-2", now=NOW + 11)
     assert reply.held == ()
     assert "is unknown; its stewards are asked" in reply.refused[0][1].detail
+
+
+def test_what_is_held_for_a_change_keeps_its_room_while_what_is_there_is_unknown() -> None:
+    one = Changing()
+    record = one.up()
+    keepsake = keepsake_of(one.row())
+    change = to_apply(shop(2))
+    reply = one.hold(record, change, "web-1", "web-2")
+    assert reply.grant is not None
+    after = one.applied(record, change, {"web-2": one.me}, (reply.grant,))
+    one.rows = {"hold": one.rows["hold"]}
+    one.start(NOW + 10)
+    found(one, keepsake, 1, 1)
+    (hold,) = one.host.holds.rows()
+    one.keep(one.host.settled(VoidHold(hold.grid), decided(after), NOW + 12))
+    assert one.host.holds.rows() == [hold]
+    one.keep(one.host.settled(AskFoundling(GRID), decided(after), NOW + 13))
+    one.keep(one.host.settled(VoidHold(hold.grid), decided(after), NOW + 14))
+    assert one.host.holds.rows() == []
+    assert one.row().wanted == (Wanted("web-1"), Wanted("web-2"))
+    assert one.host.ledger.free == ROOM - Quantum(1000, 256 * MIB)
