@@ -228,16 +228,19 @@ async def quote(quote_id: FromPath[str], service: Here) -> Proposal:
 async def order(data: JSONBody[OrderBody], service: Here, quote: QuoteId = "") -> Accepted:
     """Takes in an order (up, hold, down, pause, resume, restart, rebuild ...), signed by a site's key.
 
-    It is safe to repeat. With `quote` an `up` makes exactly what was quoted, or nothing. The files that a grid
-    names are in `attachments`, base64; they are kept before the answer, and are in no record, notice or log.
+    It is safe to repeat. With `quote` an `up`, or an `apply`, makes exactly what was quoted, or nothing. The
+    files that a grid names are in `attachments`, base64; they are kept before the answer, and are in no record,
+    notice or log.
     """
     given = data.order
     try:
         said = read_order(given)
     except Untrusted as error:
         raise ApiProblem(400, error.detail) from None
-    if quote and said.action is not Action.UP:
-        raise ApiProblem(400, f"a quote is taken up by an order to up, not to {said.action}")
+    if quote and said.action not in (Action.UP, Action.APPLY):
+        raise ApiProblem(
+            400, f"a quote is taken up by an order to up or apply, not to {said.action}"
+        )
     if said.action is Action.CONSOLE:
         raise ApiProblem(400, "a console is not an order to carry out", "POST it to /v1/console")
     if said.action is Action.COMMIT:

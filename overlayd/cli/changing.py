@@ -9,6 +9,7 @@ import typer
 from overlayd.api.views import Accepted, OrderBody, PlanBody
 from overlayd.cli.asking import CANCEL_WITHIN_S, ended, follow, over, waiting
 from overlayd.cli.failure import FAILED, INTERRUPTED, USAGE, Failure, failure
+from overlayd.cli.plan_text import quote_lines
 from overlayd.cli.session import Session
 from overlayd.cli.show import print_lines, unchanged
 from overlayd.cli.words import clean
@@ -17,7 +18,7 @@ from protocol.grid.apply import Delta, delta
 from protocol.grid.apply_faults import fixed_faults
 from protocol.grid.change_words import change_lines, disrupted, nothing_changes, numbers
 from protocol.grid.model import GridSpec
-from protocol.grid.record import ApplyTerms
+from protocol.grid.record import ApplyTerms, HoldTerms
 from protocol.node.standing import Standing
 from protocol.requesting.request import RequestState, RequestView
 from protocol.terms.ids import RequestId
@@ -65,25 +66,43 @@ def compared(change: Change) -> bytes:
     return msgspec.json.encode(told)
 
 
-def preview(session: Session, change: Change) -> RequestView:
-    """Asks where what comes would go; nothing is held. Raises Failure if it cannot be made."""
-    params = {"change": str(change.standing.grid)}
-    body = PlanBody.of(change.spec, without=change.without)
-    accepted = session.client.post("/plans", body, Accepted, params)
-    with waiting(session, lambda _: None) as shown:
-        view = follow(session, accepted.request, shown)
-    if view.state is not RequestState.DONE:
+def preview(
+    session: Session, change: Change, *, keep: bool = False, hold_s: float = 0.0
+) -> RequestView:
+    """Asks where what comes would go; nothing is held unless for `hold_s`. With `keep` it is a quote.
+
+    Raises Failure if it cannot be made.
+    """
+    standing, contents = change.standing, tuple(file.content for file in change.files)
+    if hold_s:
+        terms = HoldTerms(change.spec, hold_s, standing.epoch, change.without, standing.ends_s)
+        order = session.sign(Action.HOLD, str(standing.grid), body=encode(terms))
+        accepted = session.client.post("/orders", OrderBody.of(order, contents), Accepted)
+    else:
+        params = {"change": str(standing.grid)} | ({"keep": "true"} if keep else {})
+        body = PlanBody.of(change.spec, contents if keep else (), without=change.without)
+        accepted = session.client.post("/plans", body, Accepted, params)
+    try:
+        with waiting(session, lambda _: None) as shown:
+            view = follow(session, accepted.request, shown)
+    except KeyboardInterrupt:
+        with suppress(Failure):  # In any case its hosts let go when its time is up.
+            session.client.raw("DELETE", f"/requests/{accepted.request}")
+        raise
+    if view.state not in (RequestState.DONE, RequestState.HELD):
         ended(view, FAILED)
     return view
 
 
-def show_plan(session: Session, change: Change) -> None:
+def show_plan(session: Session, change: Change, *, keep: bool = False, hold_s: float = 0.0) -> None:
     """Prints what a change would do, and where what comes would go. Raises Failure if it cannot be made."""
-    view = preview(session, change)
+    view = preview(session, change, keep=keep, hold_s=hold_s)
     if session.plain:
         unchanged(session, session.client.raw("GET", f"/requests/{view.id}"))
     else:
         print_lines(change.lines(view))
+        if view.until_s:
+            print_lines(quote_lines(view))
 
 
 def make(
@@ -94,9 +113,10 @@ def make(
     yes: bool,
     no_wait: bool,
     keep_waiting: bool = False,
+    quote: str = "",
 ) -> None:
     """Makes a change, after a person agreed. `command` is what was typed; with `keep_waiting` also guests are
-    waited for that say that their first boots failed. Raises Failure."""
+    waited for that say that their first boots failed; `quote` is what it is to be exactly. Raises Failure."""
     from overlayd.cli.progress import watching  # It draws, and `plan` need not wait for it.
 
     name = change.standing.name
@@ -117,7 +137,8 @@ def make(
     terms = ApplyTerms(change.spec, standing.epoch, change.without, standing.ends_s)
     order = session.sign(Action.APPLY, str(standing.grid), body=encode(terms))
     contents = tuple(file.content for file in change.files)
-    accepted = session.client.post("/orders", OrderBody.of(order, contents), Accepted)
+    params = {"quote": quote} if quote else {}
+    accepted = session.client.post("/orders", OrderBody.of(order, contents), Accepted, params)
     if no_wait:
         if session.plain:
             unchanged(session, session.client.raw("GET", f"/requests/{accepted.request}"))

@@ -69,9 +69,9 @@ def _waiting(views: list[RequestView]) -> None:
     """Prints what waits for room at this peer, and why, and what is held."""
     for view in views:
         if view.state is RequestState.HELD:
-            until = (
-                f"a plan of {view.grid} is held until {moment(view.until_s, to_the_second=True)}"
-            )
+            what = "change" if view.epoch else "plan"
+            when = moment(view.until_s, to_the_second=True)
+            until = f"a {what} of {view.grid} is held until {when}"
             print_lines(["", f"{until}: `overlayctl up --quote {view.id}`"])
         if view.state is RequestState.QUEUED:
             print_lines(["", *view.answer, f"  `overlayctl down {view.grid}` ends the waiting"])

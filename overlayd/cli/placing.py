@@ -15,7 +15,7 @@ from overlayd.cli.gridfile import read_grid
 from overlayd.cli.plan_text import plan_lines, quote_lines
 from overlayd.cli.session import ORDER_VALID_S, Session, session_of
 from overlayd.cli.show import print_lines, unchanged
-from overlayd.cli.standing import standing_of_file
+from overlayd.cli.standing import standing_of, standing_of_file
 from overlayd.cli.words import NAME, clean
 from overlayd.config.userdata import Attachment
 from protocol.grid.model import GridSpec
@@ -81,7 +81,8 @@ def plan(
     these holds; `overlayctl request cancel ID`, or the end of its time, lets them go.
 
     Of a grid that is up it shows what the file would change: what comes and where, what goes, what is changed
-    while it runs and what is started again. `overlayctl up` of the file makes exactly that.
+    while it runs and what is started again. `overlayctl up` of the file makes exactly that. It can be
+    quoted and held as well, for the grid as it is now: another change of it, or a longer lease, ends that.
 
     Exit code 0: it can be made or changed, or is up already. 1: it cannot. 2: a mistake in the file or in
     what was typed. With --detailed-exitcode 0 only if nothing would change, 2 if something would, and 1 for
@@ -102,11 +103,8 @@ def plan(
         standing = standing_of_file(session, spec.name)
         if standing is None or (change := Change(standing, spec, files)).empty:
             changes = _plan(session, spec, images, files, quote, hold_s)
-        elif quote or hold_s:
-            said = f"{spec.name} is up, and a change of it is neither quoted nor held"
-            raise failure(said, f"overlayctl plan {file}")
         else:
-            show_plan(session, change)
+            show_plan(session, change, keep=quote, hold_s=hold_s)
             changes = True
     except Failure as error:
         if detailed_exitcode:  # Whatever is wrong: 2 would say that something would change.
@@ -209,8 +207,9 @@ def up(
     With `lease: {best-effort: true}` it is queued at this peer if there is no room now; `overlayctl explain`
     says why it waits, `overlayctl down` ends that.
 
-    With --quote a quote, or a plan that is held, is taken up: its grid, on the hosts it named. Refused if one
-    of them cannot carry its part any more; nothing is asked elsewhere, and the answer says what moved.
+    With --quote a quote, or a plan that is held, is taken up: its grid, or its change of one that is up, on the
+    hosts it named. Refused if one of them cannot carry its part any more; nothing is asked elsewhere, and the
+    answer says what moved. Nobody is asked again before a change, since the plan has said what it does.
 
     Example: overlayctl up examples/star.yaml --identity ./federation/sites/ams
 
@@ -242,7 +241,19 @@ def up(
             return
     else:
         files = ()  # They came with the quote.
-        spec = _quoted(session, quote, profile, ssh_key)
+        proposal = _quoted(session, quote, profile, ssh_key)
+        spec = proposal.spec
+        if proposal.change:
+            make(
+                session,
+                Change(standing_of(session, proposal.change), spec, without=proposal.without),
+                f"overlayctl up --quote {quote}",
+                yes=True,
+                no_wait=no_wait,
+                keep_waiting=keep_waiting,
+                quote=quote,
+            )
+            return
     waits = spec.lease.best_effort and not quote
     valid_s = QUEUE_S if waits else ORDER_VALID_S
     order = session.sign(Action.UP, spec.name, body=encode(spec), valid_s=valid_s)
@@ -276,15 +287,15 @@ def _with(order: SignedOrder, files: tuple[Attachment, ...]) -> OrderBody:
 
 def _quoted(
     session: Session, quote: str, profile: str | None, ssh_key: list[Path] | None
-) -> GridSpec:
-    """The grid of a quote, as it was read when the quote was asked for. Raises Failure if there is none."""
+) -> Proposal:
+    """A quote, with its grid as it was read when the quote was asked for. Raises Failure if there is none."""
     if profile is not None or ssh_key:
         said = "a quote is for a grid with everything in it; it takes no --profile and no --ssh-key"
         raise failure(said, "overlayctl plan --quote, with these options", USAGE)
     if NAME.fullmatch(quote) is None:
         listing = "`overlayctl request list` lists them"
         raise failure(f"{quoted(quote)} is no quote's id", listing, USAGE)
-    return session.client.get(f"/quotes/{quote}", Proposal).spec
+    return session.client.get(f"/quotes/{quote}", Proposal)
 
 
 def _handed_over(session: Session, accepted: Accepted, name: str) -> None:

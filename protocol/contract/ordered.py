@@ -5,7 +5,7 @@ import msgspec
 from protocol.grid.addresses import Card, plan, seated
 from protocol.grid.expand import providers, workspace_name, workspaces
 from protocol.grid.model import GridSpec, Workspace
-from protocol.grid.record import ApplyTerms, GridRecord, Places, apply_terms, hold_terms
+from protocol.grid.record import ApplyTerms, GridRecord, Places, change_terms, hold_terms
 from protocol.terms.ids import GridId
 from protocol.terms.limits import CARDS_KEPT, HOLD_S, ORDERS_READ_BYTES
 from protocol.trust.order import Action, Order, SignedOrder
@@ -28,7 +28,7 @@ class OrderedGrid(msgspec.Struct, frozen=True):
     sensible: bool
     """False if it was not checked now, but believed when it was stored."""
     applies: ApplyTerms | None = None
-    """All that an order to apply says; None for other orders."""
+    """All that an order to apply, or to hold a change, says of it; None for other orders."""
 
     @property
     def without(self) -> tuple[str, ...]:
@@ -55,7 +55,7 @@ def ordered(order: Order, spec: GridSpec, *, sensible: bool) -> OrderedGrid:
         },
         hold_s=hold_terms(order).hold_s if order.action is Action.HOLD else HOLD_S,
         sensible=sensible,
-        applies=apply_terms(order) if order.action is Action.APPLY else None,
+        applies=change_terms(order),
     )
 
 

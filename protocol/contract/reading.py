@@ -14,6 +14,7 @@ from protocol.grid.record import (
     ApplyTerms,
     GridRecord,
     apply_terms,
+    change_terms,
     is_about,
     name_key,
     order_part,
@@ -116,6 +117,10 @@ class Reading:
         if action not in (Action.UP, Action.HOLD):
             raise Untrusted(Reason.MALFORMED, f"an order to {action} where up is needed")
         grid = self._sensible(signed, checked)
+        if grid.applies is not None:
+            raise Untrusted(
+                Reason.MALFORMED, "an order to hold a change where a new grid's is needed"
+            )
         if fresh and action is Action.UP and not checked.order.stewards:
             raise Untrusted(
                 Reason.MALFORMED, "the order names no stewards; sign it with an overlayctl of today"
@@ -160,16 +165,27 @@ class Reading:
             raise Untrusted(Reason.MALFORMED, what)
         return checked, self._sensible(signed, checked)
 
+    def changing(
+        self, signed: SignedOrder, now: float, fresh: bool
+    ) -> tuple[CheckedOrder, OrderedGrid]:
+        """The same, but an order that only holds a change is read too. Raises Untrusted."""
+        checked = self.order(signed, now, fresh)
+        grid = self._sensible(signed, checked)
+        if grid.applies is None:
+            what = f"an order to {checked.order.action} where apply is needed"
+            raise Untrusted(Reason.MALFORMED, what)
+        return checked, grid
+
     def to_change(
         self, made: SignedOrder, change: SignedOrder, of: GridId, now: float, fresh: bool
     ) -> Deployment:
-        """What an order to apply asks for of that grid, which the order `made` has made; its owner signed both.
+        """What an order to apply, or to hold a change, asks for of that grid, which the order `made` has made.
 
-        Its attempts are known by the order to apply. Raises Untrusted; also if no grid of that order could
-        become so.
+        Its owner signed both. Its attempts are known by the order to change it. Raises Untrusted; also if no
+        grid of that order could become so.
         """
         up = self.signed(made)
-        checked, grid = self.applied(change, now, fresh)
+        checked, grid = self.changing(change, now, fresh)
         if checked.principal.key != up.principal.key or up.order.action is not Action.UP:
             raise Untrusted(Reason.WRONG_ROLE, "the grid is another owner's")
         if order_part(of) != order_key(made) or not is_about(of, checked.order.grid):
@@ -183,6 +199,8 @@ class Reading:
             owner_site=up.principal.site,
             spec=grid.spec,
             workspaces=_there(grid),
+            hold_s=grid.hold_s,
+            commits=checked.order.action is Action.APPLY,
             issued_at_s=checked.order.issued_at_s,
             stewards=up.order.stewards,
             via=checked.order.via,
@@ -246,10 +264,10 @@ class Reading:
         if grid is not None and grid.sensible:
             return grid
         try:
-            spec = spec_of(checked.order)
+            spec, terms = spec_of(checked.order), change_terms(checked.order)
         except Malformed as error:
             raise Untrusted(Reason.MALFORMED, f"the grid in the order: {error}") from None
-        if checked.order.action is not Action.APPLY and spec.name != checked.order.grid:
+        if terms is None and spec.name != checked.order.grid:
             raise Untrusted(Reason.MALFORMED, "the order names another grid than it contains")
         if wrong := problems(spec):
             raise Untrusted(Reason.MALFORMED, f"the grid in the order: {wrong[0].message}")

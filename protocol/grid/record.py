@@ -206,10 +206,18 @@ class LeaseChange(msgspec.Struct, frozen=True):
 
 
 class HoldTerms(msgspec.Struct, frozen=True):
-    """Body of an order to hold what an `up` of this grid would need, for so long by each host's clock."""
+    """Body of an order to hold what an `up` of this grid would need, for so long by each host's clock.
+
+    With an epoch it is about a grid that is up, and holds what an `apply` of the same terms would need.
+    """
 
     spec: GridSpec
     hold_s: float
+    epoch: Number = 0
+    """The epoch that the signer saw of the grid that is to be changed; 0 for a new grid."""
+    without: Annotated[tuple[Name, ...], Meta(max_length=WORKSPACES_MAX)] = ()
+    until_s: Moment = 0.0
+    """`without` and `until_s` as in `ApplyTerms`."""
 
 
 class Void(msgspec.Struct, frozen=True, array_like=True):
@@ -355,6 +363,18 @@ def apply_terms(order: Order) -> ApplyTerms:
     return decode(order.body, ApplyTerms, limit_bytes=APPLY_ORDER_BYTES)
 
 
+def change_terms(order: Order) -> ApplyTerms | None:
+    """What an order to apply, or to hold a change, says of it; None for any other order. Raises Malformed."""
+    match order.action:
+        case Action.APPLY:
+            return apply_terms(order)
+        case Action.HOLD:
+            held = hold_terms(order)
+            if held.epoch:
+                return ApplyTerms(held.spec, held.epoch, held.without, held.until_s)
+    return None
+
+
 def absent(signed: SignedOrder) -> tuple[str, ...]:
     """The workspaces that a standing order leaves out of its clusters. Raises Malformed or Untrusted."""
     order = read_order(signed)
@@ -368,6 +388,9 @@ def hold_terms(order: Order) -> HoldTerms:
         least, most = PLAN_HOLD_LEAST_S, PLAN_HOLD_MOST_S
         why = f"a plan is held for {least:.0f} to {most:.0f} s"
         raise Malformed(MalformedReason.BAD_SHAPE, why)
+    if terms.epoch and len(order.body) > APPLY_ORDER_BYTES:
+        why = f"{len(order.body)} bytes, at most {APPLY_ORDER_BYTES} for a change"
+        raise Malformed(MalformedReason.OVERSIZED, why)
     return terms
 
 

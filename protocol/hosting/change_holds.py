@@ -5,9 +5,13 @@ asked once, and settled by the grid's stewards when its time is up. It is held u
 beside the lease: of what is new here all that it takes, of what grows what it grows by. What shrinks or goes
 gives its room when that is decided, not before. The grant says all that this host would carry then.
 
-One change of a grid is held at a time. A host that carries the grid knows its record and judges by that. One
-that does not believes what the grid's owner signed: the order that made the grid, and the order to apply. Its
-stewards say, when the time is up, whether there is such a grid at all.
+One change of a grid is held at a time. What is held as a *plan* of a change ends by itself, as with new grids:
+its order holds and no more. While it is held nothing else of the grid waits for it, and a host that hears of a
+next epoch of the grid ends it. An order to apply of the same owner may take its place (`instead`), at once.
+
+A host that carries the grid knows its record and judges by that. One that does not believes what the grid's
+owner signed: the order that made the grid, and the order to change it. Its stewards say, when the time is up,
+whether there is such a grid at all.
 """
 
 from collections.abc import Callable
@@ -26,7 +30,7 @@ from protocol.grid.lease import asked, kept_s, start_fault, window
 from protocol.grid.lifecycle import Phase, Power
 from protocol.grid.limits import LEASE_S_MAX
 from protocol.grid.model import Workspace
-from protocol.grid.record import ApplyTerms, GridState, apply_terms, order_part
+from protocol.grid.record import ApplyTerms, GridState, change_terms, order_part
 from protocol.grid.volumes import volumes_at
 from protocol.hosting.claims import Claims
 from protocol.hosting.definitions import growth, unused_by, with_memory
@@ -40,8 +44,8 @@ from protocol.hosting.leases import Leases
 from protocol.hosting.taken import Taken
 from protocol.placement.fit import Offer, lacking, quantum_of, refusals, rules_of
 from protocol.terms.effects import Note, Persist, Send
-from protocol.terms.ids import PeerId, StoreId
-from protocol.terms.limits import CLEAR_S, HOLD_S, HOLDS_PER_HOST, SLACK_S
+from protocol.terms.ids import GridId, PeerId, StoreId
+from protocol.terms.limits import CLEAR_S, HOLDS_PER_HOST, SLACK_S
 from protocol.terms.refusal import Constraint, Refusal
 from protocol.trust.order import SignedOrder, read_order
 from protocol.trust.signing import Signer, Untrusted
@@ -126,7 +130,8 @@ class ChangeHolds:
     def _believed(self, ask: HoldAsk, change: SignedOrder, now: float, *, fresh: bool) -> _Asked:
         """Raises Untrusted."""
         deployment = self._authority.to_change(ask.order, change, ask.of, now, fresh)
-        terms = apply_terms(read_order(change))
+        terms = change_terms(read_order(change))
+        assert terms is not None, "an order to change was read"
         members = {w.name: w for w in deployment.workspaces}
         row = self._leases.row(ask.of)
         return _Asked(ask, change, deployment, terms, row, members)
@@ -150,10 +155,12 @@ class ChangeHolds:
         if full := self._used.full(deployment.owner, now=self._ledger.now_s):
             return Constraint.LIMIT, full
         other = self._holds.change_of(ask.of)
-        if other is not None and other.grid != ask.grid:
-            if other.change and apply_terms(read_order(other.change)).epoch < asked_for.terms.epoch:
+        if other is not None and other.grid not in (ask.grid, self._plan_of(asked_for)):
+            terms = other.terms
+            if terms is not None and terms.epoch < asked_for.terms.epoch:
                 self._holds.hurry(other.grid, self._ledger.now_s)
-            return Constraint.CONTENDED, f"another change of {other.name} is held, id {other.grid}"
+            how = "held as a plan" if other.plan else "held"
+            return Constraint.CONTENDED, f"another change of {other.name} is {how}, id {other.grid}"
         if self._foundlings.row(ask.of) is not None:
             self._foundlings.hurry(ask.of, self._ledger.now_s)
             why = f"what is here of {deployment.name} is unknown; its stewards are asked"
@@ -217,7 +224,7 @@ class ChangeHolds:
     def _clash(self, asked_for: _Asked, taken: Taken) -> Refused | None:
         """Whether names and VXLAN ids are this grid's, and this host carries no more than one may."""
         ask, deployment, row = asked_for.ask, asked_for.deployment, asked_for.row
-        mine = (ask.grid, ask.of)
+        mine = (ask.grid, ask.of, self._plan_of(asked_for))
         user, up = taken.names.get(deployment.key, (ask.of, False))
         if user not in mine:
             constraint = Constraint.NAME if up else Constraint.CONTENDED
@@ -239,6 +246,9 @@ class ChangeHolds:
         now: float,
     ) -> Answer:
         ask, deployment = asked_for.ask, asked_for.deployment
+        plan = self._holds.row(self._plan_of(asked_for))
+        if plan is not None:
+            self._holds.leave(plan)
         new = old or self._row(requester, asked_for, offer, now)
         held: list[str] = []
         takes = {name: needs for name, needs in new.takes if name in new.workspaces}
@@ -248,7 +258,10 @@ class ChangeHolds:
         for name in ask.workspaces:
             needs = self._needs(asked_for, name) if name not in takes else None
             if needs is not None:
-                if why := self._refusal(asked_for, name, needs, offer, company, new.window, now):
+                own = plan is not None and name in plan.workspaces
+                if why := self._refusal(
+                    asked_for, name, needs, offer, company, new.window, None if own else now
+                ):
                     refused.append((name, why))
                     continue
                 takes[name] = needs
@@ -257,16 +270,20 @@ class ChangeHolds:
                 self._holds.enter(new, name, needs)
             held.append(name)
         if not fresh:
-            return [Send(requester, self._reply(ask, held if takes else [], refused))], []
+            if plan is not None:
+                self._holds.back(plan)
+            return [Send(requester, self._reply(asked_for, held if takes else [], refused))], []
         self._claims.end(deployment.order)
         row = msgspec.structs.replace(new, workspaces=tuple(takes), takes=tuple(takes.items()))
         what = f"{', '.join(fresh)} for {ask.hold_s:.0f} s, to change {ask.of}"
+        over = self._holds.replaced(plan, now) if plan is not None else []
+        instead = plan.grid if plan is not None else ""
         return [
             Persist(
-                (self._holds.put(row),),
-                otherwise=HoldNotSaved(ask.grid, tuple(fresh), requester),
+                (self._holds.put(row), *over),
+                otherwise=HoldNotSaved(ask.grid, tuple(fresh), requester, instead),
             ),
-            Send(requester, self._reply(ask, held, refused)),
+            Send(requester, self._reply(asked_for, held, refused)),
             Note("hold.granted", deployment.name, what),
         ], [RoomChanged()]
 
@@ -281,7 +298,10 @@ class ChangeHolds:
         else:
             yields = spec.lease.best_effort and offer.facts.suspends
             stewards = deployment.stewards
-            end_s = ends_s + SLACK_S + CLEAR_S
+            late_s = 0.0 if deployment.commits or asked_for.terms.until_s else deployment.hold_s
+            end_s = (
+                ends_s + late_s + SLACK_S + CLEAR_S
+            )  # It may be taken up as late as a plan ends.
             time = Window(max(now, ask.start_s), end_s, end_s + kept_s(spec.lease))
         if yields:
             # Its cpus and memory are promised for as long as starting it is worth; its disk stays.
@@ -296,11 +316,12 @@ class ChangeHolds:
             workspaces=(),
             stewards=stewards,
             vnis=ask.vnis,
-            until_s=now + min(ask.hold_s, HOLD_S),
+            until_s=now + min(ask.hold_s, deployment.hold_s),
             start_s=ask.start_s,
             window=time,
             yields=yields,
             owner_site=deployment.owner_site,
+            plan=not deployment.commits,
             requester=requester,
             change=asked_for.change,
             of=ask.of,
@@ -352,15 +373,20 @@ class ChangeHolds:
         offer: Offer,
         company: list[Offer],
         time: Window,
-        now: float,
+        heeds_s: float | None,
     ) -> Refusal | None:
-        """Why a workspace is not held; None if it can be."""
+        """Why a workspace is not held; None if it can be.
+
+        `heeds_s` is the time now, if room that is kept for older orders counts; None for what a plan had.
+        """
         deployment, row = asked_for.deployment, asked_for.row
         if len(self._ledger) >= HOLDS_PER_HOST:
             why = f"a host carries at most {HOLDS_PER_HOST} workspaces"
             return Refusal(Constraint.LIMIT, self._host, detail=why)
         free = self._ledger.free_for(time)
-        kept = self._claims.kept(deployment.order, deployment.issued_at_s, free, now)
+        kept = Quantum()
+        if heeds_s is not None:
+            kept = self._claims.kept(deployment.order, deployment.issued_at_s, free, heeds_s)
         free, offer = free - kept, msgspec.structs.replace(offer, kept=kept)
         if row is None or name not in row.record.on(self._me):
             # What its volumes have already is not asked for again.
@@ -371,8 +397,20 @@ class ChangeHolds:
             found = lacking(needs, self._host, free)
         return found[-1] if found else None
 
+    def _plan_of(self, asked_for: _Asked) -> GridId:
+        """The id of the plan whose place the holds take; empty unless it is of the same grid and owner."""
+        ask, deployment = asked_for.ask, asked_for.deployment
+        row = self._holds.row(GridId(ask.instead)) if deployment.commits else None
+        mine = row is not None and row.plan and row.change is not None and row.of == ask.of
+        return (
+            row.grid if row is not None and mine and row.owner == deployment.owner else GridId("")
+        )
+
     def _reply(
-        self, ask: HoldAsk, held: list[str], refused: list[tuple[str, Refusal]]
+        self, asked_for: _Asked, held: list[str], refused: list[tuple[str, Refusal]]
     ) -> HoldReply:
-        """The answer, with this host's grant of all that it would carry."""
+        """The answer, with this host's grant of all that it would carry; a plan is granted to nobody."""
+        ask = asked_for.ask
+        if not asked_for.deployment.commits:
+            return HoldReply(ask.grid, tuple(held), tuple(refused))
         return granted(ask, ask.of, held, refused, self._store(), self._signer)

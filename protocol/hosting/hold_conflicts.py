@@ -11,6 +11,7 @@ from protocol.hosting.taken import Taken
 from protocol.terms.ids import GridId, PeerId
 from protocol.terms.limits import HOLDS_PER_HOST
 from protocol.terms.refusal import Constraint
+from protocol.trust.used import UsedOrders
 
 
 def asked_fault(
@@ -31,6 +32,15 @@ def vnis_taken(ask: HoldAsk, deployment: Deployment, taken: Taken, mine: Collect
         if user is not None and user not in mine:
             return f"network {network}: id {vni} is used by grid {user}"
     return vnis_fault(ask.vnis, [network.name for network in deployment.spec.networks])
+
+
+def spent(used: UsedOrders, deployment: Deployment, now: float) -> tuple[Constraint, str] | None:
+    """Why nothing is held anew for an order; None if it may be."""
+    if deployment.order in used:
+        why = f"this order was carried out here already: sign a new one for {deployment.name}"
+        return Constraint.AUTHORITY, why
+    full = used.full(deployment.owner, now)
+    return (Constraint.LIMIT, full) if full else None
 
 
 def conflict(

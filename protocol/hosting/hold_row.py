@@ -6,7 +6,8 @@ import msgspec
 
 from protocol.capacity.quantum import Quantum
 from protocol.capacity.timetable import Window
-from protocol.grid.record import GridState, Register, apply_terms, was_decided
+from protocol.grid.record import ApplyTerms, GridState, Register, change_terms, was_decided
+from protocol.grid.steps import Decline, Step, against
 from protocol.terms.ids import GridId, KeyId, PeerId
 from protocol.trust.order import MAX_VALID_S, SignedOrder, read_order
 
@@ -38,14 +39,24 @@ class HoldRow(msgspec.Struct, frozen=True):
     asked: bytes = b""
     """What shows to stewards that this host was asked (grid/asked.py)."""
     change: SignedOrder | None = None
-    """The order to apply for which it is held; None if a grid is to be made. With it, `grid` is the attempt to
-    apply it, and `order` the one that made the grid."""
+    """The order to apply, or to hold a change, for which it is held; None if a grid is to be made. With it,
+    `grid` is the attempt at it, and `order` the one that made the grid."""
     of: GridId = GridId("")
     """The grid that is to be changed."""
     takes: tuple[tuple[str, Quantum], ...] = ()
     """For a change: what each of `workspaces` takes beside what a lease has here already."""
     ends_s: float = 0.0
     """For a change of a grid of which nothing was here: when its lease ends, Unix seconds."""
+
+    @property
+    def ordered(self) -> SignedOrder:
+        """The order for which it is held."""
+        return self.change or self.order
+
+    @property
+    def terms(self) -> ApplyTerms | None:
+        """What the change is; None if a grid is to be made. Raises Malformed."""
+        return change_terms(read_order(self.change)) if self.change is not None else None
 
 
 class Fate(StrEnum):
@@ -70,7 +81,8 @@ def fate(row: HoldRow, register: Register) -> Fate:
         return Fate.VOID
     if was_decided(record, row.grid):
         return Fate.DECIDED
-    beyond = row.change is not None and record.epoch > apply_terms(read_order(row.change)).epoch
+    terms = row.terms
+    beyond = terms is not None and record.epoch > terms.epoch
     return Fate.VOID if beyond or register.is_declined(row.grid) else Fate.OPEN
 
 
@@ -78,6 +90,13 @@ def made_until_s(row: HoldRow) -> float:
     """Until when the grid that is to be changed could still be made, Unix seconds, by any clock."""
     order = read_order(row.order)
     return order.issued_at_s + order.valid_s + 2 * MAX_VALID_S
+
+
+def vote_against(row: HoldRow) -> Step:
+    """What the stewards are to decide of a hold whose time is up."""
+    if row.change is None:
+        return against(row.grid, row.asked)
+    return Decline(row.of, row.grid, row.change, row.asked)
 
 
 class HoldNotSaved(msgspec.Struct, frozen=True):

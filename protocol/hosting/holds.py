@@ -25,11 +25,17 @@ from protocol.grid.decision import Decision
 from protocol.grid.lease import asked, late, start_fault, window
 from protocol.grid.model import Workspace
 from protocol.grid.record import GridRecord, GridState, Register, order_part, was_decided
-from protocol.grid.steps import Decline, Step, against
 from protocol.hosting.claims import Claims
-from protocol.hosting.hold_conflicts import asked_fault, conflict
+from protocol.hosting.hold_conflicts import asked_fault, conflict, spent
 from protocol.hosting.hold_replies import granted, refuse, yields_held
-from protocol.hosting.hold_row import Fate, HoldNotSaved, HoldRow, fate, made_until_s
+from protocol.hosting.hold_row import (
+    Fate,
+    HoldNotSaved,
+    HoldRow,
+    fate,
+    made_until_s,
+    vote_against,
+)
 from protocol.hosting.taken import Taken
 from protocol.placement.fit import Offer, quantum_of, refusals, rules_of
 from protocol.terms.effects import Deadline, Effect, Note, Persist, Row, Send, Untidied, soonest
@@ -78,7 +84,7 @@ class Holds:
             most_s = PLAN_HOLD_MOST_S if row.plan else HOLD_S
             row = msgspec.structs.replace(row, until_s=min(row.until_s, now + most_s))
             self._rows[row.grid] = row
-            self._enter(row)
+            self.back(row)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -90,6 +96,11 @@ class Holds:
     def change_of(self, grid: GridId) -> HoldRow | None:
         """What is held for a change of a grid."""
         return next((row for row in self._rows.values() if row.change and row.of == grid), None)
+
+    def changing(self, grid: GridId) -> bool:
+        """Whether a change of a grid may be decided any moment."""
+        row = self.change_of(grid)
+        return row is not None and not row.plan
 
     def meant(self, record: GridRecord) -> HoldRow | None:
         """What is held for what a record says: to make its grid, or a change of it that was decided."""
@@ -109,7 +120,7 @@ class Holds:
 
     def enter(self, row: HoldRow, name: str, quantum: Quantum) -> None:
         """Enters what one workspace takes."""
-        members = self._authority.remembered(row.change or row.order).members
+        members = self._authority.remembered(row.ordered).members
         how = yields_held(row.grid, members[name]) if row.yields else None
         self._ledger.enter((row.grid, name), quantum, row.window, how)
 
@@ -151,11 +162,11 @@ class Holds:
             self._authority, requester, ask, deployment, self._me
         ) or conflict(self._rows, entries, requester, ask, deployment, taken, plan):
             return refuse(self._host, requester, ask, *standing), []
-        if spent := self._spent(ask, deployment, now):
-            return refuse(self._host, requester, ask, *spent), []
+        if old is None and (fault := spent(self._used, deployment, now)):
+            return refuse(self._host, requester, ask, *fault), []
         spec = deployment.spec
-        if fault := late(spec, now) or start_fault(spec, ask.start_s):
-            return refuse(self._host, requester, ask, Constraint.TIME, fault), []
+        if untimely := late(spec, now) or start_fault(spec, ask.start_s):
+            return refuse(self._host, requester, ask, Constraint.TIME, untimely), []
         apart = taken.apart_from(deployment.owner_site, deployment.name, spec.placement.apart)
         offer = msgspec.structs.replace(offer, clashes=apart)
         if offer.refused is not None:
@@ -171,7 +182,7 @@ class Holds:
         if old is not None:
             yields, time = old.yields, old.window
         if plan is not None:
-            self._leave(plan)
+            self.leave(plan)
         # A plan's room is its own, whatever others claim. A reservation ignores claims, which are for now.
         heeds = plan is None and not ask.start_s
         held, fresh, refused = self._grant(
@@ -179,7 +190,7 @@ class Holds:
         )
         if not fresh:
             if plan is not None:
-                self._enter(plan)
+                self.back(plan)
             return [Send(requester, self._reply(ask, deployment, held, refused))], []
         # What a lease has here already is said again, but it is no hold: its end would end the lease's room.
         names = (*(old.workspaces if old is not None else ()), *fresh)
@@ -207,8 +218,7 @@ class Holds:
         self._rows[ask.grid] = row
         rows = [Row(TABLE, ask.grid, encode(row))]
         if plan is not None:
-            del self._rows[plan.grid]
-            rows += [Row(TABLE, plan.grid, None), *self._used.use(plan.order, plan.owner, now)]
+            rows += self.replaced(plan, now)
         instead = plan.grid if plan is not None else ""
         return [
             Persist(
@@ -362,14 +372,14 @@ class Holds:
             if alone:
                 # A plan, or an order of an older build, of which no stewards decide.
                 self._strike(grid, row.workspaces)
-                used = self._used.use(row.order, row.owner, now)
+                used = self._used.use(row.ordered, row.owner, now)
                 effects.append(Persist((Row(TABLE, grid, None), *used), Untidied()))
                 what = "a plan" if row.plan else "an order of an older build"
                 effects.append(Note("hold.expired", row.name, f"{what} whose time is up"))
                 proposals.append(RoomChanged())
                 continue
             self._ask_s[grid] = now + 60.0
-            key, stewards, vote = order_part(row.of or grid), row.stewards, _against(row)
+            key, stewards, vote = order_part(row.of or grid), row.stewards, vote_against(row)
             cause = row.of or grid
             proposals.append(Propose(VoidHold(grid), key, stewards, vote, cause, order=row.order))
         return effects, proposals
@@ -385,37 +395,34 @@ class Holds:
         for grid, row in self._rows.items():
             assert all((grid, name) in self._ledger for name in row.workspaces), row.name
 
-    # -- parts
+    # -- a plan whose place something takes
 
-    def _plan(self, ask: HoldAsk, deployment: Deployment) -> HoldRow | None:
-        """The plan whose place the hold takes; None unless it has the same owner and name."""
-        row = self._rows.get(GridId(ask.instead)) if deployment.commits else None
-        mine = row is not None and row.plan and row.key == deployment.key
-        return row if mine else None
+    def leave(self, plan: HoldRow) -> None:
+        """Takes what a plan holds out of the ledger, for what is to take its place."""
+        for name in plan.workspaces:
+            self._ledger.strike((plan.grid, name))
 
-    def _enter(self, row: HoldRow) -> None:
-        members = self._authority.remembered(row.change or row.order).members
+    def back(self, row: HoldRow) -> None:
+        """Enters what a row holds in the ledger, again or at first."""
+        members = self._authority.remembered(row.ordered).members
         takes = dict(row.takes)
         for name in row.workspaces:
             quantum = takes[name] if name in takes else quantum_of(members[name])
             self.enter(row, name, quantum)
 
-    def _leave(self, row: HoldRow) -> None:
-        for name in row.workspaces:
-            self._ledger.strike((row.grid, name))
+    def replaced(self, plan: HoldRow, now: float) -> list[Row]:
+        """A plan that was left is over. Answers what is to be written."""
+        self._rows.pop(plan.grid, None)
+        self._ask_s.pop(plan.grid, None)
+        return [Row(TABLE, plan.grid, None), *self._used.use(plan.ordered, plan.owner, now)]
 
-    def _spent(
-        self, ask: HoldAsk, deployment: Deployment, now: float
-    ) -> tuple[Constraint, str] | None:
-        """Why nothing is held for that order again; None if it may."""
-        if ask.grid in self._rows:
-            return None
-        if deployment.order in self._used:
-            why = f"this order was carried out here already: sign a new one for {deployment.name}"
-            return Constraint.AUTHORITY, why
-        if full := self._used.full(deployment.owner, now):
-            return Constraint.LIMIT, full
-        return None
+    # -- parts
+
+    def _plan(self, ask: HoldAsk, deployment: Deployment) -> HoldRow | None:
+        """The plan whose place the hold takes; None unless it has the same owner and name."""
+        row = self._rows.get(GridId(ask.instead)) if deployment.commits else None
+        mine = row is not None and row.plan and not row.change and row.key == deployment.key
+        return row if mine else None
 
     def _grant(
         self,
@@ -488,10 +495,3 @@ class Holds:
         else:
             del self._rows[grid]
             self._ask_s.pop(grid, None)
-
-
-def _against(row: HoldRow) -> Step:
-    """What the stewards are to decide of a hold whose time is up."""
-    if row.change is None:
-        return against(row.grid, row.asked)
-    return Decline(row.of, row.grid, row.change, row.asked)

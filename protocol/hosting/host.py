@@ -272,8 +272,8 @@ class Host:
             case NameAsk():
                 return self._names.ask(sender, message, now), []
             case LeaseAsk():
-                changing = self.holds.change_of(message.grid)
-                return self.leases.lengthen(sender, message, now, changing=changing is not None)
+                changing = self.holds.changing(message.grid)
+                return self.leases.lengthen(sender, message, now, changing=changing)
             case Act():
                 return self._act(sender, message, now)
             case _:
@@ -289,7 +289,7 @@ class Host:
                 why = "its guests cannot be saved to disk (containers never can); pause keeps their memory"
                 reply = ActReply(message.request, order.workspace, why)
                 return [Send(sender, reply, message.request)], []
-            if order.action is Action.SUSPEND and self.holds.change_of(message.grid) is not None:
+            if order.action is Action.SUSPEND and self.holds.changing(message.grid):
                 # What is held for the change has no room for a larger memory on disk.
                 reply = ActReply(message.request, order.workspace, CHANGING)
                 return [Send(sender, reply, message.request)], []

@@ -22,7 +22,7 @@ def taken_by(holds: Holds, leases: Leases, foundlings: Foundlings, authority: Au
     near: list[Cotenant] = []
     for row in holds.rows():
         names[row.key] = (row.grid, False)
-        near.append(Cotenant(row.owner_site, row.name, apart(row.change or row.order)))
+        near.append(Cotenant(row.owner_site, row.name, apart(row.ordered)))
         vnis |= {vni: row.grid for _, vni in row.vnis}
     for carried in leases.rows():
         record = carried.record

@@ -8,7 +8,7 @@ from protocol.capacity.advert import ImageLabel
 from protocol.contract.authority import Authority, Deployment
 from protocol.contract.notices import Notice
 from protocol.contract.outcomes import Answer
-from protocol.grid.record import ApplyTerms, apply_terms, order_part
+from protocol.grid.record import ApplyTerms, change_terms, hold_terms, order_part
 from protocol.requesting.applying import Applying, Wish
 from protocol.requesting.events import PlanAsked
 from protocol.requesting.host_directory import HostDirectory
@@ -26,7 +26,7 @@ from protocol.terms.dice import Dice
 from protocol.terms.ids import GridId, RequestId
 from protocol.terms.limits import PROPOSALS_KEPT, QUEUED_MOST
 from protocol.trust.identity import Identity
-from protocol.trust.order import CheckedOrder, SignedOrder, order_key, read_order
+from protocol.trust.order import Action, CheckedOrder, SignedOrder, order_key, read_order
 from protocol.trust.signing import Untrusted
 from protocol.trust.used import UsedOrders
 from protocol.wire.codec import Malformed
@@ -71,7 +71,7 @@ class Admission:
         except Untrusted as error:
             return self._no(request, kind, spec.name, (str(error),), now)
         if event.change:
-            return self._plan_change(event, deployment, now)
+            return self._plan_change(event, kind, deployment, now)
         if unknown := self._directory.unknown_image(spec, self._host.images, now):
             return self._no(request, kind, spec.name, unknown, now)
         quoting = Quoting(request, deployment, holds=False) if event.keep else None
@@ -149,7 +149,7 @@ class Admission:
         reason = Reason.NAME_IS_UP if ups else Reason.IS_PLANNED
         return placing.look(Look(reason, _exists(there), there, hearsay), now)
 
-    def _plan_change(self, event: PlanAsked, draft: Deployment, now: float) -> Answer:
+    def _plan_change(self, event: PlanAsked, kind: str, draft: Deployment, now: float) -> Answer:
         """Says what a change of a grid would do, and where what it adds would go."""
         there = self._directory.notices.newest(event.change)
         if there is None:
@@ -157,8 +157,8 @@ class Admission:
                 f"there is no grid {event.change}",
                 "  would work: one that `overlayctl ps` lists",
             )
-            return self._no(event.request, "plan", event.spec.name, lines, now)
-        wish = Wish(draft, ApplyTerms(event.spec, 0, event.without))
+            return self._no(event.request, kind, event.spec.name, lines, now)
+        wish = Wish(draft, ApplyTerms(event.spec, 0, event.without), keeps=event.keep)
         return self._applying(event.request, wish, there, now)
 
     def apply(
@@ -167,15 +167,18 @@ class Admission:
         checked: CheckedOrder,
         signed: SignedOrder,
         notice: Notice,
+        quote: str,
         now: float,
     ) -> Answer:
-        """Makes a grid that is up what an order says."""
+        """Makes a grid that is up what an order says, or has that held; with a `quote` exactly as quoted."""
+        kind = str(checked.order.action)
         try:
-            terms = apply_terms(checked.order)
+            terms = change_terms(checked.order)
+            assert terms is not None, "an order to apply, or to hold a change"
             draft = self._authority.draft(terms.spec, notice.owner_site)
         except (Malformed, Untrusted) as error:
             why = f"cannot change {notice.name}: {error}"
-            return self._no(request, "apply", notice.name, (why,), now)
+            return self._no(request, kind, notice.name, (why,), now)
         deployment = msgspec.structs.replace(
             draft,
             order=order_key(signed),
@@ -184,7 +187,43 @@ class Admission:
             stewards=notice.stewards,
             via=checked.order.via,
         )
-        return self._applying(request, Wish(deployment, terms, signed), notice, now)
+        if checked.order.action is Action.HOLD:
+            hold_s = hold_terms(checked.order).hold_s
+            deployment = msgspec.structs.replace(deployment, hold_s=hold_s, commits=False)
+        wish = Wish(deployment, terms, signed, quoted=self._quotes.get(RequestId(quote)))
+        if lines := self._no_change(wish, notice, quote):
+            return self._no(request, kind, notice.name, lines, now)
+        if wish.quoted is not None:
+            self._quotes.taken(wish.quoted, request)
+        return self._applying(request, wish, notice, now)
+
+    def _no_change(self, wish: Wish, notice: Notice, quote: str) -> tuple[str, ...]:
+        """Why a change is not begun because of quotes and plans at this peer, and what would work; empty if it
+        can be tried."""
+        name, terms, quoted = notice.name, wish.terms, wish.quoted
+        held = self._quotes.holding(wish.deployment.key)
+        if held is not None and held.id != quote and held.epoch == terms.epoch:
+            works = f"`overlayctl up --quote {held.id}`, or `overlayctl request cancel {held.id}`"
+            return f"a change of {name} is held already, {held.id}", f"  would work: {works}"
+        if not wish.deployment.commits and self._quotes.full:
+            return _as_many_as_kept()
+        if not quote:
+            return ()
+        if quoted is None:
+            return (
+                f"cannot change {name}: there is no quote {quote} at this peer, or its time is up",
+                "  would work: `overlayctl plan --quote` again",
+            )
+        asked = (notice.grid, terms.spec, terms.epoch, terms.without)
+        if (quoted.change, quoted.spec, quoted.epoch, quoted.without) == asked:
+            return ()
+        if quoted.change == notice.grid and quoted.epoch != terms.epoch:
+            why = f"it was quoted for epoch {quoted.epoch} of {name}, which is at {terms.epoch}"
+            return f"cannot change {name}: {why}", "  would work: `overlayctl plan --quote` again"
+        return (
+            f"cannot change {name}: the order is not for the change that {quote} was made for",
+            f"  would work: `overlayctl up --quote {quote}`, which orders that change",
+        )
 
     def _applying(self, request: RequestId, wish: Wish, notice: Notice, now: float) -> Answer:
         without = frozenset(wish.terms.without)
@@ -211,8 +250,7 @@ class Admission:
         if deployment.order in self._used:
             lines = _spent(name)
         if not lines and self._quotes.full:
-            full = f"{PROPOSALS_KEPT} plans are held for people at this peer, as many as it keeps"
-            lines = (full, "  would work: another peer, or `overlayctl request cancel` of one")
+            lines = _as_many_as_kept()
         if lines:
             return self._no(request, "hold", name, lines, now)
         quoting = Quoting(request, deployment, holds=True)
@@ -317,6 +355,11 @@ def _spent(name: str) -> tuple[str, ...]:
         f"cannot make {name}: this order was carried out already, or taken back",
         f"  would work: sign a new order for {name}",
     )
+
+
+def _as_many_as_kept() -> tuple[str, ...]:
+    full = f"{PROPOSALS_KEPT} plans are held for people at this peer, as many as it keeps"
+    return full, "  would work: another peer, or `overlayctl request cancel` of one"
 
 
 def _over(there: Notice) -> tuple[str, ...]:

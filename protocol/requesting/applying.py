@@ -30,7 +30,10 @@ from protocol.requesting.change import Change, made
 from protocol.requesting.following import Followed, already, changed_since
 from protocol.requesting.gathering import Answered, Gathering
 from protocol.requesting.looking import up_already
-from protocol.requesting.policies import Plain
+from protocol.requesting.policies import Plain, Policy
+from protocol.requesting.proposal import Proposal
+from protocol.requesting.quoting import Quoting
+from protocol.requesting.redeeming import Redeeming
 from protocol.requesting.request import Request, RequestState
 from protocol.requesting.silence import without_majority
 from protocol.requesting.surroundings import Surroundings
@@ -54,6 +57,18 @@ class Wish(msgspec.Struct, frozen=True):
     """The whole grid as it is to be."""
     terms: ApplyTerms
     order: SignedOrder | None = None
+    """An order to apply, or to hold a plan of it."""
+    keeps: bool = False
+    """Whether a plan without an order is kept as a quote."""
+    quoted: Proposal | None = None
+    """What is taken up, and nothing else."""
+
+    @property
+    def kind(self) -> str:
+        """What people call such a request."""
+        if self.order is not None:
+            return "apply" if self.deployment.commits else "hold"
+        return "quote" if self.keeps else "plan"
 
 
 class Stage(StrEnum):
@@ -95,7 +110,7 @@ class Applying(Request):
         now: float,
     ) -> None:
         super().__init__(request, notice.name, now)
-        self.kind = "apply" if wish.order is not None else "plan"
+        self.kind = wish.kind
         self._wish, self._surroundings, self._authority = wish, surroundings, authority
         self._unknown, self._dice = unknown, dice
         self.grid_id, self._stewards = notice.grid, notice.stewards
@@ -103,12 +118,24 @@ class Applying(Request):
         self._give_up_s = now + REQUEST_S
         self._change: Change | None = None
         self._gathering: Gathering | None = None
+        self._policy: Policy | None = None
         self._followed: Followed | None = None
         self._why = ""
         """Why the stewards did not decide, as they said last."""
         self._cancelled = False
         self._refused: steps.NoRoom | None = None
         """That there is no room for it, while it is read whether that is all."""
+
+    @property
+    def record(self) -> GridRecord | None:
+        """The grid with the change, once that is decided."""
+        return self._followed.record if self._followed is not None else None
+
+    @property
+    def spent(self) -> bool:
+        """Whether a held plan that it takes up is used: hosts were asked for it, or it is wanted no more."""
+        used = self._policy is not None and self._policy.spent
+        return used or self.state is RequestState.CANCELLED
 
     @property
     def attempt(self) -> GridId | None:
@@ -190,7 +217,7 @@ class Applying(Request):
             return self._fail(list(unknown), now)
         self.tell(now, f"epoch {record.epoch}: {change.said}")
         deployment = msgspec.structs.replace(wish.deployment, owner=record.owner)
-        policy = Plain(holds=wish.order is not None, sure=record.carriers())
+        policy = self._policy = _policy(self.id, wish, deployment, record.carriers())
         self._gathering = Gathering(
             self.id, deployment, wish.order, self._surroundings, self._dice, policy, change
         )
@@ -200,11 +227,11 @@ class Applying(Request):
         """Begins an attempt. If no host has anything to promise, there is only the commit."""
         if change.asks:
             return self._take(gathering.start((), now), now)
-        if self._wish.order is None:
+        if self._wish.kind == "plan":
             return self._done([], now)
         gathering.tries += 1
         gathering.again()
-        return self._commit(now)
+        return self._take(gathering.nothing_asked(now), now)
 
     def _decided(self, decision: Decision, record: GridRecord, now: float) -> Answer:
         """The stewards have decided something. It is this change, another, or none."""
@@ -273,10 +300,16 @@ class Applying(Request):
                 return self._done([], now)
             case steps.NoRoom():
                 return self._no_room(step, now)
-            case steps.Fail(lines=lines) | steps.Look(lines=lines) | steps.NotAsQuoted(lines=lines):
+            case steps.NotAsQuoted(lines=lines):
+                self.moved, self.why = step.moved, step.why
+                effects, outcomes = self._fail(list(lines), now)
+                return [*step.released, *effects], outcomes
+            case steps.Fail(lines=lines) | steps.Look(lines=lines):
                 return self._fail(list(lines), now)
-            case steps.Keep(line=line):
-                return self._fail([line], now)
+            case steps.Keep(proposal=proposal, state=state, line=line):
+                self.until_s = proposal.until_s
+                self._end(state, [line], now)
+                return self._surroundings.keep(proposal), []
             case _:
                 assert_never(step)
 
@@ -432,3 +465,15 @@ class Applying(Request):
         self._step, self._due_s = stage, due_s
         if stage is not Stage.OVER:
             self.stage = stage
+
+
+def _policy(
+    request: RequestId, wish: Wish, deployment: Deployment, carriers: tuple[PeerId, ...]
+) -> Policy:
+    """How promises are gathered for it. `carriers` have something of the grid, so their offers count."""
+    if wish.quoted is not None:
+        return Redeeming(deployment, wish.quoted)
+    if wish.kind in ("hold", "quote"):
+        holds = wish.order is not None
+        return Quoting(request, deployment, holds=holds, sure=carriers)
+    return Plain(holds=wish.order is not None, sure=carriers)

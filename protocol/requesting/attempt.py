@@ -65,7 +65,7 @@ class Attempt:
         self._request, self._deployment, self._dice = request, deployment, dice
         self.grid = grid
         self._candidates = candidates
-        self._change = change
+        self.change = change
         there = {**change.stays, **change.fixed} if change is not None else {}
         self._free = tuple(w for w in deployment.workspaces if w.name not in there)
         """What may go anywhere: all of it, if nothing is there yet."""
@@ -175,7 +175,7 @@ class Attempt:
         """Counts as free what a plan of this request's own holds, which hosts count as used."""
         for name, peer in placed.items():
             if peer in self._offers:
-                self._offers.given_back(peer, quantum_of(self._sizes[name]))
+                self._offers.given_back(peer, self._size(name))
 
     def afresh(self, now: float) -> Choice:
         """Where all of it would go by what is known now. To be asked only while nothing is held."""
@@ -195,7 +195,7 @@ class Attempt:
 
     def _seat(self, offers: tuple[Offer, ...]) -> Choice:
         """The choice among these offers, beside what is held and what is changed where it is."""
-        members, change = self._deployment.workspaces, self._change
+        members, change = self._deployment.workspaces, self.change
         if change is None:
             rules = rules_of(self._deployment.spec, offers)
             return choose(members, offers, rules, self._held, self._dice)
@@ -209,8 +209,8 @@ class Attempt:
 
     def _size(self, name: str) -> Quantum:
         """What a host that holds it has to have for it, beside what it carries of this grid."""
-        if self._change is not None:
-            return self._change.size(name)
+        if self.change is not None:
+            return self.change.size(name)
         return quantum_of(self._sizes[name])
 
     def _with_less(self, offer: Offer) -> Offer:
@@ -257,8 +257,8 @@ class Attempt:
         `suspects` tell of names that nobody has.
         """
         spec = self._deployment.spec
-        if self._change is not None:
-            less = () if self.stuck else fewer(self._change, choice, self.offers)
+        if self.change is not None:
+            less = () if self.stuck else fewer(self.change, choice, self.offers)
             return explain(whole(spec), choice, less, suspects)
         offers = {offer.peer: offer for offer in self.offers}
         for name, peer in self._held.items():
@@ -277,10 +277,18 @@ class Attempt:
 
     def planned(self, choice: Choice) -> tuple[Planned, ...]:
         """A choice as people read it; of a change, where that places what is added."""
+        change = self.change
+        return self._rows(choice, None if change is None else change.delta.added)
+
+    def grown(self, choice: Choice) -> tuple[Planned, ...]:
+        """The same of what a change alters where it is."""
+        return self._rows(choice, () if self.change is None else tuple(self.change.changed))
+
+    def _rows(self, choice: Choice, names: tuple[str, ...] | None) -> tuple[Planned, ...]:
+        """The rows of those workspaces; of all without `names`."""
         planned = []
-        change = self._change
         for workspace in self._deployment.workspaces:
-            if change is not None and workspace.name not in change.delta.added:
+            if names is not None and workspace.name not in names:
                 continue
             offer = self._offers.get(choice.placed.get(workspace.name, PeerId("")))
             if offer is None:
@@ -317,7 +325,7 @@ class Attempt:
     @property
     def enough(self) -> bool:
         """Whether what is held makes a grid: at least its `min` of every cluster. A change is made whole."""
-        if self._change is not None:
+        if self.change is not None:
             return self.complete
         held: dict[str, int] = {}
         for name in self._held:
@@ -355,7 +363,7 @@ class Attempt:
         ]
 
     def _ask(self, order: SignedOrder, names: tuple[str, ...], word: bytes) -> HoldAsk:
-        change = self._change
+        change = self.change
         ask = HoldAsk(
             self.grid,
             order,
@@ -428,11 +436,11 @@ class Attempt:
         """The record that makes what is held a grid, or a part of it."""
         deployment = self._deployment
         members = [w for w in deployment.workspaces if w.name in self._held]
-        if self._change is not None:
+        if self.change is not None:
             asked_of = [self._offers[peer] for peer in self._grants]
             refs = tuple(HostRef(o.peer, o.host, o.site) for o in asked_of)
             grants = tuple(self._grants.values())
-            return self._change.next(order, self.grid, self._held, refs, grants)
+            return self.change.next(order, self.grid, self._held, refs, grants)
         used = dict.fromkeys(self._held[w.name] for w in members)
         offers = [self._offers[peer] for peer in used]
         return GridRecord(
@@ -461,8 +469,8 @@ class Attempt:
         grant = decode(reply.grant.payload, HoldGrant)
         before = tuple(name for name, peer in self._held.items() if peer == sender)
         meant = (self.grid, GridId(""), vnis, self.start_s, sender)
-        if self._change is not None:
-            record = self._change.record
+        if self.change is not None:
+            record = self.change.record
             meant = (record.id, self.grid, vnis, record.start_s, sender)
         if (grant.grid, grant.change, grant.vnis, grant.start_s, reply.grant.host) != meant:
             return "it granted something else than was asked"
@@ -471,8 +479,8 @@ class Attempt:
         return ""
 
     def _vnis(self) -> tuple[tuple[str, int], ...]:
-        if self._change is not None:
-            return self._change.record.vnis
+        if self.change is not None:
+            return self.change.record.vnis
         networks = self._deployment.spec.networks
         return tuple((network.name, vni_of(self.grid, network.name)) for network in networks)
 

@@ -48,6 +48,11 @@ class Change:
         }
 
     @property
+    def without(self) -> tuple[str, ...]:
+        """Workspaces of the new specification that are not to be there."""
+        return self._terms.without
+
+    @property
     def said(self) -> str:
         """What it changes, in a line: `+2 worker, head-1 memory 4 GiB > 8 GiB`."""
         return summary(self.delta, self._old, self.new)

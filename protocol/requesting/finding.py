@@ -22,10 +22,11 @@ class Finding(Request):
         signed: SignedOrder,
         now: float,
         within_s: float = FOUND_WITHIN_S,
+        quote: str = "",
     ) -> None:
         super().__init__(request, checked.order.grid, now)
         self.kind = checked.order.action
-        self.checked, self.signed = checked, signed
+        self.checked, self.signed, self.quote = checked, signed, quote
         self.grid_id = GridId(checked.order.grid)
         self.until_found_s = now + within_s
         self.stage = "asking what was decided"

@@ -42,7 +42,7 @@ class Followed:
         hearing: Hearing,
         now: float,
     ) -> None:
-        self._record, self._change, self._hearing, self._tell = record, change, hearing, tell
+        self.record, self._change, self._hearing, self._tell = record, change, hearing, tell
         self._leaving = dict(change.gone)
         names = [*change.delta.added, *change.changed]
         if change.nothing:
@@ -80,7 +80,7 @@ class Followed:
     def noticed(self, sender: PeerId, notice: Notice, now: float) -> None:
         """A host tells where its workspaces are, and what is left of those that go."""
         self._building.noticed(sender, notice, now)
-        if notice.grid != self._record.id or sender not in self._leaving.values():
+        if notice.grid != self.record.id or sender not in self._leaving.values():
             return
         left = [s for s in notice.mine if s.phase is not Phase.GONE]
         leaving = [s for s in left if self._leaving.get(s.workspace) == sender]
@@ -97,7 +97,7 @@ class Followed:
         """What the stewards decided last. What they took out since is not waited for."""
         self._answer = self._building.audited(decision)
         record = decision.register.record
-        if record is not None and record.epoch > self._record.epoch:
+        if record is not None and record.epoch > self.record.epoch:
             names = {a.workspace for a in record.assignments}
             self._leaving = {n: h for n, h in self._leaving.items() if n not in names}
 
@@ -134,7 +134,7 @@ class Followed:
         return Verdict(RequestState.DONE, self._done(now))
 
     def _done(self, now: float) -> list[str]:
-        record, change = self._record, self._change
+        record, change = self.record, self._change
         what = "already" if change.nothing else f"({change.said})"
         lines = [f"{record.name} is changed {what}: {_many(record)}, epoch {record.epoch}"]
         if left := self._building.left:

@@ -91,6 +91,10 @@ class Gathering:
         """Prepares another attempt before any host was asked: hosts and stewards may be others by now."""
         self.attempt = self._attempt(())
 
+    def nothing_asked(self, now: float) -> Gathered:
+        """What follows of a change for which no host has anything to promise."""
+        return self._step(self._policy.gathered(self.attempt, now), now)
+
     # -- quotes
 
     def start(self, claimed: tuple[PeerId, ...], now: float) -> Await | Fail:

@@ -7,7 +7,7 @@ from protocol.contract.notices import Notice, notice_of
 from protocol.contract.outcomes import Answer, Outcome
 from protocol.contract.permitting import ENDS
 from protocol.grid.problem import listed
-from protocol.grid.record import GridRecord, GridState
+from protocol.grid.record import GridRecord, GridState, change_terms
 from protocol.requesting.acting import Acting
 from protocol.requesting.admission import Admission
 from protocol.requesting.applying import Applying
@@ -89,14 +89,14 @@ class Orders:
                 return self._no(request, checked.order.action, "", lines, now)
             if checked.order.action is Action.UP:
                 return self._admission.up(request, signed, quote, now)
-            if checked.order.action is Action.HOLD:
+            if checked.order.action is Action.HOLD and change_terms(checked.order) is None:
                 return self._admission.hold(request, signed, now)
-        except Untrusted as error:
+        except (Malformed, Untrusted) as error:
             return self._no(request, "order", "", (f"this order is not accepted: {error}",), now)
         placing = self._admission.running_of(checked)
         if placing is not None and checked.order.action is Action.DOWN and placing.record is None:
             return self._stop(request, checked, signed, placing, now)
-        return self._change(request, checked, signed, placing, now)
+        return self._change(request, checked, signed, placing, now, quote)
 
     # -- a grid that is being placed
 
@@ -144,13 +144,14 @@ class Orders:
         signed: SignedOrder,
         placing: Placing | None,
         now: float,
+        quote: str = "",
     ) -> Answer:
         grids = self._directory.notices.told(checked.order.grid)
         if placing is None and self._may_hear(grids, now):
             within_s = FOUND_WITHIN_S if grids else BLIND_S
-            self._requests.add(Finding(request, checked, signed, now, within_s))
+            self._requests.add(Finding(request, checked, signed, now, within_s, quote))
             return [], self._confirming.want(grids, now)
-        return self._change_now(request, checked, signed, placing, now)
+        return self._change_now(request, checked, signed, placing, now, quote)
 
     def found(self, now: float) -> Answer:
         """Lets orders go on of which it is known by now which grid they are about, or that waited enough."""
@@ -160,7 +161,8 @@ class Orders:
             grids = self._directory.notices.told(finding.checked.order.grid)
             if self._may_hear(grids, now) and now < finding.until_found_s:
                 continue
-            more, then = self._change_now(finding.id, finding.checked, finding.signed, None, now)
+            it = finding
+            more, then = self._change_now(it.id, it.checked, it.signed, None, now, it.quote)
             effects, outcomes = effects + more, outcomes + then
         return effects, outcomes
 
@@ -177,6 +179,7 @@ class Orders:
         signed: SignedOrder,
         placing: Placing | None,
         now: float,
+        quote: str,
     ) -> Answer:
         order = checked.order
         notice = self._notice(order.grid, checked, placing, now)
@@ -191,8 +194,8 @@ class Orders:
             return self._no(request, order.action, notice.name, (missing,), now)
         if order.action is Action.LEASE:
             return self._lease(request, signed, notice, now)
-        if order.action is Action.APPLY:
-            return self._admission.apply(request, checked, signed, notice, now)
+        if order.action in (Action.APPLY, Action.HOLD):
+            return self._admission.apply(request, checked, signed, notice, quote, now)
         if order.action in (Action.DOWN, Action.TERMINATE):
             changing = Changing(request, checked, signed, notice, self._directory, now)
             self._requests.add(changing)

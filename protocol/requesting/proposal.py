@@ -38,11 +38,24 @@ class Proposal(msgspec.Struct, frozen=True):
     """The grid id under which its workspaces are held; empty if they are only quoted."""
     key: str = ""
     """The register key (owner and name) of a held plan, as its hosts know it; else empty."""
+    change: GridId = GridId("")
+    """The grid that is up and would become that; empty for a new one. `placement` is then of what is added."""
+    epoch: int = 0
+    """The epoch of that grid for which it is good."""
+    without: tuple[str, ...] = ()
+    """Workspaces of `spec` that would not be there."""
+    grown: tuple[Planned, ...] = ()
+    """Of a change: what is changed where it is."""
+
+    @property
+    def rows(self) -> tuple[Planned, ...]:
+        """All that hosts are asked for."""
+        return (*self.placement, *self.grown)
 
     @property
     def placed(self) -> dict[str, PeerId]:
-        """The placement, workspace name to host."""
-        return {row.workspace: row.peer for row in self.placement}
+        """The same, workspace name to host."""
+        return {row.workspace: row.peer for row in self.rows}
 
 
 class ProposalNotSaved(msgspec.Struct, frozen=True):
@@ -76,14 +89,16 @@ def moved(
     offers: dict[PeerId, Offer],
     rules: Rules,
     gone: dict[PeerId, str],
+    beside: tuple[Offer, ...] = (),
 ) -> tuple[Moved, ...]:
     """What stands against the proposal now: host by host, all that was to go there and the first reason.
 
-    `offers` are what hosts offer now. `gone` says of hosts without an offer why there is none.
+    `offers` are what hosts offer now. `gone` says of hosts without an offer why there is none. `beside` are the
+    hosts that carry something of the grid already.
     """
     placed, then = proposal.placed, {offer.peer: offer for offer in proposal.offers}
     room = {peer: offer.free for peer, offer in offers.items()}
-    company: list[Offer] = []
+    company: list[Offer] = list(beside)
     why: dict[PeerId, tuple[Constraint, str]] = {}
     for workspace in workspaces:
         peer = placed.get(workspace.name)
@@ -105,7 +120,7 @@ def moved(
 
 def moved_at(proposal: Proposal, peer: PeerId, constraint: Constraint, detail: str) -> Moved:
     """The same for one host, with a reason that is known already."""
-    rows = [row for row in proposal.placement if row.peer == peer]
+    rows = [row for row in proposal.rows if row.peer == peer]
     names = tuple(row.workspace for row in rows)
     return Moved(rows[0].host, rows[0].site, names, constraint, detail)
 
@@ -123,7 +138,10 @@ def refused_by(refusal: Refusal) -> str:
 def moved_lines(proposal: Proposal, found: tuple[Moved, ...], now: float) -> list[str]:
     """Lines for people: what was asked, and what stopped it."""
     ago = format_duration(max(0, round(now - proposal.made_s)))
-    head = f"cannot make {proposal.spec.name} as quoted {ago} ago ({proposal.id}): the world moved"
+    verb = "change" if proposal.change else "make"
+    head = (
+        f"cannot {verb} {proposal.spec.name} as quoted {ago} ago ({proposal.id}): the world moved"
+    )
     return [head, *(f"  {one} ({_listed(one.workspaces)})" for one in found)]
 
 

@@ -5,6 +5,7 @@ peer, or of a release on its way. What is on disk here only lets people take a p
 """
 
 from protocol.contract.outcomes import Answer
+from protocol.requesting.applying import Applying
 from protocol.requesting.placing import Placing
 from protocol.requesting.proposal import TABLE, Proposal, ProposalNotSaved, release
 from protocol.requesting.request import RequestState, RequestView
@@ -98,16 +99,17 @@ class Quotes:
         """Forgets plans whose requests have used them, or have ended."""
         effects: list[Effect] = []
         for quote, by in list(self._taken.items()):
-            taking = self._requests.running(by)
-            if isinstance(taking, Placing) and taking.running and taking.record is None:
+            running = self._requests.running(by)
+            taking = running if isinstance(running, Placing | Applying) else None
+            made = taking is not None and taking.record is not None
+            if taking is not None and taking.running and not made:
                 continue
             del self._taken[quote]
-            if isinstance(taking, Placing) and not taking.spent:
+            if taking is not None and not taking.spent:
                 continue
             proposal = self._kept.get(quote)
             if proposal is None:
                 continue
-            made = isinstance(taking, Placing) and taking.record is not None
             lines = (f"taken up by request {by}",) if made else ("let go; nothing is held",)
             state = RequestState.DONE if made else RequestState.CANCELLED
             self._requests.revise(quote, state, lines)
@@ -147,4 +149,5 @@ def _view(proposal: Proposal) -> RequestView:
         placement=proposal.placement,
         start_s=proposal.start_s,
         until_s=proposal.until_s,
+        epoch=proposal.epoch,
     )

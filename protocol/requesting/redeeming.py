@@ -16,8 +16,9 @@ from collections.abc import Iterable
 from protocol.contract.authority import Deployment
 from protocol.placement.choose import Choice
 from protocol.placement.explain import words
-from protocol.placement.fit import rules_of
+from protocol.placement.fit import Offer, rules_of
 from protocol.requesting.attempt import Attempt, Opening
+from protocol.requesting.pinned import Pinned, stuck_lines
 from protocol.requesting.proposal import (
     Proposal,
     moved,
@@ -63,24 +64,43 @@ class Redeeming:
         if proposal.held:
             attempt.count_in({n: p for n, p in placed.items() if p not in self._let_go})
         there = {peer: o for peer in placed.values() if (o := attempt.offer(peer)) is not None}
-        gone = {p: "is not there any more" for p in placed.values() if not attempt.knows(p)}
-        rules = rules_of(self._deployment.spec, attempt.offers)
-        if found := moved(proposal, self._deployment.workspaces, there, rules, gone):
+        if found := self._moved(attempt, there):
             return self._not_as_quoted(attempt, found, now)
         self.spent = True
-        line = f"as quoted: {placement_words(proposal.placement)}"
+        line = f"as quoted: {placement_words(proposal.rows)}"
         return Hold(Choice(dict(placed)), proposal.placement, line)
+
+    def _moved(self, attempt: Attempt, there: dict[PeerId, Offer]) -> tuple[Moved, ...]:
+        """What stands against what was quoted, by what hosts offer now."""
+        proposal, change = self._proposal, attempt.change
+        placed = proposal.placed.values()
+        gone = {p: "is not there any more" for p in placed if not attempt.knows(p)}
+        rules = rules_of(self._deployment.spec, attempt.offers)
+        if change is None:
+            return moved(proposal, self._deployment.workspaces, there, rules, gone)
+        pinned = Pinned(change, attempt.held, attempt.offers)
+        stuck = {change.fixed[name]: no for name, no in pinned.refused.items()}
+        if stuck:
+            return tuple(
+                moved_at(proposal, p, no.constraint, refused_by(no)) for p, no in stuck.items()
+            )
+        seated = {*change.stays.values(), *change.fixed.values()}
+        beside = tuple(offer for offer in pinned.offers if offer.peer in seated)
+        free = tuple(w for w in self._deployment.workspaces if w.name not in change.fixed)
+        left = {offer.peer: offer for offer in pinned.offers if offer.peer in there}
+        return moved(proposal, free, left, rules, gone, beside)
 
     def answered(self, attempt: Attempt, now: float) -> AfterHolds:
         """Commits if all is held. What is refused is not asked for elsewhere."""
         refused = attempt.refused
         if not refused:
             return Commit()
-        self._let_go |= dict.fromkeys(attempt.held.values())
+        placed = self._proposal.placed
+        self._let_go |= dict.fromkeys(p for n, p in attempt.held.items() if n in placed)
         if all(refusal.constraint in _PASSES for refusal in refused):
             return TryLater()
         first = {refusal.host: refusal for refusal in reversed(refused)}
-        rows = {row.peer: row for row in self._proposal.placement}
+        rows = {row.peer: row for row in self._proposal.rows}
         found = [
             moved_at(self._proposal, peer, no.constraint, refused_by(no))
             for peer, row in rows.items()
@@ -99,11 +119,12 @@ class Redeeming:
         lines = moved_lines(self._proposal, found, now)
         why, placement = None, attempt.planned(fresh) if fresh.enough else ()
         if fresh.enough:
-            fits = placement_words(placement)
-            lines.append(f"  would work: `overlayctl plan --quote` again; it fits now: {fits}")
+            fits = f": {placement_words(placement)}" if placement else ""
+            lines.append(f"  would work: `overlayctl plan --quote` again; it fits now{fits}")
         else:
             why = attempt.explain(fresh, now)
-            lines += words(why)
+            name, stuck = self._deployment.name, attempt.stuck
+            lines += stuck_lines(name, stuck) if stuck else words(why)
             if not any(line.startswith("  would work") for line in lines):
                 lines.append(
                     "  would work: `overlayctl plan --quote` again when there is more room"

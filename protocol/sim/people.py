@@ -83,9 +83,11 @@ class Admin:
         body = encode(ApplyTerms(spec, epoch, without))
         return self.order(Action.APPLY, spec.name, now_s, body=body)
 
-    def hold(self, spec: GridSpec, hold_s: float, now_s: float) -> SignedOrder:
-        """An order to hold a plan of a grid for a while."""
-        return self.order(Action.HOLD, spec.name, now_s, body=encode(HoldTerms(spec, hold_s)))
+    def hold(self, spec: GridSpec, hold_s: float, now_s: float, epoch: int = 0) -> SignedOrder:
+        """An order to hold a plan of a grid for a while; with an epoch, of a change of the one of that name."""
+        grid = self._made.get(spec.name, spec.name) if epoch else spec.name
+        body = encode(HoldTerms(spec, hold_s, epoch))
+        return self.order(Action.HOLD, grid, now_s, body=body)
 
 
 def grid_spec(

@@ -51,7 +51,8 @@ class Action(StrEnum):
 
     UP = "up"
     HOLD = "hold"
-    """Hold for a while what an `up` would need, and no more. The body says for which grid and how long."""
+    """Hold for a while what an `up` or an `apply` would need, and no more. The body says for which grid and how
+    long."""
     APPLY = "apply"
     """Make a grid that is up what the body says: add, take away, resize, replace."""
     DOWN = "down"
@@ -77,7 +78,8 @@ class Order(msgspec.Struct, frozen=True):
 
     action: Action
     grid: str
-    """The grid's name for `up` and `hold`, else its id: then no order is about the next grid of that name."""
+    """The grid's name for `up` and for `hold` of a new one, else its id: then no order is about the next grid
+    of that name."""
     issued_at_s: Moment
     valid_s: Moment
     nonce: str

@@ -17,6 +17,7 @@ from protocol.grid.record import (
     Assignment,
     GridRecord,
     GridState,
+    HoldTerms,
     HostRef,
     KeptVolume,
     LeaseChange,
@@ -111,6 +112,13 @@ def of_another_owner(scene: Changing) -> GridRecord:
     rival = scene.world.admins[scene.mallory.site]
     assert rival is not scene.admin
     return scene.honest(scene.to_apply(3, rival))
+
+
+def of_a_plan(scene: Changing) -> GridRecord:
+    """Its owner had a change held, and no more."""
+    body = encode(HoldTerms(grid_spec("shop", 3), 60.0, 2))
+    order = scene.admin.order(Action.HOLD, scene.record.id, scene.world.now_s, body=body)
+    return scene.honest(order)
 
 
 def of_another_grid(scene: Changing) -> GridRecord:
@@ -268,7 +276,7 @@ def lengthens_by_file(scene: Changing) -> GridRecord:
 
 
 FORGERIES = (
-    of_another_owner, of_another_grid, replayed, replayed_on_top, from_the_future, takes_what_stays,
+    of_another_owner, of_a_plan, of_another_grid, replayed, replayed_on_top, from_the_future, takes_what_stays,
     swaps_what_stays, readdresses, adds_what_nobody_ordered, drops_one, grants_for_another, without_a_grant,
     with_an_old_grant, with_the_grant_of_a_new_grid, resizes_unasked, resizes_with_promises_to_make_it,
     forgets_the_lease, lengthens_the_lease, folds_more, makes_up_the_past, makes_up_what_was_before,

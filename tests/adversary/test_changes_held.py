@@ -2,7 +2,7 @@
 
 import msgspec
 import pytest
-from changing_host import Changing, sized, to_apply
+from changing_host import Changing, sized, to_apply, to_plan
 from hosting_world import ROOM
 from negotiating import ADMIN, MIB, NOW, RIVAL, C, shop
 
@@ -198,3 +198,45 @@ def test_nobody_lets_go_of_what_another_holds(again: bool) -> None:
         one.start()
     one.keep(one.host.message(C, HoldRelease(reply.grid, ("web-1", "web-2")), NOW))
     assert one.host.holds.row(reply.grid) is not None
+
+
+@AGAIN
+@CARRIED
+def test_a_plan_of_another_owner_is_neither_held_nor_replaced(carried: bool, again: bool) -> None:
+    one, record = attacked(carried=carried, again=again)
+    free = one.host.ledger.free
+    wanted = names(one, carried=carried)
+    plan = one.ask(record, to_plan(shop(2), admin=RIVAL), wanted)
+    holds_nothing(one, free, asked(one, plan))
+    mine = asked(one, one.ask(record, to_plan(shop(2)), wanted))
+    assert mine.held == wanted
+    if again:
+        one.start()
+    free = one.host.ledger.free
+    theirs = one.ask(record, to_apply(shop(2), admin=RIVAL), wanted)
+    reply = asked(one, msgspec.structs.replace(theirs, instead=mine.grid))
+    assert reply.held == ()
+    assert one.host.ledger.free == free
+    assert one.rows["hold"].keys() == {mine.grid}
+
+
+@AGAIN
+def test_a_plan_of_a_change_is_no_plan_of_a_new_grid(again: bool) -> None:
+    one, record = attacked(carried=False, again=again)
+    order = to_plan(shop(2), of="shop")
+    ask = HoldAsk(grid_id(order), order, ("web-1",), record.vnis, 60.0)
+    holds_nothing(one, one.host.ledger.free, asked(one, ask))
+
+
+@AGAIN
+@CARRIED
+def test_who_is_granted_nothing_makes_nothing_of_a_plan(carried: bool, again: bool) -> None:
+    one, record = attacked(carried=carried, again=again)
+    wanted = names(one, carried=carried)
+    order = to_plan(shop(2))
+    reply = asked(one, one.ask(record, order, wanted))
+    assert (reply.held, reply.grant) == (wanted, None)
+    one.keep(one.host.tick(NOW + 61.0))
+    assert one.rows["hold"] == {}
+    late = one.ask(record, order, wanted, attempt=1)
+    assert asked(one, late).held == (), "its time was used up"

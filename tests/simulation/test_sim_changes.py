@@ -205,3 +205,45 @@ def test_random_changes_with_all_faults(first: int) -> None:
     ]
     results = played(worlds)
     assert sum(changes for changes, _ in (result.more for result in results)) > len(worlds) // 2
+
+
+def holding(world: World) -> int:
+    """How many promises there are at hosts that are no leases."""
+    return sum(len(peer.node.host.holds) for peer in world.peers if peer.node is not None)
+
+
+@pytest.mark.parametrize("dies", [False, True], ids=["", "its-peer-dies"])
+def test_a_change_that_is_held_ends_by_itself(dies: bool) -> None:
+    grid = Up(30, grid_spec("shop", 2))
+    world, peer = grid.world, grid.world.peers[3]
+    plan = grid.admin.hold(grid_spec("shop", 4), 30.0, world.now_s, epoch=1)
+    assert answer(world, peer, world.give(peer, plan)).state == "held"
+    assert holding(world) == 2
+    world.run(20.0)
+    assert holding(world) == 2, "longer than what is held to be decided at once"
+    if dies:
+        peer.crash()
+    world.run(11.0)
+    if dies:
+        peer.start()
+        world.run(5.0)
+    assert holding(world) == 0
+    settle(world)
+
+
+def test_a_change_that_is_held_is_taken_up_after_a_restart() -> None:
+    grid = Up(31, grid_spec("shop", 2))
+    world, peer = grid.world, grid.world.peers[3]
+    plan = grid.admin.hold(grid_spec("shop", 4), 60.0, world.now_s, epoch=1)
+    held = world.give(peer, plan)
+    assert answer(world, peer, held).state == "held"
+    (kept,) = peer.node.requester.quotes.all()
+    peer.crash()
+    peer.start()
+    world.run(5.0)
+    order = grid.admin.apply(kept.spec, 1, world.now_s)
+    made = answer(world, peer, world.give(peer, order, held))
+    assert made.answer[0].startswith("shop is changed (+2 web): 4 workspaces"), made
+    assert kept.placed.items() <= where(grid.record).items()
+    assert holding(world) == 0
+    settle(world)

@@ -144,3 +144,60 @@ def test_how_long_a_plan_can_be_held(daemon: Daemon) -> None:
         assert "--hold 60s; 10 s to 10 min are taken" in error
     both = daemon.ask("plan", daemon.grid_file, "--hold", "60s", "--quote", code=2).stderr
     assert "give --quote or --hold" in both
+
+
+def changed(daemon: Daemon, *options: str) -> tuple[str, str]:
+    """What a plan of one worker more says, and the id of its quote."""
+    daemon.up()
+    daemon.grid_file.write_text(daemon.grid_file.read_text().replace("count: 2", "count: 3"))
+    said = daemon.ask("plan", daemon.grid_file, *options).stdout
+    match = re.search(r"`overlayctl up --quote (\S+)`", said)
+    assert match is not None, said
+    return said, match[1]
+
+
+def test_a_change_is_quoted_and_taken_up_without_another_question(daemon: Daemon) -> None:
+    said, quote = changed(daemon, "--quote")
+    assert said.startswith(
+        "demo, epoch 1 > 2\n  + worker-3 on h1\n  = 3 unchanged\n1 to add\nquote "
+    )
+    lines = daemon.ask("up", "--quote", quote).stdout.splitlines()
+    assert "as quoted: worker-3 on h1" in lines
+    assert lines[-1] == "demo is changed (+1 worker): 4 workspaces on 1 host, epoch 2"
+    assert "nothing changes" in daemon.ask("up", "--quote", quote).stdout
+
+
+def test_a_change_is_held_beside_what_is_up_and_taken_up(daemon: Daemon) -> None:
+    said, plan = changed(daemon, "--hold", "60s")
+    assert said.endswith(f"`overlayctl request cancel {plan}` lets it go\n")
+    node = daemon.host.node
+    (row,) = node.host.holds.rows()
+    assert (row.plan, row.workspaces, len(node.host.ledger)) == (True, ("worker-3",), 4)
+    assert re.search(
+        rf"a change of demo is held until [-:\d ]+ UTC: .* {plan}`", daemon.ask("ps").stdout
+    )
+    other = daemon.ask("scale", "demo/worker=4", "-y", code=1).stderr
+    assert other == (
+        f"error: a change of demo is held already, {plan}\n"
+        f"  would work: `overlayctl up --quote {plan}`, or `overlayctl request cancel {plan}`\n"
+    )
+    lines = daemon.ask("up", "--quote", plan).stdout.splitlines()
+    assert lines[-1] == "demo is changed (+1 worker): 4 workspaces on 1 host, epoch 2"
+    assert (len(node.host.holds), len(node.host.ledger)) == (0, 4)
+
+
+def test_a_change_that_is_held_is_cancelled(daemon: Daemon) -> None:
+    _, plan = changed(daemon, "--hold", "60s")
+    assert daemon.ask("request", "cancel", plan).stdout == "cancelled; nothing is held\n"
+    assert len(daemon.host.node.host.ledger) == 3
+    daemon.ask("scale", "demo/worker=4", "-y")
+
+
+def test_a_quote_of_a_change_is_for_the_grid_as_it_was(daemon: Daemon) -> None:
+    _, quote = changed(daemon, "--quote")
+    daemon.ask("scale", "demo/worker=1", "-y")
+    error = daemon.ask("up", "--quote", quote, code=1).stderr
+    assert error == (
+        "error: cannot change demo: it was quoted for epoch 1 of demo, which is at 2\n"
+        "  would work: `overlayctl plan --quote` again\n"
+    )

@@ -9,7 +9,7 @@ from protocol.grid.apply import delta
 from protocol.grid.grant import HoldGrant, SignedGrant, read_grant, sign_grant
 from protocol.grid.model import ClusterSpec, GridSpec, Mount, VolumeSpec
 from protocol.grid.next_epoch import Added, applied_to, placed_after
-from protocol.grid.record import ApplyTerms, GridRecord, HostRef, apply_terms, grid_id
+from protocol.grid.record import ApplyTerms, GridRecord, HostRef, change_terms, grid_id
 from protocol.sim.people import Admin
 from protocol.terms.ids import GridId, PeerId
 from protocol.trust.order import Action, SignedOrder, read_order
@@ -72,7 +72,8 @@ def grown(
     attempt: int = 0,
 ) -> GridRecord:
     """The record that an honest requester proposes: `placed` says where what is added goes."""
-    terms, old = apply_terms(read_order(order)), AUTHORITY.spec(before.standing)
+    terms, old = change_terms(read_order(order)), AUTHORITY.spec(before.standing)
+    assert terms is not None
     change = delta([a.workspace for a in before.assignments], old, terms.spec, terms.without)
     whole = placed_after(before, terms, placed)
     asked = dict.fromkeys(whole[n] for n in (*change.added, *(n for n, _ in change.changed)))

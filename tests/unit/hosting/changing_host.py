@@ -16,6 +16,7 @@ from protocol.grid.next_epoch import Added, applied_to
 from protocol.grid.record import (
     ApplyTerms,
     GridRecord,
+    HoldTerms,
     HostRef,
     apply_terms,
     grid_id,
@@ -50,6 +51,14 @@ def to_apply(
     """The owner's order to make the grid so."""
     body = encode(ApplyTerms(spec, epoch, without=without, until_s=END_S))
     return admin.order(Action.APPLY, of, now, body=body)
+
+
+def to_plan(
+    spec: GridSpec, epoch: int = 1, of: str = GRID, admin: Admin = ADMIN, hold_s: float = 60.0
+) -> SignedOrder:
+    """The owner's order to hold a plan of that change."""
+    body = encode(HoldTerms(spec, hold_s, epoch, until_s=END_S))
+    return admin.order(Action.HOLD, of, NOW, body=body)
 
 
 class Changing(One):
