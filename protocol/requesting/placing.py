@@ -11,8 +11,6 @@ told, truthfully.
 from math import inf
 from typing import assert_never
 
-import msgspec
-
 from protocol.contract.authority import Deployment
 from protocol.contract.messages import DecidedAck, HoldReply, NameReply, Quote, RoomKept
 from protocol.contract.notices import Notice
@@ -26,6 +24,7 @@ from protocol.requesting.attempt import Attempt
 from protocol.requesting.building import Building, Verdict
 from protocol.requesting.gathering import Answered, Gathering
 from protocol.requesting.looking import as_made, concluded, kept_for, taken, unanswered, up_already
+from protocol.requesting.namesake import Namesakes, asked_others
 from protocol.requesting.naming import Naming, Word
 from protocol.requesting.policies import Plain, Policy
 from protocol.requesting.request import Request, RequestState
@@ -75,10 +74,7 @@ class Placing(Request):
         """Whether somebody tells that its order made a grid, and when its stewards may be asked about that."""
         commits = order if deployment.commits else None
         self._naming, self._held = Naming(request, commits), False
-        self._over: dict[GridId, None] = {}
-        """Grids that are told to have the name, and are down."""
-        self._deaf = False
-        """Whether it looked in vain for a grid that is only told to have the name. It does so once."""
+        self._namesakes = Namesakes(deployment, surroundings)
         self._look: Look | None = None
         """Why the stewards are asked first, or will be; None if they are not."""
 
@@ -127,11 +123,7 @@ class Placing(Request):
     def look(self, look: Look, now: float) -> Answer:
         """Asks the stewards whether this order has made its grid. If so, the request follows that grid."""
         effects = self._attempt.release()
-        if look.there is None and look.reason is steps.Reason.NAME_IS_UP:
-            there = self._namesake()
-            hearsay = there is not None and not self._surroundings.confirmed(there.grid)
-            look = msgspec.structs.replace(look, there=there, hearsay=hearsay)
-        self._look = look
+        self._look = look = self._namesakes.looked(look)
         self._say(now, "asking the stewards whether it is made already")
         self._move(Happening.STEWARDS_ASKED)
         return effects, [self._propose(None, look.there)]
@@ -250,14 +242,6 @@ class Placing(Request):
 
     # -- committing
 
-    def _namesake(self) -> Notice | None:
-        """What hosts tell of a living grid of that name, if it may be one; of this order's, if there is one."""
-        deployment = self.deployment
-        found = self._surroundings.named(deployment.name, deployment.owner)
-        if found is None or found.grid in self._over:
-            return None
-        return found if self._surroundings.confirmed(found.grid) or not self._deaf else None
-
     def name_reply(self, sender: PeerId, reply: NameReply, now: float) -> Answer:
         """A guard of the name says whether another order has it."""
         self._naming.replied(sender, reply)
@@ -268,9 +252,9 @@ class Placing(Request):
     def _named(self, now: float) -> Answer:
         """What is held is committed, unless somebody else has the name."""
         self._held = True
-        there = self._namesake()
+        there = self._namesakes.find()
         if there is not None and order_part(there.grid) != self.deployment.order:
-            hearsay = not self._surroundings.confirmed(there.grid)
+            hearsay = self._namesakes.hearsay(there)
             return self.look(Look(steps.Reason.NAME_IS_UP, taken(there), there, hearsay), now)
         match self._naming.word(now):
             case Word.WAIT:
@@ -311,26 +295,20 @@ class Placing(Request):
         elif self._step in (Stage.LOOKING, *SETTLING):
             look = self._look if self._step is Stage.LOOKING else None
             there = look.there if look is not None else None
-            if look is not None and (again := _asked_others(look, decision)) is not None:
+            if look is not None and (again := asked_others(look, decision)) is not None:
                 return self.look(again, now)
             if there is not None:
-                self._look_over(there, decision)
+                self._namesakes.answered(there, decision)
             elif decision is not None:
                 self._gathering.first = decision.register.first
             wanted, cancelled = self.deployment.spec, self._cancelled
             return self._conclude(concluded(decision, self.grid_id, wanted, look, cancelled), now)
         return [], []
 
-    def _look_over(self, there: Notice, decision: Decision | None) -> None:
-        """A grid that is told to be up and is not, as its stewards say, is not in the way."""
-        record = decision.register.record if decision is not None else None
-        if record is None or record.state is not GridState.UP:
-            self._over[there.grid] = None
-
     def unsettled(self, why: str, now: float) -> Answer:
         """No majority of stewards answered. Nobody knows, so it votes against the grid until somebody does."""
         if self._look is not None and self._step is Stage.LOOKING:
-            self._deaf = self._deaf or self._look.hearsay
+            self._namesakes.unanswered(self._look)
             return self._conclude(unanswered(self._look), now)
         if self._step in SETTLING:
             self._say(now, f"the stewards did not decide: {why}")
@@ -359,8 +337,9 @@ class Placing(Request):
         effects = self._waiting.end(record.carriers())
         if record.state is GridState.DOWN:
             return effects + self._fail([f"{self.grid} was taken down meanwhile"], now)
-        many = counted(len(record.assignments), "workspace")
-        self._say(now, f"committed: {many}, epoch {record.epoch}")
+        if step.ours:
+            many = counted(len(record.assignments), "workspace")
+            self._say(now, f"committed: {many}, epoch {record.epoch}")
         spec, wanted = self.deployment.spec, len(self.deployment.workspaces)
         hearing = self._surroundings
         self._building = Building(
@@ -486,15 +465,3 @@ class Placing(Request):
         self._step, self._due_s = after(self._step, happening), due_s
         if self._step is not Stage.OVER:
             self.stage = self._step
-
-
-def _asked_others(look: Look, decision: Decision | None) -> Look | None:
-    """The look once more, if others than its grid's stewards showed what was decided: that may be long ago."""
-    record = decision.register.record if decision is not None else None
-    if not look.hearsay or look.there is None or decision is None or record is None:
-        return None
-    stewards = decision.register.stewards
-    if record.id != look.there.grid or stewards == look.there.stewards:
-        return None
-    there = msgspec.structs.replace(look.there, stewards=stewards)
-    return msgspec.structs.replace(look, there=there, hearsay=False)
