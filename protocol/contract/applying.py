@@ -75,6 +75,7 @@ def _check(
     there = [name for name in names(spec) if name not in gone]
     if sorted(a.workspace for a in record.assignments) != sorted(dict.fromkeys(there)):
         raise _wrong("a record of other workspaces than were ordered")
+    _check_missing(applied, reading.spec(applied.before or record.order))
     _check_places(applied, spec)
     _check_volumes(record, applied, spec)
     _check_promised(record, applied, spec, ordered, reading)
@@ -105,6 +106,13 @@ def _check_epoch(record: GridRecord, applied: Applied, terms: ApplyTerms) -> Non
     # One that is down because its time was over took a step without an order.
     if steps not in ((0, 1) if record.state is GridState.DOWN else (0,)):
         raise _wrong(f"an epoch of {record.epoch}, which no order explains")
+
+
+def _check_missing(applied: Applied, before: GridSpec) -> None:
+    """What is said to have been missing was of the grid before."""
+    missing = applied.missing
+    if missing is not msgspec.UNSET and not frozenset(missing) <= frozenset(names(before)):
+        raise _wrong("a record that misses what the grid never had")
 
 
 def _check_places(applied: Applied, spec: GridSpec) -> None:
@@ -249,6 +257,8 @@ def _is_next(
         # What it changed is said in words, which another build may choose otherwise.
         line = msgspec.structs.replace(became.past[-1], said=applied.past[-1].said)
         became = msgspec.structs.replace(became, past=(*became.past[:-1], line))
+    if applied.missing is msgspec.UNSET:
+        became = msgspec.structs.replace(became, missing=msgspec.UNSET)  # as older builds decide it
     then = msgspec.structs.replace(
         then,
         became=became,

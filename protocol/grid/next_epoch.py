@@ -73,8 +73,15 @@ def applied_to(
             volumes=volumes,
             folded=len(changes),
             past=(*past, *lines_since(before), line)[-PAST_MOST:],
+            missing=missing_in(before, old) or msgspec.UNSET,
         ),
     )
+
+
+def missing_in(record: GridRecord, spec: GridSpec) -> tuple[str, ...]:
+    """The workspaces of a grid's standing order, which `spec` is of, that are not there."""
+    there = record.placed
+    return tuple(name for name in names(spec) if name not in there)
 
 
 def places_in(record: GridRecord, spec: GridSpec) -> tuple[Places, ...]:

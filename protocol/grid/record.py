@@ -107,6 +107,11 @@ class Applied(msgspec.Struct, frozen=True):
     """How many of the record's `changes` are from before it was applied."""
     past: Annotated[tuple[Past, ...], Meta(max_length=PAST_MOST)] = ()
     """The changes decided last, this one included, the oldest first."""
+    missing: Annotated[tuple[Name, ...], Meta(max_length=WORKSPACES_MAX)] | msgspec.UnsetType = (
+        msgspec.UNSET
+    )
+    """The workspaces of the order before that were not there when this was applied: left out, or terminated
+    since. Without any, and in what older builds decided, there is no such field."""
 
 
 class GridRecord(msgspec.Struct, frozen=True):

@@ -1,10 +1,15 @@
 """How this peer knows what a grid is now: from the newest decision that it was shown, or carries."""
 
+import msgspec
+
 from protocol.grid.history import history
+from protocol.grid.model import GridSpec
+from protocol.grid.next_epoch import missing_in
 from protocol.grid.record import GridRecord, absent
 from protocol.node.node import Node
-from protocol.node.standing import Placed, Standing
+from protocol.node.standing import PastRow, Placed, Standing
 from protocol.terms.ids import GridId
+from protocol.trust.order import Action, read_order
 from protocol.trust.signing import Untrusted
 from protocol.wire.codec import Malformed
 
@@ -31,7 +36,8 @@ def standing(node: Node, grid: GridId) -> Standing | None:
 
 
 def _standing(node: Node, record: GridRecord) -> Standing:
-    spec, before = node.authority.spec, record.previous
+    spec = node.authority.spec(record.standing)
+    before, missing = _before(node, record, spec)
     refs = {host.peer: host for host in record.hosts}
     told = node.notices.about(record.id).values()
     return Standing(
@@ -40,12 +46,34 @@ def _standing(node: Node, record: GridRecord) -> Standing:
         owner_site=record.owner_site,
         epoch=record.epoch,
         state=record.state,
-        spec=spec(record.standing),
+        spec=spec,
         placed=tuple(
             Placed(a.workspace, refs[a.host].name, refs[a.host].site) for a in record.assignments
         ),
-        before=spec(before) if before is not None else None,
-        past=history(record),
+        before=before,
+        past=tuple(
+            PastRow(each.epoch, each.action, each.at_s, each.by, each.said)
+            for each in history(record)
+        ),
         ends_s=max((heard.notice.ends_s for heard in told), default=0.0),
-        before_without=absent(before) if before is not None else (),
+        before_without=missing,
     )
+
+
+def _before(
+    node: Node, record: GridRecord, spec: GridSpec
+) -> tuple[GridSpec | None, tuple[str, ...]]:
+    """(What a grid was before its last change, the workspaces of that which were not there).
+
+    `spec` is what it is by its standing order. Raises Malformed or Untrusted.
+    """
+    orders = [read_order(signed) for signed in record.changes[record.folded :]]
+    ended = [order.workspace for order in orders if order.action is Action.TERMINATE]
+    if ended:
+        # What was applied before that stands still, and had that workspace.
+        return spec, tuple(name for name in missing_in(record, spec) if name != ended[-1])
+    previous, applied = record.previous, record.applied
+    if previous is None or applied is None:
+        return None, ()
+    missing = applied.missing
+    return node.authority.spec(previous), absent(previous) if missing is msgspec.UNSET else missing

@@ -4,7 +4,7 @@ read it, so it imports little."""
 import msgspec
 
 from protocol.grid.model import GridSpec
-from protocol.grid.record import GridState, Past
+from protocol.grid.record import GridState
 from protocol.terms.ids import GridId
 
 
@@ -14,6 +14,21 @@ class Placed(msgspec.Struct, frozen=True):
     workspace: str
     host: str
     site: str
+
+
+class PastRow(msgspec.Struct, frozen=True):
+    """A change that was decided."""
+
+    epoch: int
+    """What the grid became by it."""
+    action: str
+    """What was ordered: `up`, `apply`, `lease`, `terminate` ..."""
+    at_s: float
+    """When it was ordered, Unix seconds."""
+    by: str
+    """The name of who signed it."""
+    said: str
+    """What it changed, in a line; empty of the order that made the grid."""
 
 
 class Standing(msgspec.Struct, frozen=True):
@@ -27,10 +42,11 @@ class Standing(msgspec.Struct, frozen=True):
     spec: GridSpec
     placed: tuple[Placed, ...]
     before: GridSpec | None = None
-    """What it was before its last change; None if it was never changed."""
-    past: tuple[Past, ...] = ()
+    """What it was before its last change, of its lease apart; None if it was never changed. An ended workspace
+    is a change as well."""
+    past: tuple[PastRow, ...] = ()
     """The changes decided last, the oldest first."""
     ends_s: float = 0.0
     """When its lease ends, Unix seconds, as the last of its hosts tells it; 0 if none tells."""
     before_without: tuple[str, ...] = ()
-    """The workspaces of `before` that its order left out."""
+    """The workspaces of `before` that were not there then."""

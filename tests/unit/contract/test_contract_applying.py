@@ -136,6 +136,24 @@ def test_a_grid_shrinks_and_what_was_terminated_comes_back_only_where_a_file_has
     assert [host.peer for host in less.hosts] == [A, B]
 
 
+def test_a_record_tells_who_was_missing_and_one_of_an_older_build_does_not() -> None:
+    ended = stepped(RECORD, Remove(RECORD.id, "web-1", GONE))
+    record = grown(to_apply(spec_of(3), ended, without=("web-1",)), {"web-3": C}, ended)
+    applied = record.applied
+    assert applied is not None
+    assert applied.missing == ("web-1",)
+    assert by_itself(record) == after(record, ended) == record
+    older = msgspec.structs.replace(
+        record, became=msgspec.structs.replace(applied, missing=msgspec.UNSET)
+    )
+    assert by_itself(older) == after(older, ended) == older
+    beside(older, ended)
+    nobody = GROWN.applied
+    assert nobody is not None
+    assert nobody.missing is msgspec.UNSET
+    assert b"missing" not in encode(GROWN)
+
+
 def test_an_order_to_terminate_ends_nothing_that_a_later_order_brought_back() -> None:
     gone = stepped(RECORD, Remove(RECORD.id, "web-1", GONE))
     later = to_apply(spec_of(), gone, at_s=NOW + 5)
@@ -334,6 +352,7 @@ FORGED: dict[str, Callable[[], GridRecord]] = {
     "no places": lambda: became(places=()),
     "a change that is not folded": lambda: became(folded=1),
     "a terminated one is folded": lambda: became_with((GONE,), folded=1),
+    "what the grid never had is missing": lambda: became(missing=("web-9",)),
     "no grants": lambda: changed(grants=()),
     "a grant less": lambda: changed(grants=GROWN.grants[:2]),
     "a grant of another attempt": lambda: regranted(GROWN, C, change="0" * 20),
@@ -392,6 +411,7 @@ REWRITTEN: dict[str, Callable[[], GridRecord]] = {
     "who stays is at another place": lambda: places(9, 1, 3),
     "its past is another": lambda: became(past=()),
     "its past was somebody else's": lambda: became(past=(Past(2, "apply", NOW, "s2", "+1 web"),)),
+    "who was there is missing": lambda: became(missing=("web-2",)),
     "a volume more": lambda: became(volumes=(*data(), KeptVolume("old", A, GIB, "old-1"))),
     "another order before": lambda: became(before=to_apply(spec_of(), epoch=0)),
     "hosts in another order": lambda: changed(hosts=GROWN.hosts[::-1], grants=GROWN.grants[::-1]),

@@ -3,9 +3,9 @@
 import msgspec
 
 from protocol.grid.model import ClusterSpec, GridSpec, ImageRef
-from protocol.grid.record import GridState, Past
+from protocol.grid.record import GridState
 from protocol.node.snapshot import PeerView
-from protocol.node.standing import Placed, Standing
+from protocol.node.standing import PastRow, Placed, Standing
 from protocol.requesting.events import GridsAsked
 from protocol.sim.people import grid_spec
 from protocol.sim.world import World
@@ -14,7 +14,7 @@ from protocol.terms.ids import GridId
 
 def test_faces_read_what_the_peer_says() -> None:
     spec = GridSpec("star", (ClusterSpec("w", 1, ImageRef("guest", "0" * 64), 1000, 1 << 30),))
-    past = (Past(2, "apply", 1e9, "ams", "+1 w"),)
+    past = (PastRow(2, "apply", 1e9, "ams", "+1 w"),)
     placed = (Placed("w-1", "ams-1", "ams"),)
     standing = Standing(
         GridId("0" * 20 + ".0"), "star", "ams", 2, GridState.UP, spec, placed, spec, past
