@@ -37,6 +37,8 @@ def diff(
 ) -> None:
     """Shows what a grid file asks for otherwise than what is up. Nothing is asked of hosts.
 
+    What cannot be changed while the grid is up is said, with what would work instead.
+
     Exit code 0: nothing. 2: something, or the grid is not up. 1: it cannot be told.
 
     Example: overlayctl diff examples/star.yaml
@@ -46,7 +48,7 @@ def diff(
     standing = standing_of_file(session, spec.name)
     if standing is None:
         if session.plain:
-            told = {"grid": spec.name, "epoch": 0, "delta": None, "lines": []}
+            told = {"grid": spec.name, "epoch": 0, "delta": None, "lines": [], "cannot": []}
             unchanged(session, msgspec.json.encode(told))
             raise typer.Exit(CHANGES)
         print_lines([f"{spec.name} is not up; `overlayctl plan {file}` shows where it would go"])
@@ -58,6 +60,8 @@ def diff(
         print_lines([f"{spec.name} is up as the file says"])
     else:
         print_lines(change.lines())
+        if change.faults:
+            print_lines(["not while it is up:", *(f"  {line}" for line in change.faults)])
     if not change.empty:
         raise typer.Exit(CHANGES)
 
@@ -209,6 +213,11 @@ def resize(
 def rollback(context: typer.Context, name: Grid, yes: Yes = False, no_wait: NoWait = False) -> None:
     """Makes a grid what it was before its last change. Twice is back again.
 
+    What was up then is up again: what was added since goes, what went since comes, also what was terminated
+    last. What had been terminated before, or left out by `scale --which`, stays away. What comes again is new:
+    its name and its volumes are those of before, its other disks are not, and a volume that was deleted is
+    empty. The lease stays as it is; `overlayctl lease` changes that.
+
     Example: overlayctl rollback star
     """
     session = session_of(context)
@@ -226,7 +235,7 @@ def history(context: typer.Context, name: Grid) -> None:
     Example: overlayctl history star
     """
     session = session_of(context)
-    standing = standing_of(session, name)
+    standing = standing_of(session, name, up=False)
     if session.plain:
         unchanged(session, msgspec.json.encode(standing.past))
         return

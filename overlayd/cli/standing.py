@@ -8,8 +8,9 @@ from protocol.grid.record import GridState
 from protocol.node.standing import Standing
 
 
-def standing_of(session: Session, name: str) -> Standing:
-    """The grid that is meant: NAME, SITE/NAME or an id. Raises Failure if there is none that is up.
+def standing_of(session: Session, name: str, *, up: bool = True) -> Standing:
+    """The grid that is meant: NAME, SITE/NAME or an id. Raises Failure if there is none, or with `up` none that
+    is up.
 
     Of several of one name it is that of whoever signs.
     """
@@ -17,9 +18,9 @@ def standing_of(session: Session, name: str) -> Standing:
     found = _asked(session, mine) if mine else None
     found = found or _asked(session, name)
     if found is None:
-        said = f"there is no grid {name} to be changed"
+        said = f"there is no grid {name}"
         raise failure(said, "`overlayctl ps` lists the grids there are", FAILED)
-    if found.state is not GridState.UP:
+    if up and found.state is not GridState.UP:
         again = f"`overlayctl up` of its file makes {name} anew"
         raise failure(f"{name} is down", again, FAILED)
     return found

@@ -21,7 +21,8 @@ LINES_MOST = 60
 _LATER = ("restart", "stop-within", "requires", "provides", "labels", "near", "min")
 """What of a cluster is only looked at when a workspace is placed or started, or ends."""
 
-_UNTOUCHED = "touches no workspace"
+_FIXED = ("name", "vo", "lease", "networks")
+"""What of a grid no change of it can alter (apply_faults.py)."""
 
 
 def change_lines(
@@ -30,7 +31,7 @@ def change_lines(
     """The lines of a plan. `hosts` has the host of each workspace, as far as it is known."""
     lines = _some([f"+ {name}{_on(hosts, name)}" for name in delta.added], "+")
     lines += _some([*_changed(delta, old, new)], "~")
-    lines += [f"~ {_words(each)} ({_UNTOUCHED})" for each in _beside(old, new)]
+    lines += [f"~ {_words(each)} ({_alters(each)})" for each in _beside(old, new)]
     lines += _some([f"- {name}{_on(hosts, name)}" for name in delta.gone], "-")
     if delta.same:
         lines.append(f"= {len(delta.same)} unchanged")
@@ -49,13 +50,26 @@ def nothing_changes(delta: Delta, old: GridSpec, new: GridSpec) -> bool:
 
 
 def summary(delta: Delta, old: GridSpec, new: GridSpec) -> str:
-    """A change in at most PAST_CHARACTERS characters: `+2 worker, head-1 memory 4 GiB > 8 GiB`."""
+    """A change in at most PAST_CHARACTERS characters: `+2 worker, head-1 memory 4 GiB > 8 GiB`.
+
+    What does not fit is counted; only a first part that is too long by itself is cut, between two words.
+    """
     parts = [f"+{count} {cluster}" for cluster, count in _by_cluster(delta.added).items()]
     parts += [f"-{count} {cluster}" for cluster, count in _by_cluster(delta.gone).items()]
     parts += [line[2:].rpartition(" (")[0] for line in _changed(delta, old, new)]
     parts += [_words(each) for each in _beside(old, new)]
-    said = ", ".join(parts) or "nothing"
-    return said if len(said) <= PAST_CHARACTERS else f"{said[: PAST_CHARACTERS - 3]}..."
+    for left in range(len(parts)):
+        more = f", and {left} more" if left else ""
+        said = ", ".join(parts[: len(parts) - left]) + more
+        if len(said) <= PAST_CHARACTERS:
+            return said
+    return _cut(parts[0]) if parts else "nothing"
+
+
+def _cut(text: str) -> str:
+    """The first parts of a text that is too long, or else its first words."""
+    head = text[: PAST_CHARACTERS - 3]
+    return f"{head.rpartition(', ')[0] or head.rpartition(' ')[0] or head}..."
 
 
 def numbers(delta: Delta) -> str:
@@ -112,6 +126,12 @@ def _beside(old: GridSpec, new: GridSpec) -> Iterator[Difference]:
         of_cluster = first == "clusters" and len(rest) > 1
         if first not in ("clusters", "volumes") or (of_cluster and rest[1] in _LATER):
             yield each
+
+
+def _alters(each: Difference) -> str:
+    """What comes of a difference that is of no workspace."""
+    fixed = each.path.split(".")[0] in _FIXED
+    return "not while it is up" if fixed else "touches no workspace"
 
 
 def _words(each: Difference) -> str:

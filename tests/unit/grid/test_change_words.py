@@ -47,8 +47,16 @@ def test_a_long_change_is_cut_in_the_history_and_counted_in_the_plan() -> None:
         scratch_bytes=1 << 30,
     )
     said = summary(delta(placed(grid()), grid(), longest), grid(), longest)
-    assert len(said) == PAST_CHARACTERS
-    assert said.endswith("...")
+    assert said.endswith(" > " + "i" * 63 + ", cpus 1 > 2...")
+    assert len(said) <= PAST_CHARACTERS
+    sized = grid(
+        count=5, cpus_milli=2000, memory_bytes=2 << 30, scratch_bytes=1 << 30, labels=("x",)
+    )
+    sized = msgspec.structs.replace(sized, ssh_authorized_keys=("ssh-ed25519 " + "A" * 60,))
+    said = summary(delta(placed(grid()), grid(), sized), grid(), sized)
+    assert len(said) <= PAST_CHARACTERS
+    assert said.startswith("+2 worker, worker-1 to worker-3 cpus 1 > 2, ")
+    assert said.endswith(", and 2 more"), "no part is cut where others fit"
 
 
 def test_only_what_goes_or_is_started_again_is_disrupted() -> None:
