@@ -17,6 +17,7 @@ from overlayd.config.userdata import Attachment
 from protocol.grid.apply import Delta, delta
 from protocol.grid.apply_faults import fixed_faults
 from protocol.grid.change_words import change_lines, disrupted, nothing_changes, numbers
+from protocol.grid.expand import workspaces
 from protocol.grid.model import GridSpec
 from protocol.grid.record import ApplyTerms, HoldTerms
 from protocol.node.standing import Standing
@@ -42,9 +43,21 @@ class Change(msgspec.Struct, frozen=True):
         return delta(placed, self.standing.spec, self.spec, frozenset(self.without))
 
     @property
+    def touched(self) -> tuple[str, ...]:
+        """The workspaces that come or are changed, in the order of the file: those that are waited for."""
+        found = self.delta
+        names = {*found.added, *(name for name, _ in found.changed)}
+        return tuple(w.name for w in workspaces(self.spec) if w.name in names)
+
+    @property
     def empty(self) -> bool:
         """Whether the grid is that already."""
         return nothing_changes(self.delta, self.standing.spec, self.spec)
+
+    @property
+    def faults(self) -> list[str]:
+        """What of it cannot be while the grid is up, in lines with what would work; none if it can."""
+        return "\n".join(fixed_faults(self.standing.spec, self.spec)).splitlines()
 
     def lines(self, view: RequestView | None = None) -> list[str]:
         """What it does, for people. `view` has where what comes would go."""
@@ -52,7 +65,8 @@ class Change(msgspec.Struct, frozen=True):
         if view is not None:
             hosts |= {row.workspace: row.host for row in view.placement}
         old, new, found = self.standing.spec, self.spec, self.delta
-        head = f"{self.standing.name}, epoch {self.standing.epoch} > {self.standing.epoch + 1}"
+        then = f" > {self.standing.epoch + 1}" if not self.faults else ""
+        head = f"{self.standing.name}, epoch {self.standing.epoch}{then}"
         said = [f"  {line}" for line in change_lines(found, old, new, hosts)]
         notes = [f"  note: {line}" for line in view.warnings] if view is not None else []
         return [head, *said, *notes, numbers(found)]
@@ -62,7 +76,13 @@ def compared(change: Change) -> bytes:
     """What a change does, for programs, where no request is made of it."""
     standing = change.standing
     lines = [] if change.empty else [line.strip() for line in change.lines()[1:-1]]
-    told = {"grid": standing.name, "epoch": standing.epoch, "delta": change.delta, "lines": lines}
+    told = {
+        "grid": standing.name,
+        "epoch": standing.epoch,
+        "delta": change.delta,
+        "lines": lines,
+        "cannot": change.faults,
+    }
     return msgspec.json.encode(told)
 
 
@@ -117,7 +137,7 @@ def make(
 ) -> None:
     """Makes a change, after a person agreed. `command` is what was typed; with `keep_waiting` also guests are
     waited for that say that their first boots failed; `quote` is what it is to be exactly. Raises Failure."""
-    from overlayd.cli.progress import watching  # It draws, and `plan` need not wait for it.
+    from overlayd.cli.progress import Watched, watching  # They draw; `plan` need not wait for it.
 
     name = change.standing.name
     if change.empty:
@@ -126,9 +146,9 @@ def make(
         else:
             print_lines([f"{name} is up already, as asked; nothing changes"])
         return
-    if faults := fixed_faults(change.standing.spec, change.spec):
-        said = "\n".join(faults)
-        raise Failure(f"cannot change {name}: {said}".split("\n"))
+    if faults := change.faults:
+        raise Failure([f"cannot change {name}: {faults[0]}", *faults[1:]])
+    _may_sign(session, change.standing)
     if not yes:
         _agree(session, change, command)
     elif not session.plain:
@@ -146,7 +166,7 @@ def make(
             typer.echo(f"request {accepted.request}")
         return
     try:
-        with watching(session, change.spec, accepted.request) as watch:
+        with watching(session, Watched(change.touched, standing)) as watch:
             view = follow(session, accepted.request, watch, lambda view: over(view, keep_waiting))
     except KeyboardInterrupt:
         raise _interrupted(session, accepted.request, standing) from None
@@ -157,6 +177,14 @@ def make(
     if view.state is RequestState.RUNNING:
         raise Failure([clean(line) for line in view.troubles])
     ended(view, FAILED)
+
+
+def _may_sign(session: Session, standing: Standing) -> None:
+    """Raises Failure if the identity that would sign a change is none, or not of the grid's owner."""
+    site = session.credentials.principal.site
+    if site != standing.owner_site:
+        said = f"{standing.name} is a grid of {standing.owner_site}, and an identity of {site} was named"
+        raise failure(said, f"--identity with the folder of {standing.owner_site}", USAGE)
 
 
 def _agree(session: Session, change: Change, command: str) -> None:

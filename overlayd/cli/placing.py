@@ -220,7 +220,7 @@ def up(
     Example: overlayctl up --quote quote-4f1c0a9be1d2
     """
     from overlayd.cli.last_lines import tell_last_lines
-    from overlayd.cli.progress import watching  # It draws, and `plan` need not wait for it.
+    from overlayd.cli.progress import made, watching  # It draws, and `plan` need not wait for it.
 
     session = session_of(context)
     if (file is None) == (quote == ""):
@@ -263,7 +263,7 @@ def up(
         _handed_over(session, accepted, spec.name)
         return
     try:
-        with watching(session, spec, accepted.request) as watch:
+        with watching(session, made(spec)) as watch:
             view = follow(session, accepted.request, watch, lambda view: over(view, keep_waiting))
     except KeyboardInterrupt:
         why = _interrupted(session, accepted.request, spec)

@@ -1,4 +1,4 @@
-"""Progress of an `up` by workspace: a live table on a terminal, plain lines of changes in a pipe."""
+"""Progress of an `up` or a change by workspace: a live table on a terminal, plain lines in a pipe."""
 
 import sys
 import time
@@ -10,6 +10,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
+from overlayd.api.views import GridView
 from overlayd.cli.asking import StoryLines, Watch
 from overlayd.cli.failure import Failure
 from overlayd.cli.last_lines import members_of
@@ -20,8 +21,8 @@ from protocol.grid.expand import workspaces
 from protocol.grid.lifecycle import Phase
 from protocol.grid.model import GridSpec
 from protocol.node.rows import WorkspaceRow
+from protocol.node.standing import Standing
 from protocol.requesting.request import RequestState, RequestView
-from protocol.terms.ids import RequestId
 from protocol.terms.quantities import counted
 
 _COLUMNS = ("workspace", "host", "site", "phase", "detail")
@@ -37,17 +38,31 @@ class Line(msgspec.Struct, frozen=True):
     detail: str = ""
 
 
+class Watched(msgspec.Struct, frozen=True):
+    """What is made or changed."""
+
+    names: tuple[str, ...]
+    """The workspaces that are waited for, in the order of the file."""
+    standing: Standing | None = None
+    """The grid that is changed; None if one is made."""
+
+
+def made(spec: GridSpec) -> Watched:
+    """A grid that is made."""
+    return Watched(tuple(workspace.name for workspace in workspaces(spec)))
+
+
 @contextmanager
-def watching(session: Session, spec: GridSpec, request: RequestId) -> Iterator[Watch]:
+def watching(session: Session, watched: Watched) -> Iterator[Watch]:
     """What `follow` is to call. On exit the last state stays on the terminal."""
     if session.plain:
         yield lambda view: None
     elif not sys.stdout.isatty():
-        yield _Plain(session, spec, request)
+        yield _Plain(session, watched)
     else:
         screen = Screen()
         with Live(get_renderable=screen.drawn, console=screen.console, refresh_per_second=4):
-            yield lambda view: screen.show(view, lines_of(session, spec, view))
+            yield lambda view: screen.show(view, lines_of(session, watched, view))
 
 
 class Screen:
@@ -79,17 +94,16 @@ def elapsed_s(view: RequestView, now_s: float) -> float:
 class _Plain:
     """Prints each change once."""
 
-    def __init__(self, session: Session, spec: GridSpec, request: RequestId) -> None:
-        self._session, self._spec = session, spec
-        names = {workspace.name for workspace in workspaces(spec)}
-        self._wide = max(len(name) for name in names)
-        self._story = StoryLines(lambda text: text.split(" ", 1)[0] in names)
+    def __init__(self, session: Session, watched: Watched) -> None:
+        self._session, self._watched = session, watched
+        self._wide = max(map(len, watched.names), default=0)
+        self._story = StoryLines(lambda text: text.split(" ", 1)[0] in watched.names)
         self._shown: dict[str, tuple[str, ...]] = {}
 
     def __call__(self, view: RequestView) -> None:
         """Prints what is new in this view."""
         self._story(view)
-        for line in lines_of(self._session, self._spec, view):
+        for line in lines_of(self._session, self._watched, view):
             news = (line.host, line.phase, line.detail if line.phase == Phase.FAILED else "")
             if line.phase and self._shown.get(line.workspace) != news:
                 self._shown[line.workspace] = news
@@ -98,24 +112,30 @@ class _Plain:
                 print_lines([f"{line.workspace:<{self._wide}}  {where}  {line.phase}{detail}"])
 
 
-def lines_of(session: Session, spec: GridSpec, view: RequestView) -> list[Line]:
-    """Every workspace: once the grid is decided as its host tells, and before that where it would go."""
+def lines_of(session: Session, watched: Watched, view: RequestView) -> list[Line]:
+    """Every workspace: once it is there as its host tells, and before that where it would go."""
     told: dict[str, WorkspaceRow] = {}
     with suppress(Failure):  # Gone between two looks: the code that follows the request finds out.
-        told = {row.workspace: row for row in members_of(session, view.id)}
+        told = {row.workspace: row for row in _members(session, watched, view)}
     planned = {row.workspace: row for row in view.placement}
     lines = []
-    for workspace in workspaces(spec):
-        row, plan = told.get(workspace.name), planned.get(workspace.name)
+    for name in watched.names:
+        row, plan = told.get(name), planned.get(name)
         if row is not None:
             lost = row.host_health in ("dead", "left", "suspect", "unknown")
             host = f"{row.host} ({row.host_health})" if lost else row.host
-            lines.append(Line(workspace.name, host, row.site, row.phase, row.detail))
+            lines.append(Line(name, host, row.site, row.phase, row.detail))
         elif plan is not None:
-            lines.append(Line(workspace.name, plan.host, plan.site))
+            lines.append(Line(name, plan.host, plan.site))
         else:
-            lines.append(Line(workspace.name))
+            lines.append(Line(name))
     return lines
+
+
+def _members(session: Session, watched: Watched, view: RequestView) -> tuple[WorkspaceRow, ...]:
+    if watched.standing is None:
+        return members_of(session, view.id)
+    return session.client.get(f"/grids/{watched.standing.grid}", GridView).workspaces
 
 
 def _screen(view: RequestView, lines: list[Line], wide: int, now_s: float) -> Group:
@@ -123,7 +143,9 @@ def _screen(view: RequestView, lines: list[Line], wide: int, now_s: float) -> Gr
     head = f"{view.grid}: {view.stage}, {elapsed(elapsed_s(view, now_s))}"
     if newest is not None and view.state is RequestState.RUNNING:
         head += f" - {newest.text}"
-    rows = [(x.workspace, x.host, x.site, x.phase or view.stage, x.detail) for x in lines]
+    rows = [(x.workspace, x.host, x.site, x.phase, x.detail) for x in lines]
+    if not lines:
+        return Group(Text(clean(head), style="bold"))
     return Group(
         Text(clean(head), style="bold"),
         table(_COLUMNS, rows, wide, ("site",))[0],

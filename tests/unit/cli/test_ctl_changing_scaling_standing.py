@@ -51,10 +51,26 @@ def test_diff_asks_nobody(daemon: Daemon) -> None:
     assert "~ head-1 memory 256 MiB > 192 MiB (live)" in said
 
 
+def test_diff_lists_nothing_as_if_it_could_be_changed_that_cannot(daemon: Daemon) -> None:
+    daemon.up()
+    file = edited(daemon, "for: 6h", "for: 8h")
+    assert daemon.ask("diff", file, code=2).stdout.splitlines() == [
+        "demo, epoch 1",
+        "  ~ lease.for 6 h > 8 h (not while it is up)",
+        "  = 3 unchanged",
+        "no workspace is touched",
+        "not while it is up:",
+        "  lease: 8 h, but it was made for 6 h",
+        "    would work: `overlayctl lease extend demo DURATION`, or `lease shorten`",
+    ]
+    told = json.loads(daemon.ask("diff", file, "-o", "json", code=2).stdout)
+    assert told["cannot"][0] == "lease: 8 h, but it was made for 6 h"
+
+
 def test_a_program_is_told_what_differs_also_if_nothing_does(daemon: Daemon) -> None:
     words = ("diff", daemon.grid_file, "-o", "json")
     told = json.loads(daemon.ask(*words, code=2).stdout)
-    assert told == {"grid": "demo", "epoch": 0, "delta": None, "lines": []}
+    assert told == {"grid": "demo", "epoch": 0, "delta": None, "lines": [], "cannot": []}
     daemon.up()
     same = json.loads(daemon.ask(*words).stdout)
     assert (same["epoch"], same["delta"]["added"], same["lines"]) == (1, [], [])
@@ -77,6 +93,33 @@ def test_up_of_a_changed_file_needs_somebody_who_agrees(daemon: Daemon) -> None:
     assert "demo is up" in daemon.ask("up", file).stdout
 
 
+def test_up_of_what_is_up_says_so_and_not_that_it_was_made(daemon: Daemon) -> None:
+    daemon.up()
+    said = daemon.ask("up", daemon.grid_file, "-y").stdout
+    assert "demo is up already: 3 workspaces on 1 host at 1 site" in said
+    assert "committed" not in said
+
+
+def test_who_may_not_change_a_grid_is_told_before_anything_is_asked(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    daemon.up()
+    session = Session(daemon.socket, Output.TABLE, daemon.host.site_dir)
+    standing = standing_of(session, "demo")
+    theirs = msgspec.structs.replace(standing, owner_site="uc")
+    spec = msgspec.structs.replace(standing.spec, ssh_authorized_keys=("ssh-ed25519 AAAA",))
+    monkeypatch.setattr(session.client, "post", None)
+    with pytest.raises(Failure) as failed:
+        make(session, Change(theirs, spec), "overlayctl scale", yes=False, no_wait=False)
+    assert list(failed.value.lines) == [
+        "demo is a grid of uc, and an identity of ams was named",
+        "  would work: --identity with the folder of uc",
+    ]
+    nobody = Session(daemon.socket, Output.TABLE, None)
+    with pytest.raises(Failure, match="no identity was named"):
+        make(nobody, Change(standing, spec), "overlayctl scale", yes=True, no_wait=False)
+
+
 def test_scale_takes_the_newest_and_touches_nobody_else(daemon: Daemon) -> None:
     daemon.up()
     before = boots(daemon)
@@ -96,7 +139,7 @@ def test_what_cannot_be_scaled_says_what_can(daemon: Daemon) -> None:
     said = daemon.ask("scale", "demo/workers=2", code=2).stderr
     assert "would work: one of head, worker" in said
     said = daemon.ask("scale", "demos/worker=2", code=1).stderr
-    assert "there is no grid demos to be changed" in said
+    assert "there is no grid demos\n" in said
 
 
 def test_what_which_takes_leaves_no_least_that_nobody_asked_for(daemon: Daemon) -> None:
@@ -172,7 +215,8 @@ def test_a_rollback_goes_back_and_forth_and_history_tells_of_both(daemon: Daemon
     daemon.ask("rollback", "demo", "-y")
     assert len(boots(daemon)) == 4
     told = json.loads(daemon.ask("history", "demo", "--output", "json").stdout)
-    assert [(row[0], row[1], row[3], row[4]) for row in told] == [
+    assert all(sorted(row) == ["action", "at_s", "by", "epoch", "said"] for row in told)
+    assert [(row["epoch"], row["action"], row["by"], row["said"]) for row in told] == [
         (1, "up", "ams", ""),
         (2, "apply", "ams", "+1 worker"),
         (3, "apply", "ams", "-1 worker"),
@@ -199,6 +243,35 @@ def test_a_rollback_brings_nothing_back_that_was_left_out_before(daemon: Daemon)
     daemon.ask("resize", "demo/head", "--cpus", "1", "-y")
     daemon.ask("rollback", "demo", "-y")
     assert sorted(boots(daemon)) == ["head-1", "worker-2"]
+
+
+def test_a_rollback_brings_back_what_was_terminated_last_and_nothing_that_was_before(
+    daemon: Daemon,
+) -> None:
+    daemon.up()
+    daemon.ask("terminate", "demo/worker-2")
+    daemon.ask("rollback", "demo", "-y")
+    assert sorted(boots(daemon)) == ["head-1", "worker-1", "worker-2"]
+    daemon.ask("rollback", "demo", "-y")
+    assert sorted(boots(daemon)) == ["head-1", "worker-1"]
+    daemon.ask("resize", "demo/head", "--cpus", "1", "-y")
+    daemon.ask("rollback", "demo", "-y")
+    assert sorted(boots(daemon)) == ["head-1", "worker-1"]
+
+
+def test_a_rollback_leaves_out_what_was_terminated_before_the_last_change(daemon: Daemon) -> None:
+    daemon.up()
+    daemon.ask("terminate", "demo/worker-2")
+    daemon.ask("resize", "demo/head", "--cpus", "1", "-y")
+    daemon.ask("rollback", "demo", "-y")
+    assert sorted(boots(daemon)) == ["head-1", "worker-1"]
+
+
+def test_history_of_a_grid_that_is_down_or_none(daemon: Daemon) -> None:
+    assert "there is no grid nogrid\n" in daemon.ask("history", "nogrid", code=1).stderr
+    daemon.up()
+    daemon.ask("down", "demo", "--delete-volumes")
+    assert "up" in daemon.ask("history", "demo").stdout
 
 
 def test_what_was_terminated_comes_back_with_its_file(daemon: Daemon) -> None:

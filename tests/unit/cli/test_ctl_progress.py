@@ -5,12 +5,16 @@ import sys
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
+from asked_daemon import Daemon
 from rich.console import Console
 
 from overlayd.cli import asking, progress
-from overlayd.cli.progress import Line, Screen, elapsed_s
+from overlayd.cli.changing import Change
+from overlayd.cli.progress import Line, Screen, Watched, elapsed_s, lines_of
 from overlayd.cli.session import Output, Session
+from overlayd.cli.standing import standing_of
 from overlayd.cli.words import elapsed
 from protocol.requesting.request import RequestState, RequestView, StoryLine
 from protocol.terms.ids import RequestId
@@ -65,3 +69,30 @@ def test_an_order_that_is_waited_for_has_a_clock_on_a_terminal(
     assert ("up demo: building, 1 min 05 s" in out.getvalue()) is clock
     assert out.getvalue().endswith("\r\x1b[K") is clock
     assert progress.Screen is Screen
+
+
+def test_a_change_shows_where_those_are_that_it_touches_and_how(daemon: Daemon) -> None:
+    daemon.up()
+    session = Session(daemon.socket, Output.TABLE, daemon.host.site_dir)
+    standing = standing_of(session, "demo")
+    head, worker = standing.spec.clusters
+    more = msgspec.structs.replace(head, cpus_milli=1000), msgspec.structs.replace(worker, count=3)
+    change = Change(standing, msgspec.structs.replace(standing.spec, clusters=more))
+    assert change.touched == ("head-1", "worker-3")
+    before = lines_of(session, Watched(change.touched, standing), view(1000.0))
+    assert (before[0].host, before[0].site) == ("h1", "ams")
+    assert before[0].phase in ("running", "reachable", "ready", "booting", "network", "held")
+    assert before[1] == Line("worker-3")
+
+
+def test_no_workspace_is_shown_in_a_phase_before_its_host_tells_of_it() -> None:
+    screen = Screen(lambda: 1000.0)
+    screen.console = Console(file=io.StringIO(), width=80)
+    screen.show(view(1000.0), [Line("worker-3")])
+    with screen.console.capture() as shown:
+        screen.console.print(screen.drawn())
+    assert shown.get().count("building") == 1, "only the head of it says what the request does"
+    screen.show(view(1000.0), [])
+    with screen.console.capture() as shown:
+        screen.console.print(screen.drawn())
+    assert len(shown.get().splitlines()) == 1
