@@ -11,17 +11,15 @@ users, or the host has no such user, it runs as root with the same few powers.
 
 import os
 import signal
-import time
 from pathlib import Path
 from zlib import crc32
 
 import msgspec
 
-from netns import program, saved
+from netns import processes, program, saved
 from netns.failures import NetnsError
 from netns.resources import Service
 
-_STOP_S = 5.0
 _POWERS = "-all,+net_bind_service,+net_admin,+net_raw"
 _ROOTS_POWERS = f"{_POWERS},+setgid"  # it insists on calling it where it is root
 _USERS_FROM, _USERS = 0x7FFC_0000, 0x1_0000
@@ -53,7 +51,7 @@ def ensure(wanted: Service, namespace_path: Path, directory: Path) -> None:
     if (
         running is not None
         and _is_inside(running.pid, namespace_path)
-        and _owner(running.pid) == _user(directory)
+        and processes.owner(running.pid) == _user(directory)
         and running.service.config == wanted.config
         and running.service.dhcp_hosts == wanted.dhcp_hosts
     ):
@@ -69,24 +67,12 @@ def ensure(wanted: Service, namespace_path: Path, directory: Path) -> None:
     _start(namespace_path, directory)
     pid = _started(directory)
     saved.write_text(directory / "dnsmasq.pid", f"{pid}\n")
-    saved.write(directory / "dnsmasq.json", _Running(pid, _started_ticks(pid), wanted))
+    saved.write(directory / "dnsmasq.json", _Running(pid, processes.started_ticks(pid), wanted))
 
 
 def stop(directory: Path) -> None:
     """Ends every process of this directory's configuration, and removes its files."""
-    deadline = time.monotonic() + _STOP_S
-    sent: dict[int, signal.Signals] = {}
-    while pids := _processes(directory):
-        late = time.monotonic() > deadline
-        for pid in pids:
-            wanted = signal.SIGKILL if late else signal.SIGTERM
-            if sent.get(pid) is not wanted:
-                sent[pid] = wanted
-                _signal(pid, wanted)
-                _signal(pid, signal.SIGCONT)  # a stopped one would not hear it
-        if time.monotonic() > deadline + _STOP_S:
-            raise NetnsError(f"dnsmasq ({', '.join(map(str, pids))}) does not end, not even killed")
-        time.sleep(0.005)
+    processes.end(lambda pid: _is_ours(pid, directory), "dnsmasq")
     for name in _FILES:
         (directory / name).unlink(missing_ok=True)
 
@@ -125,10 +111,10 @@ def _texts(service: Service) -> tuple[tuple[str, str], ...]:
 
 def _serves(running: _Running, directory: Path) -> bool:
     """Whether it is who it is to be, is not stopped by a signal, and its files are those that it has read."""
-    if _owner(running.pid) != _user(directory):
+    if processes.owner(running.pid) != _user(directory):
         return False
     try:
-        return _stat(running.pid)[0] not in "Tt" and all(
+        return not processes.is_stopped(running.pid) and all(
             (directory / name).read_text() == text for name, text in _texts(running.service)
         )
     except OSError:
@@ -172,15 +158,6 @@ def _user(directory: Path) -> int:
     return uid if all(folder.stat().st_mode & 0o001 for folder in above) else 0
 
 
-def _owner(pid: int) -> int:
-    """Whose process it is; -1 when it is gone."""
-    try:
-        status = Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return -1
-    return int(status.partition("\nUid:")[2].split()[1])
-
-
 def _mark(directory: Path) -> str:
     """The argument that tells our process from all others."""
     return f"--conf-file={directory.resolve() / 'dnsmasq.conf'}"
@@ -191,7 +168,7 @@ def _running(directory: Path) -> _Running | None:
     running = saved.read(directory / "dnsmasq.json", _Running)
     if running is None or not _is_ours(running.pid, directory):
         return None
-    return running if _started_ticks(running.pid) == running.started_ticks else None
+    return running if processes.started_ticks(running.pid) == running.started_ticks else None
 
 
 def _started(directory: Path) -> int:
@@ -204,19 +181,12 @@ def _started(directory: Path) -> int:
 
 def _processes(directory: Path) -> list[int]:
     """All our processes for this directory, even if the starter was killed before it noted the pid."""
-    return [
-        int(entry)
-        for entry in os.listdir("/proc")
-        if entry.isdigit() and _is_ours(int(entry), directory)
-    ]
+    return processes.found(lambda pid: _is_ours(pid, directory))
 
 
 def _is_ours(pid: int, directory: Path) -> bool:
-    try:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except OSError:
-        return False
-    return words[0].endswith(b"dnsmasq") and _mark(directory).encode() in words
+    words = processes.words_of(pid)
+    return bool(words) and words[0].endswith(b"dnsmasq") and _mark(directory).encode() in words
 
 
 def _is_inside(pid: int, namespace_path: Path) -> bool:
@@ -224,24 +194,3 @@ def _is_inside(pid: int, namespace_path: Path) -> bool:
         return os.path.samefile(f"/proc/{pid}/ns/net", namespace_path)
     except OSError:
         return False
-
-
-def _started_ticks(pid: int) -> int:
-    """Field 22 of /proc/PID/stat; 0 when the process is gone."""
-    return int(_stat(pid)[19])
-
-
-def _stat(pid: int) -> list[str]:
-    """Fields of /proc/PID/stat from the third on, which is the state; zeros when the process is gone."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return ["0"] * 20
-    return stat.rpartition(")")[2].split()
-
-
-def _signal(pid: int, which: signal.Signals) -> None:
-    try:
-        os.kill(pid, which)
-    except ProcessLookupError:
-        return

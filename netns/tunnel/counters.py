@@ -1,0 +1,66 @@
+"""What became of frames, counted by reason. There are as many counters as reasons, whoever sends what."""
+
+import enum
+
+
+class Count(enum.StrEnum):
+    """Names as `State.counters` has them."""
+
+    SENT = "sent"
+    """Datagrams that went out sealed."""
+    RECEIVED = "received"
+    """Frames that came in and were good."""
+    JOINED = "joined"
+    """Pieces in which those were written to taps."""
+    ARP_ANSWERED = "arp-answered"
+    ROAMED = "roamed"
+    """Times that a peer was heard from another place."""
+
+    # Dropped on their way out.
+    OUT_MALFORMED = "out-malformed"
+    OUT_BROADCAST = "out-broadcast"
+    """To a group, or an ARP question for nobody elsewhere. The bridge gives those to all of its ports."""
+    OUT_NOT_OURS = "out-not-ours"
+    """From a MAC that is no member here."""
+    OUT_UNKNOWN = "out-unknown"
+    """To a MAC that is no member elsewhere."""
+    OUT_TOO_BIG = "out-too-big"
+    OUT_NO_SESSION = "out-no-session"
+    """No session with that peer may send."""
+    OUT_NO_ENDPOINT = "out-no-endpoint"
+    """Nobody knows yet where that peer is."""
+    OUT_REFUSED = "out-refused"
+    """The kernel did not take the datagram."""
+
+    # Dropped on their way in.
+    IN_NOT_SEALED = "in-not-sealed"
+    """Too short, another type, or bytes that are to be zero are not."""
+    IN_TRUNCATED = "in-truncated"
+    """Longer than any frame of ours."""
+    IN_UNKNOWN_SESSION = "in-unknown-session"
+    IN_OLD_SESSION = "in-old-session"
+    """Its session, or its count, is over."""
+    IN_REPLAYED = "in-replayed"
+    """Its counter was seen, or is too old to tell."""
+    IN_FORGED = "in-forged"
+    """It does not open."""
+    IN_MALFORMED = "in-malformed"
+    """Its inside makes no sense, though a peer sealed it."""
+    IN_UNKNOWN_NETWORK = "in-unknown-network"
+    IN_SPOOFED = "in-spoofed"
+    """From a MAC or address that is not a member at that peer."""
+    IN_NOT_HERE = "in-not-here"
+    """To a MAC that is no member here."""
+    IN_NOT_IPV4 = "in-not-ipv4"
+    IN_TOO_BIG = "in-too-big"
+    """Longer than the network's packets may be."""
+    IN_REFUSED = "in-refused"
+    """The tap did not take it, or is gone."""
+
+
+Counters = dict[Count, int]
+
+
+def counters() -> Counters:
+    """All of them, at zero."""
+    return dict.fromkeys(Count, 0)

@@ -1,0 +1,202 @@
+"""One forwarder: its tables, its descriptors, what it is asked, and a turn of each.
+
+It decides nothing. Tables come whole, and a newer epoch replaces an older one.
+"""
+
+import functools
+import hashlib
+import os
+import select
+import socket
+import time
+from typing import assert_never
+
+import msgspec
+
+from netns.tunnel import batches, cipher
+from netns.tunnel.control import Watch
+from netns.tunnel.counters import Count, counters
+from netns.tunnel.inward import Inward
+from netns.tunnel.orders import (
+    Answer,
+    AskState,
+    HoldTaps,
+    Refusal,
+    Request,
+    TakeSocket,
+    TellNetworks,
+    TellPeers,
+)
+from netns.tunnel.outward import Outward
+from netns.tunnel.routes import Route, routes
+from netns.tunnel.sessions import Sessions
+from netns.tunnel.tables import NETWORKS_MAX, Networks, Peers, State
+
+FRAMES_A_TURN = 32
+"""Reads of one tap before others have their turn."""
+FRAME_BYTES_MAX = 65_536 + 128
+"""The longest read of a tap: virtio's header, Ethernet's, and IP's longest packet."""
+
+
+class Forwarder:
+    """Everything that runs in one process. `watch` calls back when a descriptor can be read."""
+
+    def __init__(self, instance: int, watch: Watch) -> None:
+        self._instance, self._watch = instance, watch
+        self._ciphers = cipher.try_all()
+        self._count = counters()
+        self._sessions = Sessions()
+        self._outward = Outward(self._sessions, self._count)
+        self._inward = Inward(self._sessions, self._count)
+        self._receiver = batches.Receiver()
+        self._networks, self._peers_epoch, self._peers_hash = Networks(0), 0, b""
+        self._routes: dict[int, Route] = {}
+        self._taps: dict[str, int] = {}
+        self._socket: socket.socket | None = None
+
+    def answer(self, request: Request, descriptors: list[int]) -> Answer:
+        """Does what is asked, whole or not at all. Takes the descriptors that it keeps off the list."""
+        try:
+            refusal = self._do(request, descriptors)
+        except ValueError as error:
+            return Answer(self.state(), Refusal.WRONG, str(error))
+        return Answer(self.state(), *(refusal or ()))
+
+    def state(self) -> State:
+        """What runs."""
+        return State(
+            instance=self._instance,
+            pid=os.getpid(),
+            port=self._socket.getsockname()[1] if self._socket else 0,
+            networks_epoch=self._networks.epoch,
+            peers_epoch=self._peers_epoch,
+            native=False,
+            ciphers=self._ciphers,
+            taps=tuple(self._taps),
+            counters={reason.value: count for reason, count in self._count.items()},
+            peers=tuple(self._sessions.states(time.monotonic())),
+        )
+
+    def _do(self, request: Request, descriptors: list[int]) -> tuple[Refusal, str] | None:
+        match request:
+            case AskState():
+                return None
+            case TakeSocket():
+                return self._take_socket(descriptors)
+            case HoldTaps():
+                return self._hold_taps(request.names, descriptors)
+            case TellNetworks():
+                return self._take_networks(request.networks)
+            case TellPeers():
+                return self._take_peers(request.instance, request.peers)
+            case _:
+                assert_never(request)
+
+    def _take_socket(self, descriptors: list[int]) -> tuple[Refusal, str] | None:
+        if len(descriptors) != 1:
+            return Refusal.WRONG, f"one socket is wanted, {len(descriptors)} came"
+        fresh = socket.socket(fileno=descriptors.pop())
+        if self._socket is not None:
+            self._watch(self._socket.fileno(), 0, self._from_socket)
+            self._socket.close()
+        self._socket = fresh
+        self._watch(fresh.fileno(), select.EPOLLIN, self._from_socket)
+        return None
+
+    def _hold_taps(
+        self, names: tuple[str, ...], descriptors: list[int]
+    ) -> tuple[Refusal, str] | None:
+        if len(names) != len(descriptors):
+            return Refusal.WRONG, f"{len(names)} taps are named, {len(descriptors)} came"
+        if len(self._taps) + len(names) > 2 * NETWORKS_MAX:
+            return Refusal.WRONG, f"more than {2 * NETWORKS_MAX} taps"
+        for name in names:
+            self._let_go(name)
+            self._taps[name] = descriptors.pop(0)
+        self._route_taps()
+        return None
+
+    def _take_networks(self, told: Networks) -> tuple[Refusal, str] | None:
+        told.check()
+        before = self._networks
+        if told.epoch < before.epoch or (told.epoch == before.epoch and told != before):
+            return _stale("networks", told.epoch, before.epoch)
+        without = [one.tap for one in told.networks if one.tap not in self._taps]
+        if without:
+            return Refusal.WRONG, f"the taps {', '.join(without[:8])} were not given"
+        self._networks, self._routes = told, routes(told)
+        for name in set(self._taps).difference(one.tap for one in told.networks):
+            self._let_go(name)
+        self._route_taps()
+        return None
+
+    def _take_peers(self, instance: int, told: Peers) -> tuple[Refusal, str] | None:
+        if instance != self._instance:
+            return Refusal.OTHER_INSTANCE, f"forwarder {self._instance} runs, not {instance}"
+        told.check()
+        hashed = hashlib.sha256(msgspec.json.encode(told)).digest()
+        if told.epoch < self._peers_epoch or (
+            told.epoch == self._peers_epoch and hashed != self._peers_hash
+        ):
+            return _stale("peers", told.epoch, self._peers_epoch)
+        if hashed != self._peers_hash:
+            self._sessions.replace(told, time.monotonic())
+        self._peers_epoch, self._peers_hash = told.epoch, hashed
+        return None
+
+    def _route_taps(self) -> None:
+        """Reads those taps that a network has."""
+        for route in self._routes.values():
+            descriptor = self._taps.get(route.tap)
+            if descriptor is not None:
+                turn = functools.partial(self._from_tap, route, descriptor)
+                self._watch(descriptor, select.EPOLLIN, turn)
+
+    def _let_go(self, name: str) -> None:
+        descriptor = self._taps.pop(name, None)
+        if descriptor is not None:
+            self._watch(descriptor, 0, self._from_socket)
+            os.close(descriptor)
+
+    def _from_tap(self, route: Route, descriptor: int) -> None:
+        """A turn of a tap: some frames are read, and sent together."""
+        now_s = time.monotonic()
+        try:
+            for _ in range(FRAMES_A_TURN):
+                reply = self._outward.take(route, os.read(descriptor, FRAME_BYTES_MAX), now_s)
+                if reply is not None:
+                    os.write(descriptor, reply)
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._let_go(route.tap)  # its link was removed; whoever makes another gives it to us
+        self._send()
+
+    def _send(self) -> None:
+        for to, datagrams in self._outward.datagrams.items():
+            sent = batches.send(self._socket, to, datagrams) if self._socket else 0
+            self._count[Count.SENT] += sent
+            self._count[Count.OUT_REFUSED] += len(datagrams) - sent
+        self._outward.datagrams.clear()
+
+    def _from_socket(self) -> None:
+        """A turn of the socket: a batch is received, opened, joined and written to the taps."""
+        if self._socket is None:
+            return
+        datagrams = self._receiver.receive(self._socket.fileno())
+        for vni, frames in self._inward.take(datagrams, self._routes, time.monotonic()).items():
+            descriptor = self._taps.get(self._routes[vni].tap)
+            for frame in frames:
+                try:
+                    if descriptor is None:
+                        raise FileNotFoundError
+                    os.writev(descriptor, frame.pieces())
+                    self._count[Count.JOINED] += 1
+                except OSError:
+                    self._count[Count.IN_REFUSED] += len(frame.parts)
+
+
+def _stale(what: str, told: int, known: int) -> tuple[Refusal, str]:
+    if told == known:
+        return Refusal.STALE, f"{what} of epoch {told} are in force already, and are others"
+    return Refusal.STALE, f"{what} of epoch {told} are older than those in force, of epoch {known}"

@@ -1,0 +1,67 @@
+"""A sealed frame as it stands in a UDP datagram. All numbers are big-endian.
+
+    type u8 (1) | three zero bytes | receiver's session index u32 | counter u64     16 bytes, authenticated
+    flags u8 | VNI u24 | csum_start u16 | csum_offset u16                            8 bytes, sealed
+    the Ethernet frame                                                               sealed
+    tag                                                                             16 bytes
+
+The nonce is bytes 4 to 16: index and counter. A session's keys seal in one direction only and a counter is
+never used twice, so no nonce is. The whole header is authenticated.
+
+Flag NEEDS_CSUM: the checksum field at csum_start + csum_offset holds the sum of the pseudo-header alone, and
+whoever gives the frame to a card that wants more completes it over what follows csum_start (virtio's rule).
+"""
+
+import struct
+from typing import NamedTuple
+
+FRAME = 1
+"""The type of a guest's frame. Probes, relayed ones and keepalives come with types of their own."""
+HEADER_BYTES, INNER_BYTES, TAG_BYTES, ETHERNET_BYTES = 16, 8, 16, 14
+SEALED_BYTES = HEADER_BYTES + INNER_BYTES + TAG_BYTES
+"""What sealing adds to an Ethernet frame. With that one's 14 and 28 for IPv4 and UDP, a packet grows by 82."""
+NEEDS_CSUM = 1
+
+_HEADER = struct.Struct(">B3sIQ")
+_INNER = struct.Struct(">IHH")
+_ZERO = bytes(3)
+
+
+class Inner(NamedTuple):
+    """What was sealed. `csum_start` and `csum_offset` are 0 unless `flags` has NEEDS_CSUM."""
+
+    flags: int
+    vni: int
+    csum_start: int
+    csum_offset: int
+    frame: bytes
+
+
+def header(index: int, counter: int) -> bytes:
+    """The 16 bytes before what is sealed. The last twelve are the nonce."""
+    return _HEADER.pack(FRAME, _ZERO, index, counter)
+
+
+def addressed(datagram: bytes) -> tuple[int, int] | None:
+    """The session's index and the counter; None if it is no sealed frame, whatever it says."""
+    if len(datagram) < SEALED_BYTES + ETHERNET_BYTES:
+        return None
+    kind, zero, index, counter = _HEADER.unpack_from(datagram)
+    return (index, counter) if kind == FRAME and zero == _ZERO else None
+
+
+def inner_header(flags: int, vni: int, csum_start: int, csum_offset: int) -> bytes:
+    """The eight bytes before the frame, to be sealed with it."""
+    return _INNER.pack(flags << 24 | vni, csum_start, csum_offset)
+
+
+def inner(opened: bytes) -> Inner | None:
+    """What was sealed, taken apart; None if it makes no sense."""
+    word, csum_start, csum_offset = _INNER.unpack_from(opened)
+    flags, frame = word >> 24, opened[INNER_BYTES:]
+    if flags == NEEDS_CSUM:
+        if csum_start < ETHERNET_BYTES or csum_start + csum_offset + 2 > len(frame):
+            return None
+    elif flags or csum_start or csum_offset:
+        return None
+    return Inner(flags, word & 0xFF_FFFF, csum_start, csum_offset, frame)

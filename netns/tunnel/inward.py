@@ -1,0 +1,102 @@
+"""Datagrams on their way in: judged, opened, judged again, joined. No descriptor is touched here.
+
+What does not prove itself is answered by nothing, and nothing is kept for it.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from netns.tunnel.batches import Datagram, endpoint
+from netns.tunnel.cipher import InvalidTag
+from netns.tunnel.counters import Count, Counters
+from netns.tunnel.frame import (
+    ETHERNET_BYTES,
+    HEADER_BYTES,
+    Inner,
+    addressed,
+    inner,
+)
+from netns.tunnel.glue import Joined, joined
+from netns.tunnel.routes import Route
+from netns.tunnel.sessions import LiveSession, Sessions
+from netns.tunnel.tables import COUNTER_END
+
+_IPV4 = b"\x08\x00"
+_IPV4_LEAST = ETHERNET_BYTES + 20
+
+
+class Inward:
+    """What opened in a turn, by network."""
+
+    def __init__(self, sessions: Sessions, count: Counters) -> None:
+        self._sessions, self._count = sessions, count
+
+    def take(
+        self, datagrams: Iterable[Datagram], routes: Mapping[int, Route], now_s: float
+    ) -> dict[int, list[Joined]]:
+        """What to write to the taps, by VNI."""
+        good: dict[int, list[Inner]] = {}
+        for datagram in datagrams:
+            found = self._opened(datagram, now_s)
+            if not isinstance(found, Count):
+                peer, opened = found
+                found = judged(opened, peer, routes)
+                if found is Count.RECEIVED:
+                    good.setdefault(opened.vni, []).append(opened)
+            self._count[found] += 1
+        return {vni: joined(frames) for vni, frames in good.items()}
+
+    def _opened(self, datagram: Datagram, now_s: float) -> tuple[str, Inner] | Count:
+        data = datagram.data
+        if datagram.is_truncated:
+            return Count.IN_TRUNCATED
+        found = addressed(data)
+        if found is None:
+            return Count.IN_NOT_SEALED
+        index, counter = found
+        session = self._sessions.by_index.get(index)
+        if session is None:
+            return Count.IN_UNKNOWN_SESSION
+        if counter >= COUNTER_END or not session.may_receive(now_s):
+            return Count.IN_OLD_SESSION
+        if not session.window.is_fresh(counter):
+            return Count.IN_REPLAYED
+        try:
+            plain = session.receives.decrypt(
+                data[4:HEADER_BYTES], data[HEADER_BYTES:], data[:HEADER_BYTES]
+            )
+        except InvalidTag:
+            return Count.IN_FORGED
+        if (
+            counter > session.window.newest
+        ):  # an old one that arrives late does not say where it is now
+            self._heard(session, datagram.source, now_s)
+        session.window.take(counter)
+        session.received += 1
+        opened = inner(plain)
+        return (session.peer.name, opened) if opened else Count.IN_MALFORMED
+
+    def _heard(self, session: LiveSession, source: bytes, now_s: float) -> None:
+        peer, where = session.peer, endpoint(source)
+        peer.heard_s = now_s
+        if where != peer.endpoint:
+            peer.endpoint = where
+            self._count[Count.ROAMED] += 1
+
+
+def judged(opened: Inner, peer: str, routes: Mapping[int, Route]) -> Count:
+    """RECEIVED for a frame that is for a guest here; why not, for one that is not, though a peer sealed it."""
+    route, frame = routes.get(opened.vni), opened.frame
+    if route is None:
+        return Count.IN_UNKNOWN_NETWORK
+    member = route.remote.get(frame[6:12])
+    if member is None or member.peer != peer:
+        return Count.IN_SPOOFED
+    if frame[0:6] not in route.local:
+        return Count.IN_NOT_HERE
+    if frame[12:14] != _IPV4 or len(frame) < _IPV4_LEAST:
+        return Count.IN_NOT_IPV4
+    if frame[26:30] != member.address:
+        return Count.IN_SPOOFED
+    if len(frame) > route.mtu + ETHERNET_BYTES:
+        return Count.IN_TOO_BIG
+    return Count.RECEIVED

@@ -1,0 +1,67 @@
+"""What only root can open for a forwarder: taps and its UDP socket.
+
+They belong to the network namespace of the calling thread. The forwarder itself has no rights: it is given
+them open.
+"""
+
+import fcntl
+import os
+import socket
+import struct
+
+from netns.failures import NetnsError
+
+_DEVICE = "/dev/net/tun"
+_TUNSETIFF, _TUNSETOFFLOAD, _TUNSETVNETHDRSZ = 0x400454CA, 0x400454D0, 0x400454D8
+_IFF_TAP, _IFF_NO_PI, _IFF_VNET_HDR = 0x0002, 0x1000, 0x4000
+_OFFLOADS = (
+    0x01 | 0x02 | 0x08
+)  # CSUM, TSO4, TSO_ECN; UDP's (USO) need newer kernels, which cut those
+VNET_HEADER_BYTES = 10
+SOCKET_BUFFER_BYTES = 4 << 20
+"""What the kernel keeps for us each way: 2,800 datagrams of 1,500 bytes."""
+_SO_SNDBUFFORCE, _SO_RCVBUFFORCE = 32, 33
+_IP_MTU_DISCOVER, _IP_PMTUDISC_DONT = 10, 0
+
+
+def open_tap(name: str) -> int:
+    """A descriptor of the tap, which is there already; the caller's. It does not block.
+
+    The kernel gives it TCP segments uncut and without checksums, and takes them so. Raises NetnsError.
+    """
+    try:
+        handle = os.open(_DEVICE, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise NetnsError(
+            f"cannot open {_DEVICE}: {error.strerror}; the kernel needs CONFIG_TUN"
+        ) from error
+    try:
+        socket.if_nametoindex(name)  # TUNSETIFF would make one
+        request = struct.pack("16sH22x", name.encode(), _IFF_TAP | _IFF_NO_PI | _IFF_VNET_HDR)
+        fcntl.ioctl(handle, _TUNSETIFF, request)
+        fcntl.ioctl(handle, _TUNSETVNETHDRSZ, struct.pack("i", VNET_HEADER_BYTES))
+        fcntl.ioctl(handle, _TUNSETOFFLOAD, _OFFLOADS)
+    except OSError as error:
+        os.close(handle)
+        raise NetnsError(f"cannot open the tap {name}: {error.strerror or error}") from error
+    return handle
+
+
+def open_socket(port: int) -> socket.socket:
+    """A UDP socket at all of the host's IPv4 addresses; the caller closes it. Port 0 is any free one.
+
+    What does not fit a path that is narrower than the card is sent in fragments. Raises NetnsError.
+    """
+    handle = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+    try:
+        handle.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _IP_PMTUDISC_DONT)
+        for buffer in (_SO_RCVBUFFORCE, _SO_SNDBUFFORCE):
+            handle.setsockopt(socket.SOL_SOCKET, buffer, SOCKET_BUFFER_BYTES)
+        handle.bind(("", port))
+    except OSError as error:
+        handle.close()
+        raise NetnsError(
+            f"cannot take UDP port {port} for sealed networks: {error.strerror}; "
+            "choose another tunnel port for this host"
+        ) from error
+    return handle

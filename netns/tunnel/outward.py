@@ -1,0 +1,81 @@
+"""A guest's frame on its way out: judged, cut, sealed. No descriptor is touched here."""
+
+from netns.tunnel import arp
+from netns.tunnel.counters import Count, Counters
+from netns.tunnel.cut import TCP_CSUM_OFFSET, segments, tcp_start
+from netns.tunnel.frame import ETHERNET_BYTES, NEEDS_CSUM, header, inner_header
+from netns.tunnel.routes import Route
+from netns.tunnel.sessions import Endpoint, Sessions
+from netns.tunnel.tables import COUNTER_END, NOWHERE
+from netns.tunnel.vnet import GSO_ECN, GSO_NONE, GSO_TCPV4, PLAIN, VNET_BYTES, Vnet, vnet
+
+
+class Outward:
+    """Datagrams of the frames of a turn, in order, by where they go; and answers for taps."""
+
+    def __init__(self, sessions: Sessions, count: Counters) -> None:
+        self._sessions, self._count = sessions, count
+        self.datagrams: dict[Endpoint, list[bytes]] = {}
+
+    def take(self, route: Route, raw: bytes, now_s: float) -> bytes | None:
+        """One read of that network's tap, virtio's header first. What to write to the tap, if anything."""
+        frame = raw[VNET_BYTES:]
+        if frame[12:14] == arp.ETHERTYPE and frame[6:12] in route.local:
+            reply = arp.answer(frame, route.macs)
+            self._count[Count.ARP_ANSWERED if reply else Count.OUT_BROADCAST] += 1
+            return PLAIN + reply if reply else None
+        reason = self._sealed(route, raw, frame, now_s)
+        if reason is not None:
+            self._count[reason] += 1
+        return None
+
+    def _sealed(self, route: Route, raw: bytes, frame: bytes, now_s: float) -> Count | None:
+        """Why it does not go out; None if it does."""
+        if len(frame) < ETHERNET_BYTES:
+            return Count.OUT_MALFORMED
+        if frame[6:12] not in route.local:
+            return Count.OUT_NOT_OURS
+        if frame[0] & 1:
+            return Count.OUT_BROADCAST
+        remote = route.remote.get(frame[0:6])
+        if remote is None:
+            return Count.OUT_UNKNOWN
+        peer = self._sessions.peers.get(remote.peer)
+        session = peer.sending(now_s) if peer else None
+        if peer is None or session is None:
+            return Count.OUT_NO_SESSION
+        if peer.endpoint == NOWHERE:
+            return Count.OUT_NO_ENDPOINT
+        cut = pieces_of(vnet(raw), frame, route.mtu)
+        if isinstance(cut, Count):
+            return cut
+        flags, start, offset, pieces = cut
+        if session.counter + len(pieces) > COUNTER_END:
+            return Count.OUT_NO_SESSION
+        before = inner_header(flags, route.vni, start, offset)
+        counter, encrypt = session.counter, session.sends.encrypt
+        session.counter += len(pieces)
+        going = self.datagrams.setdefault(peer.endpoint, [])
+        for number, piece in enumerate(pieces, counter):
+            head = header(session.peer_index, number)
+            going.append(head + encrypt(head[4:], before + piece, head))
+        return None
+
+
+def pieces_of(left: Vnet, frame: bytes, mtu: int) -> tuple[int, int, int, list[bytes]] | Count:
+    """Flags, csum_start, csum_offset and the frames to be sealed; or why there are none."""
+    flags, start, offset = left.flags & NEEDS_CSUM, left.csum_start, left.csum_offset
+    if left.gso_type != GSO_NONE:
+        if left.gso_type & ~GSO_ECN != GSO_TCPV4 or not flags:
+            return Count.OUT_MALFORMED
+        pieces = segments(frame, left.gso_size, mtu)
+        if not pieces:
+            return Count.OUT_MALFORMED
+        return flags, tcp_start(frame), TCP_CSUM_OFFSET, pieces
+    if len(frame) > mtu + ETHERNET_BYTES:
+        return Count.OUT_TOO_BIG
+    if not flags:
+        return 0, 0, 0, [frame]
+    if start < ETHERNET_BYTES or start + offset + 2 > len(frame):
+        return Count.OUT_MALFORMED
+    return flags, start, offset, [frame]

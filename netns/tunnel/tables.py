@@ -1,0 +1,267 @@
+"""What a forwarder is told: whole tables with an epoch, and what it answers.
+
+The daemon decides who is where. A table replaces the one before it, and an older epoch never replaces a newer
+one. Both tables can be told in any order: a network's members may name peers without sessions yet, whose frames
+are dropped until then.
+
+Times are seconds of CLOCK_MONOTONIC, which all processes of a host share.
+"""
+
+import enum
+import re
+from collections.abc import Iterable, Iterator
+from ipaddress import AddressValueError, IPv4Address
+
+import msgspec
+
+from netns.model import IFNAME_MAX, MTU_MAX, MTU_MIN, PORTS_MAX, VNI_MAX
+
+KEY_BYTES = 32
+PEER_NAME_MAX = 128
+NETWORKS_MAX = 4_096
+"""As many taps are open at once."""
+PEERS_MAX = 4_096
+SESSIONS_PER_PEER_MAX = 4
+"""The newest, the one before it while its last packets are on their way, and two that are being begun."""
+MEMBERS_MAX = 65_536
+"""Members of all networks together, local and remote: about 40 MB of a forwarder's memory."""
+COUNTER_END = 1 << 32
+"""A session ends before this counter. Far below what AES-GCM allows for one key (NIST SP 800-38D)."""
+SESSION_SENDS_S = 600.0
+"""A session that was not replaced sends no more after this long."""
+SESSION_RECEIVES_S = SESSION_SENDS_S + 60.0
+"""What the other side sent last has arrived by then, though its clock runs a little slower."""
+
+NOWHERE = ("", 0)
+"""Address and port of a peer of whom nobody knows where it is."""
+
+_MAC = re.compile(r"(?:[0-9a-f]{2}:){5}[0-9a-f]{2}")
+_LINK = re.compile(rf"[A-Za-z0-9_.-]{{1,{IFNAME_MAX}}}")
+
+
+class Cipher(enum.Enum):
+    """How a session's frames are sealed. Both have keys of 32 bytes, nonces of 12 and tags of 16."""
+
+    AES_256_GCM = "aes-256-gcm"
+    CHACHA20_POLY1305 = "chacha20-poly1305"
+
+
+class Member(msgspec.Struct, frozen=True):
+    """A workspace at another host. `address` is its IPv4 address in the network; `peer` names the host."""
+
+    mac: str
+    address: str
+    peer: str
+
+
+class SealedNetwork(msgspec.Struct, frozen=True):
+    """One network on this host.
+
+    - `tap`: the tap on its bridge behind which the remote members are.
+    - `mtu`: the largest packet of guests, in bytes. Longer segments are cut, longer packets dropped.
+    - `local`: MACs of the members here. Frames go out from them only, and come in for them only.
+    - `gateway_mac`: the gateway's, which each host has for itself. Its frames neither leave nor enter.
+    """
+
+    vni: int
+    tap: str
+    mtu: int
+    local: tuple[str, ...]
+    gateway_mac: str
+    members: tuple[Member, ...]
+
+
+class Session(msgspec.Struct, frozen=True):
+    """Keys for one direction each, with one peer. They are told to one instance of a forwarder only.
+
+    - `index`: ours; what the peer writes into its frames. Each session has another.
+    - `peer_index`: the peer's; what we write.
+    - `made_s`: its age counts from here. After SESSION_SENDS_S it does not send.
+    """
+
+    index: int
+    peer_index: int
+    send_key: bytes
+    receive_key: bytes
+    made_s: float
+    cipher: Cipher = Cipher.AES_256_GCM
+
+    def __repr__(self) -> str:
+        return f"Session({self.index} -> {self.peer_index}, {self.cipher.value}, keys not shown)"
+
+
+class SealedPeer(msgspec.Struct, frozen=True):
+    """A host, where its forwarder was told to be, and its sessions, the one to send with first.
+
+    Frames go under the first session that may send; what comes is opened under any. They go to where the last
+    frame that opened came from; to `address` and `port` as long as none has, or once these are told anew. An
+    empty address with port 0: nobody knows yet, so it has to be heard first.
+
+    `keep`: sessions that the forwarder has for this peer stay behind the told ones. A daemon that was started
+    again does not know their keys. A told session that is there already goes on as it is.
+    """
+
+    peer: str
+    address: str
+    port: int
+    sessions: tuple[Session, ...]
+    keep: bool = False
+
+
+class Networks(msgspec.Struct, frozen=True):
+    """All networks of this host."""
+
+    epoch: int
+    networks: tuple[SealedNetwork, ...] = ()
+
+    def check(self) -> None:
+        """Raises ValueError if it makes no sense, with everything that is wrong, `; ` between."""
+        _raise("networks", _wrong_in_networks(self))
+
+
+class Peers(msgspec.Struct, frozen=True):
+    """All hosts that this one shares a network with."""
+
+    epoch: int
+    peers: tuple[SealedPeer, ...] = ()
+
+    def check(self) -> None:
+        """Raises ValueError if it makes no sense, with everything that is wrong, `; ` between."""
+        _raise("peers", _wrong_in_peers(self))
+
+
+class PeerState(msgspec.Struct, frozen=True):
+    """What a forwarder knows of a peer.
+
+    - `address`, `port`: where frames go now.
+    - `last_heard_s`: when a frame of its opened last; 0.0 if none has.
+    - `index`: the session that sends; 0 if none may. `packets_left`: how many it may still seal.
+    - `received`, `sent`: frames opened and sealed in all its sessions that are still told.
+    """
+
+    peer: str
+    address: str
+    port: int
+    last_heard_s: float
+    index: int
+    packets_left: int
+    received: int
+    sent: int
+
+
+class State(msgspec.Struct, frozen=True):
+    """What runs, and how it goes.
+
+    - `instance`: another number in each process, never 0.
+    - `port`: of its UDP socket; 0 while it has none.
+    - `taps`: names of those that it has open.
+    - `native`: whether the loop in C carries the frames.
+    - `ciphers`: those that it has, the fastest on this CPU first.
+    - `counters`: frames by what became of them, see `counters.py`.
+    """
+
+    instance: int
+    pid: int
+    port: int
+    networks_epoch: int
+    peers_epoch: int
+    native: bool
+    ciphers: tuple[Cipher, ...]
+    taps: tuple[str, ...]
+    counters: dict[str, int]
+    peers: tuple[PeerState, ...]
+
+
+def _raise(what: str, wrong: Iterator[str]) -> None:
+    found = list(wrong)
+    if found:
+        raise ValueError(f"{what}: " + "; ".join(found))
+
+
+def _wrong_in_networks(table: Networks) -> Iterator[str]:
+    if table.epoch < 1:
+        yield f"epoch {table.epoch} is not above 0"
+    if len(table.networks) > NETWORKS_MAX:
+        yield f"{len(table.networks)} networks are more than {NETWORKS_MAX}"
+    everybody = sum(len(network.local) + len(network.members) for network in table.networks)
+    if everybody > MEMBERS_MAX:
+        yield f"{everybody} members of all networks are more than {MEMBERS_MAX}"
+    yield from _twice("vni", (str(network.vni) for network in table.networks))
+    yield from _twice("tap", (network.tap for network in table.networks))
+    for network in table.networks:
+        yield from (f"vni {network.vni}: {wrong}" for wrong in _wrong_in_network(network))
+
+
+def _wrong_in_network(network: SealedNetwork) -> Iterator[str]:
+    if not 1 <= network.vni <= VNI_MAX:
+        yield f"not in 1..{VNI_MAX}"
+    if not _LINK.fullmatch(network.tap):
+        yield f"tap {network.tap!r} is not the name of a link"
+    if not MTU_MIN <= network.mtu <= MTU_MAX:
+        yield f"mtu {network.mtu} is not in {MTU_MIN}..{MTU_MAX}"
+    if len(network.local) + len(network.members) > PORTS_MAX:
+        yield f"{len(network.local) + len(network.members)} members are more than {PORTS_MAX}"
+    macs = [network.gateway_mac, *network.local, *(one.mac for one in network.members)]
+    for mac in macs:
+        if not _MAC.fullmatch(mac) or int(mac[:2], 16) & 1:
+            yield f"{mac!r} is not a unicast MAC in lower case"
+    for member in network.members:
+        if not _is_address(member.address):
+            yield f"{member.mac}: {member.address!r} is not an IPv4 address"
+        yield from _wrong_name(member.peer)
+    yield from _twice("mac", macs)
+    yield from _twice("address", (member.address for member in network.members))
+
+
+def _wrong_in_peers(table: Peers) -> Iterator[str]:
+    if table.epoch < 1:
+        yield f"epoch {table.epoch} is not above 0"
+    if len(table.peers) > PEERS_MAX:
+        yield f"{len(table.peers)} peers are more than {PEERS_MAX}"
+    yield from _twice("peer", (peer.peer for peer in table.peers))
+    sessions = [session for peer in table.peers for session in peer.sessions]
+    yield from _twice("session", (str(session.index) for session in sessions))
+    keys = [key for session in sessions for key in (session.send_key, session.receive_key)]
+    if len(set(keys)) < len(keys):
+        yield "a key is there twice"
+    for peer in table.peers:
+        yield from _wrong_name(peer.peer)
+        yield from (f"{peer.peer}: {wrong}" for wrong in _wrong_in_peer(peer))
+
+
+def _wrong_in_peer(peer: SealedPeer) -> Iterator[str]:
+    if (peer.address, peer.port) != NOWHERE:
+        if not _is_address(peer.address):
+            yield f"{peer.address!r} is not an IPv4 address"
+        if not 1 <= peer.port <= 0xFFFF:
+            yield f"port {peer.port} is not in 1..65535"
+    if len(peer.sessions) > SESSIONS_PER_PEER_MAX:
+        yield f"{len(peer.sessions)} sessions are more than {SESSIONS_PER_PEER_MAX}"
+    for session in peer.sessions:
+        for index in (session.index, session.peer_index):
+            if not 1 <= index <= 0xFFFF_FFFF:
+                yield f"session {index} is not in 1..{0xFFFF_FFFF}"
+        if {len(session.send_key), len(session.receive_key)} != {KEY_BYTES}:
+            yield f"session {session.index}: keys have {KEY_BYTES} bytes"
+
+
+def _wrong_name(peer: str) -> Iterator[str]:
+    if not 1 <= len(peer) <= PEER_NAME_MAX:
+        yield f"the name of a peer has 1 to {PEER_NAME_MAX} characters, not {len(peer)}"
+
+
+def _is_address(text: str) -> bool:
+    try:
+        IPv4Address(text)
+    except AddressValueError:
+        return False
+    return True
+
+
+def _twice(what: str, values: Iterable[str]) -> Iterator[str]:
+    seen: dict[str, int] = {}
+    for value in values:
+        seen[value] = seen.get(value, 0) + 1
+    yield from (
+        f"{what} {value} is there {count} times" for value, count in seen.items() if count > 1
+    )

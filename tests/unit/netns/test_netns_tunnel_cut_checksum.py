@@ -1,0 +1,93 @@
+"""Cutting against a slow reference that makes each segment from nothing."""
+
+import struct
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+from tcp_frames import ACK, CWR, DF, ECE, FIN, PSH, SYN, Tcp, folded
+
+from netns.tunnel import checksum, cut
+
+WORD = st.integers(0, 0xFFFF)
+
+
+def superframes() -> st.SearchStrategy[Tcp]:
+    return st.builds(
+        Tcp,
+        data=st.binary(min_size=1, max_size=300),
+        sequence=st.one_of(st.integers(0, 0xFFFF_FFFF), st.integers(0xFFFF_FF00, 0xFFFF_FFFF)),
+        flags=st.sampled_from([ACK, ACK | PSH, ACK | FIN | PSH, ACK | CWR, ACK | CWR | PSH | ECE]),
+        options=st.sampled_from([b"", b"\x01\x01\x08\x0a" + bytes(8), bytes(40)]),
+        ip_id=st.one_of(WORD, st.just(0xFFFF)),
+        fragment=st.sampled_from([DF, 0]),
+        window=WORD,
+    )
+
+
+@given(superframes(), st.integers(1, 120))
+@example(Tcp(b"x" * 100, 0xFFFF_FFFF, ACK | CWR | FIN, fragment=0, ip_id=0xFFFF), 33)
+def test_a_superframe_is_cut_as_the_reference_cuts_it(whole: Tcp, step: int) -> None:
+    found = cut.segments(whole.frame(), step, 1500)
+    assert found == [segment.frame() for segment in whole.cut(step)]
+
+
+@given(superframes(), st.integers(1, 400), st.integers(100, 200))
+def test_no_segment_is_longer_than_the_mtu_and_none_of_the_data_is_lost(
+    whole: Tcp, step: int, mtu: int
+) -> None:
+    found = cut.segments(whole.frame(), step, mtu)
+    head = 54 + len(whole.options)
+    assert all(len(frame) <= mtu + 14 for frame in found)
+    assert b"".join(frame[head:] for frame in found) == whole.data
+    assert all(folded(frame[14:34]) == 0xFFFF for frame in found), "IP checksums are right"
+
+
+@given(st.binary(max_size=120), st.integers(0, 100), st.integers(0, 200))
+def test_garbage_is_cut_into_nothing_that_is_too_long(garbage: bytes, step: int, mtu: int) -> None:
+    for head in (b"", Tcp(b"abc").frame()[:34], Tcp(b"abc").frame()[:47]):
+        assert all(len(frame) <= mtu + 14 for frame in cut.segments(head + garbage, step, mtu))
+
+
+def test_what_is_not_tcp_over_ipv4_is_not_cut() -> None:
+    good = Tcp(b"x" * 30).frame()
+    assert cut.segments(good, 10, 1500)
+    for at, value in (
+        (12, 0x86),
+        (14, 0x65),
+        (14, 0x44),
+        (23, 17),
+        (20, 0x20),
+        (46, 0x40),
+        (46, 0xF0),  # 60 bytes of header do not fit
+        (17, 0),
+    ):
+        bad = bytearray(good)
+        bad[at] = value
+        assert cut.segments(bytes(bad), 10, 1500) == [], (at, value)
+    assert cut.segments(good, 0, 1500) == []
+    assert cut.segments(good, 10, 40) == [], "no room for data"
+    assert cut.segments(Tcp(b"", flags=SYN).frame(), 10, 1500) == []
+
+
+def test_a_header_that_was_wrong_stays_wrong() -> None:
+    bad = bytearray(Tcp(b"x" * 50).frame())
+    bad[24] ^= 1
+    assert all(folded(frame[14:34]) != 0xFFFF for frame in cut.segments(bytes(bad), 10, 1500))
+
+
+@given(st.lists(WORD, min_size=9, max_size=9), st.integers(0, 8), WORD)
+def test_a_checksum_is_changed_by_what_changed_under_it(
+    words: list[int], at: int, after: int
+) -> None:
+    words[0] |= 0x4500  # as in every IPv4 header; a sum of nothing at all has two forms
+    before = words[at]
+    check = ~folded(struct.pack(">9H", *words)) & 0xFFFF
+    words[at] = after | (0x4500 if at == 0 else 0)
+    assert (
+        checksum.changed(check, before, words[at]) == ~folded(struct.pack(">9H", *words)) & 0xFFFF
+    )
+
+
+@given(st.binary(min_size=8, max_size=8), st.integers(20, 0xFFFF))
+def test_the_sum_of_the_pseudo_header(addresses: bytes, length: int) -> None:
+    assert checksum.pseudo(addresses, length) == folded(addresses + struct.pack(">HH", 6, length))
