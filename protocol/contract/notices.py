@@ -103,6 +103,8 @@ class Notice(msgspec.Struct, frozen=True):
     """How often `stewards` were replaced, as far as this host knows."""
     behind: tuple[Name, ...] = ()
     """Workspaces on this host that are still as they were before the grid was changed, or are on their way."""
+    lacks: tuple[Name, ...] = ()
+    """Workspaces that the grid has on this host, or has larger, and for which there is no room now."""
 
     @property
     def placed(self) -> tuple[tuple[str, PeerId], ...]:

@@ -121,6 +121,7 @@ class Publishing:
             volumes=leases.volumes(row),
             logins=self._logins(row),
             behind=leases.not_yet_changed(row),
+            lacks=row.lacks,
         )
         over = leases.row(record.id) is None
         if over:

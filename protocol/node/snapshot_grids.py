@@ -12,7 +12,7 @@ from protocol.node.carried import NotYours, carried
 from protocol.node.node import Node
 from protocol.node.rows import GridRow, NoCommit, NoConsole, UnknownRow, VolumeRow, WorkspaceRow
 from protocol.node.snapshot_peers import health_of, name_of, site_of
-from protocol.node.snapshot_story import detail
+from protocol.node.snapshot_story import detail, waits_for
 from protocol.requesting.silence import Silence, Unanswered, whereabouts
 from protocol.terms.ids import Digest, GridId, PeerId
 from protocol.trust.order import Action, Order, SignedOrder
@@ -124,7 +124,9 @@ def workspaces(node: Node, grid: GridId, now: float) -> list[WorkspaceRow]:
                 peer=peer,
                 site=site_of(node, peer),
                 phase=where.phase,
-                detail=where.detail or _halted(heard, where.phase),
+                detail=where.detail
+                or _halted(heard, where.phase)
+                or waits_for(heard, name, where.phase),
                 address=addresses[0] if addresses else "",
                 addresses=addresses,
                 boot=status.boot if status is not None else 0,

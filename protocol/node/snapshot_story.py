@@ -4,14 +4,16 @@ from collections.abc import Sequence
 
 from protocol.contract.notices import Notice
 from protocol.contract.story import joined
+from protocol.contract.told import HeardNotice
 from protocol.grid.lifecycle import Phase
+from protocol.grid.problem import listed
 from protocol.grid.record import GridState
 from protocol.node.node import Node
 from protocol.node.rows import StoryRow, WorkspaceRow
 from protocol.node.snapshot_peers import name_of
 from protocol.terms.ids import GridId, PeerId
 from protocol.terms.limits import STORY_KEPT
-from protocol.terms.quantities import format_duration
+from protocol.terms.quantities import counted, format_duration
 
 _TROUBLED = (Phase.FAILED, "no-room", "stalled")
 _WARNING, _YIELDS = "lease.warning", "grid.yields"
@@ -27,6 +29,19 @@ def story(node: Node, grid: GridId) -> list[StoryRow]:
         StoryRow(line.at_s, name_of(node, line.host), line.kind, line.text)
         for line in joined(stories.items(), STORY_KEPT)
     ]
+
+
+def waits_for(heard: HeardNotice | None, workspace: str, phase: Phase) -> str:
+    """For what a workspace waits that its grid's change is to make, or make otherwise; empty if for nothing."""
+    if heard is None or phase is Phase.GONE:
+        return ""
+    if workspace in heard.notice.lacks:
+        return "waits for room: its host promised it, and others have that room"
+    if workspace not in heard.notice.behind:
+        return ""
+    if phase in (Phase.PAUSED, Phase.SUSPENDED):
+        return "is changed when it goes on"
+    return "is started anew in its turn"
 
 
 def detail(
@@ -48,10 +63,14 @@ def detail(
         # Only the hosts that lack the room know for whom; the others say just that they follow.
         whys = (line.text.partition("; ")[2] for line in reversed(told) if line.kind == _YIELDS)
         return next(filter(None, whys), "makes room: " + ", ".join(hindered))
+    hosts = _hosts(node, newest.grid).values()
+    if lacks := [name for notice in hosts for name in notice.lacks]:
+        return f"no room where it was promised for {listed(lacks)}"
     ends = next((line for line in reversed(told) if line.kind in _LEASE), None)
     if ends is not None and ends.kind == _WARNING and now < newest.ends_s:
         return f"lease ends in {format_duration(int(newest.ends_s - now))}"
-    return ""
+    turns = sum(len(notice.behind) for notice in hosts)
+    return f"being changed: {counted(turns, 'workspace')} to be started anew" if turns else ""
 
 
 def _hindered(node: Node, grid: GridId) -> list[str]:

@@ -21,6 +21,7 @@ from protocol.grid.record import (
     order_part,
 )
 from protocol.grid.steps import Decline
+from protocol.hosting.publishing import Publishing
 from protocol.terms.effects import Persist, Send
 from protocol.terms.limits import HOLD_S
 from protocol.terms.refusal import Constraint
@@ -91,6 +92,10 @@ def test_what_it_promised_and_had_no_room_for_is_held_whole_when_it_is_changed_a
     after = one.applied(record, change, {"web-2": one.me}, (reply.grant,))
     one.decides(after)
     assert one.row().lacks == ("web-2",)
+    publishing = Publishing(one.host)
+    publishing.due(record.id)
+    (told,) = [p.notice for p in publishing.pop_due(NOW + 5) if p.notice is not None]
+    assert told.lacks == ("web-2",)
     one.other(Quantum())
     larger = to_apply(sized(shop(2), memory_bytes=256 * MIB), 2)
     reply = one.hold(after, larger, "web-1", "web-2")

@@ -110,3 +110,30 @@ def test_a_peer_that_is_no_host_of_the_grid_tells_nothing_of_it() -> None:
     assert (scene.row().detail, scene.story()) == ("", [])
     node.notices.put(hosts[0], lie, scene.world.now_s)
     assert scene.row().detail == "down ordered, waits for 2 of 3 stewards"
+
+
+def test_what_waits_for_its_turn_or_for_room_says_so() -> None:
+    scene = Scene()
+    node = scene.asked.node
+    assert node is not None
+    (one, host), (two, other) = scene.hosts()
+    about = node.notices.about(scene.row().grid)
+    notices = {peer: about[peer].notice for peer in (host.id, other.id)}
+
+    def waits() -> dict[str, str]:
+        rows = scene.view().workspaces(scene.row().grid, scene.world.now_s)
+        return {row.workspace: row.detail for row in rows}
+
+    assert waits() == {one: "", two: ""}
+    turns = msgspec.structs.replace(notices[host.id], behind=(one,))
+    node.notices.put(host.id, turns, scene.world.now_s)
+    assert waits() == {one: "is started anew in its turn", two: ""}
+    assert scene.row().detail == "being changed: 1 workspace to be started anew"
+    (status,) = turns.mine
+    rests = msgspec.structs.replace(status, phase=Phase.SUSPENDED)
+    node.notices.put(host.id, msgspec.structs.replace(turns, mine=(rests,)), scene.world.now_s)
+    assert waits()[one] == "is changed when it goes on"
+    lacks = msgspec.structs.replace(notices[other.id], lacks=(two,))
+    node.notices.put(other.id, lacks, scene.world.now_s)
+    assert waits()[two] == "waits for room: its host promised it, and others have that room"
+    assert scene.row().detail == f"no room where it was promised for {two}"
