@@ -3,16 +3,15 @@
 import secrets
 import time
 from pathlib import Path
-from random import SystemRandom
 
 import msgspec
 
 from federation.launch import Host, wait_for
 from overlayd.adapters.credentials import load_site
 from overlayd.api.views import Accepted, GridView, OrderBody
+from overlayd.cli.stewards import drawn
 from overlayd.ports.images import ImageInfo
 from protocol.grid.model import ClusterSpec, GridSpec, ImageRef
-from protocol.grid.stewards import draw_stewards, stores_of
 from protocol.node.rows import PeerRow, SelfRow
 from protocol.requesting.request import RequestState, RequestView
 from protocol.terms.ids import PeerId, RequestId, StoreId
@@ -64,16 +63,10 @@ def signed(
 
 
 def up(identity: Path, grid: GridSpec, host: Host) -> SignedOrder:
-    """A fresh order to make that grid. Its stewards are drawn from the hosts that this one hears.
-
-    Members that a test only plays never advertise, and are soon gone: none of them is drawn.
-    """
+    """A fresh order to make that grid. Its stewards are drawn from whom this host hears, as overlayctl does."""
     site = load_site(identity).principal.site
     rows = list(peers(host).values())
-    alive = [row for row in rows if row.health in ("self", "alive") and row.age_s >= 0]
-    heard = [(row.peer, row.site) for row in alive]
-    chosen = draw_stewards(heard, site, SystemRandom())
-    stores = stores_of(chosen, {row.peer: row.store for row in rows})
+    chosen, stores = drawn(rows, site)
     body = encode(grid)
     return signed(identity, Action.UP, grid.name, body=body, stewards=chosen, stores=stores)
 

@@ -2,7 +2,7 @@
 
 from types import SimpleNamespace
 
-from overlayd.cli.stewards import stewards
+from overlayd.cli.stewards import drawn, stewards
 
 
 def test_three_of_those_that_are_heard_of_the_signers_site_first() -> None:
@@ -13,6 +13,7 @@ def test_three_of_those_that_are_heard_of_the_signers_site_first() -> None:
             health=health,
             store=f"of {site}-{health}-{number}",
             leaving=False,
+            age_s=1.0,
         )
         for site in ("ams", "bnl", "uc")
         for health in ("alive", "dead", "left", "suspect")
@@ -28,14 +29,20 @@ def test_three_of_those_that_are_heard_of_the_signers_site_first() -> None:
 
 
 def test_a_host_alone_keeps_its_own() -> None:
-    rows = [SimpleNamespace(peer="me", site="ams", health="self", store="mine", leaving=False)]
+    rows = [
+        SimpleNamespace(
+            peer="me", site="ams", health="self", store="mine", leaving=False, age_s=0.0
+        )
+    ]
     client = SimpleNamespace(get=lambda path, kind: rows)
     assert stewards(client, "uc") == (("me",), ())  # type: ignore[arg-type]
 
 
 def test_nobody_that_leaves_is_drawn_while_there_are_three_others() -> None:
     rows = [
-        SimpleNamespace(peer=name, site="ams", health="alive", store="", leaving=name in "ab")
+        SimpleNamespace(
+            peer=name, site="ams", health="alive", store="", leaving=name in "ab", age_s=1.0
+        )
         for name in "abcde"
     ]
     client = SimpleNamespace(get=lambda path, kind: rows)
@@ -43,3 +50,25 @@ def test_nobody_that_leaves_is_drawn_while_there_are_three_others() -> None:
         assert sorted(stewards(client, "ams")[0]) == ["c", "d", "e"]  # type: ignore[arg-type]
     del rows[-1]
     assert len(stewards(client, "ams")[0]) == 3  # type: ignore[arg-type]
+
+
+def member(name: str, site: str, age_s: float, health: str = "alive") -> SimpleNamespace:
+    return SimpleNamespace(
+        peer=name, site=site, health=health, store="", leaving=False, age_s=age_s
+    )
+
+
+def test_a_member_that_never_told_what_it_offers_is_not_drawn() -> None:
+    rows = [member("a", "ams", 0.0, "self"), member("b", "uc", 3.0), member("c", "bnl", 3.0)]
+    rows += [member(f"silent-{n}", site, -1.0) for n in range(9) for site in ("ams", "uc", "cern")]
+    for _ in range(20):
+        assert sorted(drawn(rows, "ams")[0]) == ["a", "b", "c"]  # type: ignore[arg-type]
+
+
+def test_where_only_the_own_site_tells_others_are_drawn_all_the_same() -> None:
+    rows = [member("a", "ams", 0.0, "self"), member("b", "ams", 3.0), member("silent", "ams", -1.0)]
+    rows += [member("far", "uc", -1.0), member("farther", "bnl", -1.0)]
+    for _ in range(20):
+        seats = drawn(rows, "ams")[0]  # type: ignore[arg-type]
+        assert sorted(seats)[1:] == ["far", "farther"]
+        assert "silent" not in seats
