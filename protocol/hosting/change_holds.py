@@ -24,18 +24,16 @@ from protocol.capacity.timetable import Window
 from protocol.contract.authority import Authority, Deployment
 from protocol.contract.messages import HoldAsk, HoldReply
 from protocol.contract.outcomes import Answer, RoomChanged
-from protocol.grid.apply import delta
 from protocol.grid.apply_faults import apply_faults
 from protocol.grid.lease import asked, kept_s, start_fault, window
-from protocol.grid.lifecycle import Phase, Power
 from protocol.grid.limits import LEASE_S_MAX
 from protocol.grid.model import Workspace
 from protocol.grid.record import ApplyTerms, GridState, change_terms, order_part
 from protocol.grid.volumes import volumes_at
+from protocol.hosting.change_needs import ChangeNeeds
 from protocol.hosting.claims import Claims
-from protocol.hosting.definitions import growth, unused_by, with_memory
 from protocol.hosting.foundlings import Foundlings
-from protocol.hosting.hold_conflicts import asked_fault, vnis_taken
+from protocol.hosting.hold_conflicts import asked_fault, spent, too_many, vnis_taken
 from protocol.hosting.hold_replies import granted, refuse
 from protocol.hosting.hold_row import HoldNotSaved, HoldRow
 from protocol.hosting.holds import Holds
@@ -45,7 +43,7 @@ from protocol.hosting.taken import Taken
 from protocol.placement.fit import Offer, lacking, quantum_of, refusals, rules_of
 from protocol.terms.effects import Note, Persist, Send
 from protocol.terms.ids import GridId, PeerId, StoreId
-from protocol.terms.limits import CLEAR_S, HOLDS_PER_HOST, SLACK_S
+from protocol.terms.limits import CLEAR_S, SLACK_S
 from protocol.terms.refusal import Constraint, Refusal
 from protocol.trust.order import SignedOrder, read_order
 from protocol.trust.signing import Signer, Untrusted
@@ -66,6 +64,7 @@ class _Asked(msgspec.Struct, frozen=True):
     row: Lease | None
     members: dict[str, Workspace]
     """What the change is to make of each workspace, by name."""
+    needs: ChangeNeeds
 
 
 class ChangeHolds:
@@ -134,7 +133,9 @@ class ChangeHolds:
         assert terms is not None, "an order to change was read"
         members = {w.name: w for w in deployment.workspaces}
         row = self._leases.row(ask.of)
-        return _Asked(ask, change, deployment, terms, row, members)
+        spec = deployment.spec
+        needs = ChangeNeeds(self._me, self._leases, self._ledger, row, members, spec)
+        return _Asked(ask, change, deployment, terms, row, members, needs)
 
     def _identity_fault(
         self, requester: PeerId, asked_for: _Asked, old: HoldRow | None
@@ -150,10 +151,8 @@ class ChangeHolds:
         if old is not None and (old.of, old.vnis, old.start_s) != (ask.of, ask.vnis, ask.start_s):
             why = "it is held for another grid, with other VXLAN ids, or another start"
             return Constraint.NETWORK_ID, why
-        if old is None and deployment.order in self._used:
-            return Constraint.AUTHORITY, "this order was carried out here already: sign a new one"
-        if full := self._used.full(deployment.owner, now=self._ledger.now_s):
-            return Constraint.LIMIT, full
+        if old is None and (fault := spent(self._used, deployment, self._ledger.now_s)):
+            return fault
         other = self._holds.change_of(ask.of)
         if other is not None and other.grid not in (ask.grid, self._plan_of(asked_for)):
             terms = other.terms
@@ -214,10 +213,7 @@ class ChangeHolds:
                 return Constraint.AUTHORITY, f"{name} stays here, and is not asked for"
             if asks and name in there and not here:
                 return Constraint.AUTHORITY, f"{name} stays on another host"
-        mine = row.record.on(self._me)
-        before = self._leases.ordered(row).spec
-        changed = [n for n, _ in delta(mine, before, asked_for.deployment.spec).changed]
-        if not any(name not in mine or name in changed for name in ask.workspaces):
+        if not asked_for.needs.any(ask.workspaces):
             return Constraint.AUTHORITY, "nothing is added to what this host carries, or changed"
         return None
 
@@ -256,7 +252,7 @@ class ChangeHolds:
         refused: list[tuple[str, Refusal]] = []
         company = [offer] if asked_for.row is not None else []
         for name in ask.workspaces:
-            needs = self._needs(asked_for, name) if name not in takes else None
+            needs = asked_for.needs.of(name) if name not in takes else None
             if needs is not None:
                 own = plan is not None and name in plan.workspaces
                 if why := self._refusal(
@@ -335,36 +331,6 @@ class ChangeHolds:
         ends_s = asked_for.terms.until_s or begins_s + asked_for.deployment.spec.lease_s
         return min(ends_s, begins_s + LEASE_S_MAX)
 
-    def _needs(self, asked_for: _Asked, name: str) -> Quantum | None:
-        """What a workspace takes beside what the lease has here; None if it stays as it is."""
-        becomes, row = asked_for.members[name], asked_for.row
-        if row is None or name not in row.record.on(self._me):
-            return quantum_of(becomes) - self._left(row, name)
-        before = with_memory(self._leases.members(row), row)[name]
-        spec = self._leases.ordered(row).spec
-        if all(n != name for n, _ in delta([name], spec, asked_for.deployment.spec).changed):
-            return None
-        power = {w.workspace: w.power for w in row.wanted}.get(name, Power.GONE)
-        if power is Power.GONE:
-            # It was promised without room, so there is nothing here that could grow.
-            return quantum_of(becomes) - self._left(row, name)
-        unused = dict(unused_by([becomes], volumes_at(row.record, spec), self._me))
-        was = dict(row.unused).get(name, 0)
-        more_bytes = max(0, unused.get(name, 0) - was)
-        saved = power is Power.SUSPENDED
-        return growth(before, becomes, saved=saved, unused_bytes=more_bytes)
-
-    def _left(self, row: Lease | None, name: str) -> Quantum:
-        """What is left here of a workspace that was ordered gone, and is in the grid again: its volumes."""
-        if row is None or all(w.workspace != name for w in row.wanted):
-            return Quantum()
-        gone = any(w.workspace == name and w.power is Power.GONE for w in row.wanted)
-        phases = {s.workspace: s.phase for s in self._leases.statuses(row.record.id)}
-        if not gone or phases.get(name) is not Phase.GONE:
-            return Quantum()
-        spans = self._ledger.spans((row.record.id, name))
-        return spans[-1].quantum.kept if spans else Quantum()
-
     def _refusal(
         self,
         asked_for: _Asked,
@@ -379,16 +345,15 @@ class ChangeHolds:
 
         `heeds_s` is the time now, if room that is kept for older orders counts; None for what a plan had.
         """
-        deployment, row = asked_for.deployment, asked_for.row
-        if len(self._ledger) >= HOLDS_PER_HOST:
-            why = f"a host carries at most {HOLDS_PER_HOST} workspaces"
-            return Refusal(Constraint.LIMIT, self._host, detail=why)
+        deployment = asked_for.deployment
+        if fault := too_many(len(self._ledger) + 1):
+            return Refusal(fault[0], self._host, detail=fault[1])
         free = self._ledger.free_for(time)
         kept = Quantum()
         if heeds_s is not None:
             kept = self._claims.kept(deployment.order, deployment.issued_at_s, free, heeds_s)
         free, offer = free - kept, msgspec.structs.replace(offer, kept=kept)
-        if row is None or name not in row.record.on(self._me):
+        if asked_for.needs.is_new(name):
             # What its volumes have already is not asked for again.
             left = quantum_of(asked_for.members[name]) - needs
             rules = rules_of(deployment.spec)

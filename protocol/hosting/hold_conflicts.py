@@ -43,6 +43,13 @@ def spent(used: UsedOrders, deployment: Deployment, now: float) -> tuple[Constra
     return (Constraint.LIMIT, full) if full else None
 
 
+def too_many(workspaces: int) -> tuple[Constraint, str] | None:
+    """Why a host does not carry so many; None if it may."""
+    if workspaces <= HOLDS_PER_HOST:
+        return None
+    return Constraint.LIMIT, f"a host carries at most {HOLDS_PER_HOST} workspaces"
+
+
 def conflict(
     rows: Mapping[GridId, HoldRow],
     entries: int,
@@ -75,6 +82,4 @@ def conflict(
     if old is not None and (old.vnis, old.start_s) != (ask.vnis, ask.start_s):
         return Constraint.NETWORK_ID, "it is held with other VXLAN ids, or another start"
     others = entries - (len(plan.workspaces) if plan is not None else 0)
-    if others + len(ask.workspaces) > HOLDS_PER_HOST:
-        return Constraint.LIMIT, f"a host carries at most {HOLDS_PER_HOST} workspaces"
-    return None
+    return too_many(others + len(ask.workspaces))
