@@ -3,8 +3,10 @@
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from shutil import get_terminal_size
+
+import typer
 
 from overlayd.cli.client import Refused, Unreachable
 from overlayd.cli.failure import FAILED, Failure, failure
@@ -61,6 +63,22 @@ def follow(
 def over(view: RequestView, keep_waiting: bool) -> bool:
     """Whether there is nothing more to wait for. For troubled guests it waits only with `keep_waiting`."""
     return view.state is not RequestState.RUNNING or (bool(view.troubles) and not keep_waiting)
+
+
+def let_go(session: Session, request: str, decided: Callable[[RequestView], bool]) -> RequestView:
+    """Asks the daemon to let go of a request whose person interrupted it. The view, once that is answered.
+
+    What is `decided` is not let go of. Raises Failure.
+    """
+    if not session.plain:
+        typer.echo("interrupted; asking the daemon to let go of it", err=True)
+    with suppress(Failure):  # The request may have ended meanwhile; the view says how.
+        session.client.raw("DELETE", f"/requests/{request}")
+
+    def until(view: RequestView) -> bool:
+        return view.state is not RequestState.RUNNING or decided(view)
+
+    return follow(session, request, lambda _: None, until, CANCEL_WITHIN_S)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import msgspec
 import typer
 
 from overlayd.api.views import Accepted, OrderBody, PlanBody
-from overlayd.cli.asking import CANCEL_WITHIN_S, ended, follow, over, waiting
+from overlayd.cli.asking import ended, follow, let_go, over, waiting
 from overlayd.cli.failure import FAILED, INTERRUPTED, USAGE, Failure, failure
 from overlayd.cli.plan_text import quote_lines
 from overlayd.cli.session import Session
@@ -212,14 +212,7 @@ def _interrupted(session: Session, request: RequestId, standing: Standing) -> Fa
     def decided(view: RequestView) -> bool:
         return view.state is RequestState.DONE or view.epoch > standing.epoch
 
-    def until(view: RequestView) -> bool:
-        return view.state is not RequestState.RUNNING or decided(view)
-
-    if not session.plain:
-        typer.echo("interrupted; asking the daemon to let go of it", err=True)
-    with suppress(Failure):  # The request may have ended meanwhile; the view says how.
-        session.client.raw("DELETE", f"/requests/{request}")
-    view = follow(session, request, lambda _: None, until, CANCEL_WITHIN_S)
+    view = let_go(session, request, decided)
     if view.state in (RequestState.DONE, RequestState.RUNNING) and decided(view):
         said = f"the change of {name} was decided before it could be cancelled"
         return failure(said, f"`overlayctl rollback {name}` goes back", INTERRUPTED)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from overlayd.api.views import Accepted, ImageRow, OrderBody, PlanBody
-from overlayd.cli.asking import CANCEL_WITHIN_S, ended, follow, over, waiting
+from overlayd.cli.asking import ended, follow, let_go, over, waiting
 from overlayd.cli.changing import Change, make, show_plan
 from overlayd.cli.completing import complete_quote
 from overlayd.cli.failure import FAILED, INTERRUPTED, USAGE, Failure, failure
@@ -308,18 +308,8 @@ def _handed_over(session: Session, accepted: Accepted, name: str) -> None:
 def _interrupted(session: Session, request: RequestId, spec: GridSpec) -> Failure:
     """Asks the daemon to let go, and says what happened."""
     name = spec.name
-    if not session.plain:
-        typer.echo("interrupted; asking the daemon to let go of it", err=True)
     take_down = f"`overlayctl down {name}` takes it down"
-    with suppress(Failure):  # The request may have ended meanwhile; the view says how.
-        session.client.raw("DELETE", f"/requests/{request}")
-    view = follow(
-        session,
-        request,
-        lambda _: None,
-        lambda view: view.state is not RequestState.RUNNING or view.stage == Stage.BUILDING,
-        CANCEL_WITHIN_S,
-    )
+    view = let_go(session, request, lambda view: view.stage == Stage.BUILDING)
     if view.state is RequestState.DONE:
         return failure(f"{name} was up before it could be cancelled", take_down, INTERRUPTED)
     if view.state is not RequestState.RUNNING:
