@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from overlayd.adapters.clock import SystemClock
 from overlayd.adapters.credentials import Credentials
 from overlayd.adapters.earlier_life import traces_of
+from overlayd.adapters.key_exchange import NaclExchange
 from overlayd.adapters.nacl_keys import NaclSealer, NaclVerifier
 from overlayd.adapters.sealed_boxes import SealedBoxes
 from overlayd.adapters.sqlite_store import SqliteStore
@@ -188,6 +189,7 @@ class Assembly:
             self.store,
             self._doorway,
             self._doorway,
+            self._doorway,
             self.ring,
             self.clock,
         )
@@ -317,6 +319,7 @@ class Assembly:
             site=credentials.principal.site,
             address=dialled_at(self.config, UnderlayWatch(source_of(self.config)).look()),
             reach=None if overlay.reach is ReachUse.AUTO else Reach(overlay.reach.value),
+            exchange=NaclExchange(),
         )
 
     def _joins(self) -> tuple[Contact, ...]:

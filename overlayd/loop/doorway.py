@@ -7,6 +7,7 @@ anything can be fetched here, and a peer that asks too early asks another one.
 from collections import Counter
 from typing import Any, Protocol
 
+from protocol.terms.effects import Sealed
 from protocol.terms.ids import PeerId
 
 
@@ -24,18 +25,30 @@ class Served(Protocol):
         """Takes one message."""
 
 
+class Forwards(Protocol):
+    """Has the host's forwarder know whom it seals for."""
+
+    def seal(self, table: Sealed) -> None:
+        """The whole table, in the place of the one before."""
+
+
 class Doorway:
-    """A `Kicked` and a `Served` that passes everything on once it is open."""
+    """A `Kicked`, a `Served` and a `Forwards` that passes everything on once it is open."""
 
     def __init__(self) -> None:
         self._kicks: dict[str, str] = {}
         self._realiser: Kicked | None = None
         self._bulk: Served | None = None
+        self._forwarder: Forwards | None = None
+        self._table: Sealed | None = None
         self.counts: Counter[str] = Counter()
 
-    def open(self, realiser: Kicked, bulk: Served) -> None:
+    def open(self, realiser: Kicked, bulk: Served, forwarder: Forwards | None = None) -> None:
         """Passes everything on from now on, and first what has waited."""
-        self._realiser, self._bulk = realiser, bulk
+        self._realiser, self._bulk, self._forwarder = realiser, bulk, forwarder
+        table, self._table = self._table, None
+        if table is not None:
+            self.seal(table)
         kicks, self._kicks = self._kicks, {}
         for grid, cause in kicks.items():
             realiser.kick(grid, cause)
@@ -46,6 +59,13 @@ class Doorway:
             self._kicks[grid] = cause
         else:
             self._realiser.kick(grid, cause)
+
+    def seal(self, table: Sealed) -> None:
+        """Passes a table on, now or later. Of several that wait only the last says how it is."""
+        if self._forwarder is None:
+            self._table = table
+        else:
+            self._forwarder.seal(table)
 
     def take(self, peer: PeerId, message: Any, cause: str) -> None:
         """Passes a message on, or drops and counts it."""

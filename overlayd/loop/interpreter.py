@@ -8,7 +8,7 @@ disk, and a start from the disk makes them equal again.
 from collections import Counter
 from typing import assert_never
 
-from overlayd.loop.doorway import Kicked, Served
+from overlayd.loop.doorway import Forwards, Kicked, Served
 from overlayd.ports.clock import Clock
 from overlayd.ports.store import Put, Store, StoreError
 from overlayd.ports.transport import Transport
@@ -27,6 +27,7 @@ from protocol.terms.effects import (
     Persist,
     Quarantine,
     Realise,
+    Sealed,
     Send,
 )
 from protocol.terms.ids import PeerId
@@ -43,11 +44,13 @@ class Interpreter:
         store: Store,
         realiser: Kicked,
         bulk: Served,
+        forwarder: Forwards,
         ring: EventRing,
         clock: Clock,
     ) -> None:
         self._me, self._transport, self._store = me, transport, store
         self._realiser, self._bulk, self._ring, self._clock = realiser, bulk, ring, clock
+        self._forwarder = forwarder
         self._lines = Allowance(LINES, LINES_PER_S, PEERS)
         self.of: PeerId | None = None
         """Whose words the effects follow from, whose lines they are; None if nobody's. The driver says."""
@@ -89,6 +92,8 @@ class Interpreter:
                     self._realiser.kick(grid, cause)
                 case HandOver(peer=peer, message=message, cause=cause):
                     self._bulk.take(peer, message, cause)
+                case Sealed():
+                    self._forwarder.seal(effect)
                 case _:
                     assert_never(effect)
         return follow

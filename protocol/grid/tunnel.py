@@ -8,8 +8,10 @@ carry: a larger packet would be lost on the way, and nobody would be told.
 
 from collections.abc import Callable, Iterable, Mapping
 from ipaddress import AddressValueError, IPv4Address
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from protocol.grid.addresses import Card
 from protocol.grid.carrier import carries
@@ -27,6 +29,8 @@ class TunnelEnd(msgspec.Struct, frozen=True, array_like=True):
     """An IPv4 address."""
     mtu: Count
     """The largest packet that its guests may send on a plain network, in bytes."""
+    port: Annotated[int, Meta(ge=0, le=65535)] = 0
+    """Where its forwarder takes what is sealed, UDP. 0: it does not say, or cannot seal."""
 
 
 class ToldEnd(msgspec.Struct, frozen=True, array_like=True):

@@ -14,6 +14,7 @@ from protocol.grid.decision import Ballot, sign_acceptance
 from protocol.grid.decision import Certificate as DecisionCertificate
 from protocol.grid.record import Register, register_key
 from protocol.terms.ids import KeyId, PeerId
+from protocol.terms.sealed import Secret
 from protocol.trust.certificate import (
     Certificate,
     Chain,
@@ -98,6 +99,44 @@ class SimSealer:
         tag, plain = box[:32], box[32:]
         genuine = len(origin) == 64 and tag == _box_tag(origin, self._me, plain)
         return plain if genuine else None
+
+
+_PRIME, _BASE = (1 << 127) - 1, 3
+
+
+class SimPair:
+    """An Ephemeral over a group that is far too small for anything real."""
+
+    def __init__(self, secret: int) -> None:
+        self._secret = secret
+
+    @property
+    def public(self) -> bytes:
+        """32 bytes: a hash, whose beginning is as good as random, and the number itself."""
+        number = pow(_BASE, self._secret, _PRIME).to_bytes(16, "big")
+        return blake2b(number, digest_size=16).digest() + number
+
+    def keys(self, theirs: bytes, transcript: bytes) -> tuple[Secret, Secret] | None:
+        """The two keys, in the same order at both ends."""
+        number = theirs[16:]
+        if theirs[:16] != blake2b(number, digest_size=16).digest():
+            return None
+        shared = pow(int.from_bytes(number, "big"), self._secret, _PRIME).to_bytes(16, "big")
+        made = blake2b(transcript, key=shared, digest_size=64).digest()
+        return Secret(made[:32]), Secret(made[32:])
+
+
+class SimExchange:
+    """An Exchange whose pairs follow from `seed` and how many were made before."""
+
+    def __init__(self, seed: str) -> None:
+        self._seed, self._made = seed, 0
+
+    def ephemeral(self) -> SimPair:
+        """The next pair."""
+        self._made += 1
+        drawn = sha256(f"{self._seed} pair {self._made}".encode()).digest()
+        return SimPair(int.from_bytes(drawn[:15], "big"))
 
 
 class SimFederation:

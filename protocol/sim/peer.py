@@ -10,7 +10,7 @@ from random import Random
 
 from protocol.capacity.advert import HostFacts, ImageLabel
 from protocol.membership.messages import Contact
-from protocol.node.events import Arrived, Event, Slept, Started, Ticked
+from protocol.node.events import Arrived, Event, ForwarderBegan, Slept, Started, Ticked
 from protocol.node.node import Node
 from protocol.sim.clocks import Clock
 from protocol.sim.environment import Environment, Watcher
@@ -28,9 +28,11 @@ from protocol.terms.effects import (
     Quarantine,
     Realise,
     Row,
+    Sealed,
     Send,
 )
 from protocol.terms.ids import GridId
+from protocol.terms.sealed import Cipher
 from protocol.trust.identity import Identity
 
 _STORY, _STORY_OF_MANY = 40, 6
@@ -40,6 +42,7 @@ _RESTART_S = 2.0
 _WAKES_AT_ONCE = 100
 """How many deadlines one peer may have at one instant. More means that one does not move."""
 _NEVER = float("inf")
+_CIPHERS = (Cipher.AES_256_GCM, Cipher.CHACHA20_POLY1305)
 _ROUNDING_S = 1e-6
 """What rounding may put between a clock that drifts and the world's time."""
 
@@ -80,6 +83,10 @@ class SimPeer:
         """The host's clock; with None it shows the world's time."""
         self.late_s = 0.0
         """How many seconds later at most a slow peer gets to what happens to it."""
+        self.forwarders = 1
+        """How many forwarders its host has had. The last one runs whenever the host does, daemon or not."""
+        self.sealed: Sealed | None = None
+        """What that was told last."""
         self.lies = False
         self.gone = False
         """Whether its host lost power for good."""
@@ -119,9 +126,16 @@ class SimPeer:
         )
         self._wake_s = _NEVER
         self.feed(Started())
+        self.forwards()
         self.machines.look_around()
         if self.late_s:
             self.stall(self._dice.uniform(0.0, self.late_s))
+
+    def forwards(self, *, anew: bool = False) -> None:
+        """The node is told of the host's forwarder; `anew`, of another one, which knows nothing yet."""
+        if anew:
+            self.forwarders, self.sealed = self.forwarders + 1, None
+        self.feed(ForwarderBegan(f"{self.name}-{self.forwarders}", _CIPHERS))
 
     def crash(self, silently: bool = False) -> None:
         """Ends the process now, and `silently` the host with it, so that nobody is told."""
@@ -132,6 +146,8 @@ class SimPeer:
         self.life += 1
         self._busy_until_s, self.is_frozen = 0.0, False
         self._backlog.clear()
+        if silently:
+            self.forwarders, self.sealed = self.forwarders + 1, None
         self._wires.crashed(self, silently)
         self._watcher.died(self)
 
@@ -241,6 +257,9 @@ class SimPeer:
                 self._watcher.noted(self, effect)
             case HandOver():
                 self.notes["hand-over"] += 1
+            case Sealed(instance=instance):
+                if instance == f"{self.name}-{self.forwarders}":
+                    self.sealed = effect
         return self.node is not None
 
     def _write(self, rows: tuple[Row, ...]) -> None:

@@ -16,6 +16,7 @@ from protocol.node.events import Arrived, Event
 from protocol.node.messages import Message
 from protocol.sim.peer import SimPeer
 from protocol.terms.effects import Effect, Send
+from protocol.terms.sealed import Secret
 from protocol.wire.envelope import pack, unpack
 
 _ALL, _EVERY = 12, 256
@@ -45,7 +46,8 @@ class Trace:
         self._digest = sha256()
         self._file = file
         self._full = file is not None or peers <= FULL_PEERS
-        self._encoder, self._lines = msgspec.msgpack.Encoder(), msgspec.json.Encoder()
+        self._encoder = msgspec.msgpack.Encoder(enc_hook=_unsaid)
+        self._lines = msgspec.json.Encoder(enc_hook=_unsaid)
         self._types: dict[type, float] = {}
         self._batch = array("d")
         self._kinds: dict[type, _Kind] = {}
@@ -114,3 +116,10 @@ class Trace:
     def _flush(self) -> None:
         self._digest.update(self._batch.tobytes())
         del self._batch[:]
+
+
+def _unsaid(value: object) -> str:
+    """What stands for a secret."""
+    if isinstance(value, Secret):
+        return repr(value)
+    raise TypeError(f"a trace cannot have {type(value).__name__}")

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 import msgspec
 
 from protocol.terms.ids import PeerId
+from protocol.terms.sealed import SealedPeer
 
 
 class Deadline(msgspec.Struct, frozen=True, order=True, gc=False):
@@ -123,4 +124,13 @@ class HandOver(msgspec.Struct, frozen=True):
     cause: str = ""
 
 
-Effect = Send | Dial | Knock | HangUp | Quarantine | Persist | Note | Realise | HandOver
+class Sealed(msgspec.Struct, frozen=True):
+    """What the host's forwarder is to know of others: the whole table, in the place of the one before."""
+
+    instance: str
+    """The forwarder that the keys were made for. They are told to no other."""
+    peers: tuple[SealedPeer, ...]
+    """Every host that shares a sealed network with this one, also those that there are no keys with yet."""
+
+
+Effect = Send | Dial | Knock | HangUp | Quarantine | Persist | Note | Realise | HandOver | Sealed

@@ -344,6 +344,8 @@ ALLOWANCES = {
     # Quote, hold, release and decided of as many requests as a peer remembers (256), all at once. After that
     # 75 requests a second of one requester; a site's whole day has a few thousand.
     "negotiation": Allowance(1024, 300.0, 1 << 20),
+    # One exchange of keys in two minutes has four; a day of restarts, and all of it said again, a few hundred.
+    "tunnel-keys": Allowance(256, 4.0, 4 << 10),
     # Pieces of images: 4,000 of 256 KiB are 8 Gbit/s. What was not asked for is dropped by the fetcher.
     "bulk": Allowance(8192, 4000.0, 1 << 20),
     # What a relay hands over from all peers that talk through it with this one, and what a neighbour wants

@@ -5,6 +5,7 @@ import msgspec
 from protocol.terms.ids import KeyId, PeerId
 from protocol.terms.reach import Reach
 from protocol.trust.certificate import Chain
+from protocol.trust.exchange import Exchange
 from protocol.trust.sealing import Sealer
 from protocol.trust.signing import Signer, Verifier
 from protocol.wire.versions import SPOKEN, Span
@@ -24,6 +25,8 @@ class Identity(msgspec.Struct, frozen=True):
     reach: Reach | None = None
     """What its configuration says; None if it is to be found out."""
     speaks: Span = SPOKEN
+    exchange: Exchange | None = None
+    """Makes key pairs for tunnels; without it there are no keys for any."""
 
     def with_chain(self, chain: Chain) -> "Identity":
         """The same peer with another certificate."""

@@ -63,7 +63,9 @@ class Talkative:
 async def test_a_flood_that_makes_lines_leaves_room_for_those_of_others() -> None:
     transport = FakeTransport(FakeHub(), PeerId("a" * 64))
     ring, clock, doorway = EventRing("h1"), FakeClock(), Doorway()
-    interpreter = Interpreter(transport.peer, transport, FakeStore(), doorway, doorway, ring, clock)
+    interpreter = Interpreter(
+        transport.peer, transport, FakeStore(), doorway, doorway, doorway, ring, clock
+    )
     driver = Driver(Talkative(), Inbox(), interpreter, clock)  # type: ignore[arg-type]  # as much as it needs
     honest = PeerId("f" * 64)
     await driver.step(Arrived(honest, Ping(1.0), ""))
@@ -83,7 +85,9 @@ async def test_a_flood_that_makes_lines_leaves_room_for_those_of_others() -> Non
 async def test_lines_about_what_was_relayed_are_its_authors_and_leave_the_relay_its_own() -> None:
     transport = FakeTransport(FakeHub(), PeerId("a" * 64))
     ring, clock, doorway = EventRing("h1"), FakeClock(), Doorway()
-    interpreter = Interpreter(transport.peer, transport, FakeStore(), doorway, doorway, ring, clock)
+    interpreter = Interpreter(
+        transport.peer, transport, FakeStore(), doorway, doorway, doorway, ring, clock
+    )
     driver = Driver(Talkative(), Inbox(), interpreter, clock)  # type: ignore[arg-type]  # as much as it needs
     relay = PeerId("f" * 64)
     for _ in range(int(LINES) + 10):

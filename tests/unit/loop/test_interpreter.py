@@ -26,6 +26,7 @@ from protocol.terms.effects import (
     Persist,
     Realise,
     Row,
+    Sealed,
     Send,
     Untidied,
 )
@@ -44,12 +45,16 @@ class Taken:
     def __init__(self) -> None:
         self.kicked: list[tuple[str, str]] = []
         self.bulk: list[tuple[PeerId, Any, str]] = []
+        self.sealed: list[Sealed] = []
 
     def kick(self, grid: str, cause: str) -> None:
         self.kicked.append((grid, cause))
 
     def take(self, peer: PeerId, message: Any, cause: str) -> None:
         self.bulk.append((peer, message, cause))
+
+    def seal(self, table: Sealed) -> None:
+        self.sealed.append(table)
 
 
 class World:
@@ -60,7 +65,14 @@ class World:
         self.ring, self.clock = EventRing("h1"), FakeClock()
         self.heard: list[TransportEvent] = []
         self.interpreter = Interpreter(
-            self.mine.peer, self.mine, self.store, self.taken, self.taken, self.ring, self.clock
+            self.mine.peer,
+            self.mine,
+            self.store,
+            self.taken,
+            self.taken,
+            self.taken,
+            self.ring,
+            self.clock,
         )
 
     async def open(self) -> None:
@@ -184,3 +196,8 @@ async def test_bulk_and_grids_are_handed_over(world: World) -> None:
     await world.interpreter.carry_out([HandOver(world.far.peer, ask, "c"), Realise("g", "c")])
     assert world.taken.bulk == [(world.far.peer, ask, "c")]
     assert world.taken.kicked == [("g", "c")]
+
+
+async def test_a_table_goes_to_the_forwarder(world: World) -> None:
+    await world.interpreter.carry_out([Sealed("one", ())])
+    assert world.taken.sealed == [Sealed("one", ())]

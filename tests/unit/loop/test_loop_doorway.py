@@ -4,6 +4,7 @@ from typing import Any
 
 from overlayd.loop.doorway import Doorway
 from protocol.node.messages import ImageAsk
+from protocol.terms.effects import Sealed
 from protocol.terms.ids import Digest, PeerId
 
 PEER = PeerId("a" * 64)
@@ -14,12 +15,16 @@ class Side:
     def __init__(self) -> None:
         self.kicked: list[tuple[str, str]] = []
         self.bulk: list[Any] = []
+        self.tables: list[Sealed] = []
 
     def kick(self, grid: str, cause: str) -> None:
         self.kicked.append((grid, cause))
 
     def take(self, peer: PeerId, message: Any, cause: str) -> None:
         self.bulk.append(message)
+
+    def seal(self, table: Sealed) -> None:
+        self.tables.append(table)
 
 
 def test_what_waited_comes_first_once_a_grid() -> None:
@@ -38,3 +43,12 @@ def test_an_ask_that_comes_too_early_is_dropped_and_counted() -> None:
     assert (side.bulk, doorway.counts) == ([], {"bulk-too-early": 1})
     doorway.take(PEER, ASK, "")
     assert side.bulk == [ASK]
+
+
+def test_of_tables_that_came_too_early_the_last_is_told() -> None:
+    doorway, side = Doorway(), Side()
+    for instance in ("one", "two"):
+        doorway.seal(Sealed(instance, ()))
+    doorway.open(side, side, side)
+    doorway.seal(Sealed("three", ()))
+    assert [table.instance for table in side.tables] == ["two", "three"]

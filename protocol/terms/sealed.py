@@ -1,0 +1,71 @@
+"""What a host's forwarder is told of the hosts that it seals traffic for: where they are, and by what keys.
+
+Keys are `Secret`: nothing prints, logs, encodes, copies into a file or compares them by accident.
+"""
+
+from enum import StrEnum
+from hmac import compare_digest
+from typing import NoReturn
+
+import msgspec
+
+from protocol.terms.ids import PeerId
+
+
+class Cipher(StrEnum):
+    """What seals a frame."""
+
+    AES_256_GCM = "aes-256-gcm"
+    CHACHA20_POLY1305 = "chacha20-poly1305"
+
+
+class Secret:
+    """Bytes that only who asks for them by `reveal` gets. No encoder takes it, and its repr says nothing."""
+
+    __slots__ = ("_bytes",)
+
+    def __init__(self, content: bytes) -> None:
+        self._bytes = content
+
+    def reveal(self) -> bytes:
+        """The bytes. Whoever has them keeps them out of logs and files."""
+        return self._bytes
+
+    def __repr__(self) -> str:
+        return "Secret()"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and compare_digest(self._bytes, other.reveal())
+
+    __hash__ = None  # type: ignore[assignment]  # a hash of a key says something of it
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a secret is not copied into anything that lasts")
+
+
+class SealedSession(msgspec.Struct, frozen=True):
+    """The keys by which two forwarders seal for each other: one a direction, each used by one sender only."""
+
+    index: int
+    """What the other end puts into its headers: 32 bits, above 0, of no other session of this host."""
+    peer_index: int
+    """What this end puts into its headers."""
+    send: Secret
+    """32 bytes."""
+    receive: Secret
+    """32 bytes."""
+    made_s: float
+    """When this end made it, Unix seconds by this host's clock."""
+    cipher: Cipher
+
+
+class SealedPeer(msgspec.Struct, frozen=True):
+    """Another host with members on a sealed network that has members here, too."""
+
+    peer: PeerId
+    address: str
+    """Where its forwarder takes frames, IPv4; empty if it has not told yet."""
+    port: int
+    """UDP; 0 if it has not told, or cannot seal."""
+    sessions: tuple[SealedSession, ...]
+    """What is sent goes by the first; what comes may come by any. There are SESSIONS_MOST at most."""

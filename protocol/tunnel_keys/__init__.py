@@ -1,0 +1,1 @@
+"""Keys for the traffic of grids' networks between hosts. README.md has the rules."""
