@@ -63,6 +63,8 @@ class HostFacts(msgspec.Struct, frozen=True):
     confined: Annotated[str, Meta(max_length=CONFINED_MOST)] = ""
     """What its guests' processes are confined by: at best `user, seccomp, namespaces, mac`. It begins with
     `root` where they run as root. Empty: it does not say."""
+    tunnel_port: Annotated[int, Meta(ge=0, le=65535)] = 0
+    """Where its forwarder takes what is sealed, UDP. 0: it does not say, or cannot seal."""
 
     def sayable(self) -> "HostFacts":
         """The same as it can be said to others: what a probe found may be of any length or size."""

@@ -157,8 +157,9 @@ class Host:
     @property
     def tunnel(self) -> TunnelEnd | None:
         """Where this host takes the traffic of its networks; None while it does not know, or cannot."""
-        end = TunnelEnd(self._facts.underlay, self._facts.mtu or MTU_USUAL)
-        return end if usable(end) and not self._facts.underlay_fault else None
+        f = self._facts
+        end = TunnelEnd(f.underlay, f.mtu or MTU_USUAL, f.tunnel_port)
+        return end if usable(end) and not f.underlay_fault else None
 
     @property
     def images(self) -> tuple[ImageLabel, ...]:

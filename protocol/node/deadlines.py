@@ -19,6 +19,7 @@ from protocol.membership.messages import Ping, Pong
 from protocol.node.events import Arrived, Event, Ticked
 from protocol.node.registers import Registers
 from protocol.node.site_summaries import SiteSummaries
+from protocol.node.tunnel_partners import TunnelPartners
 from protocol.peering.overlay import Overlay
 from protocol.relay.relay import Relay
 from protocol.requesting.requester import Requester
@@ -43,10 +44,11 @@ class Deadlines:
         host: Host,
         requester: Requester,
         publishing: Publishing,
+        tunnel_partners: TunnelPartners,
     ) -> None:
         self._overlay, self._relay, self._site_summaries = overlay, relay, site_summaries
         self._registers, self._host, self._requester = registers, host, requester
-        self._publishing = publishing
+        self._publishing, self._tunnel_partners = publishing, tunnel_partners
         self._upkeep, self._upkeep_kept = self._ask_upkeep(), False
         self._work, self._work_kept = self._ask_work(), False
         self._changes = overlay.changes
@@ -122,4 +124,5 @@ class Deadlines:
             self._host.next_deadline(),
             self._requester.next_deadline(),
             self._publishing.next_deadline(),
+            self._tunnel_partners.next_deadline(),
         )

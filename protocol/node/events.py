@@ -21,6 +21,7 @@ from protocol.requesting.queueing import QueueNotSaved
 from protocol.terms.effects import Untidied
 from protocol.terms.ids import PeerId
 from protocol.terms.problem import Trouble
+from protocol.terms.sealed import Cipher
 from protocol.trust.certificate import Chain
 from protocol.trust.record import SignedRecord
 
@@ -93,6 +94,18 @@ class Probed(msgspec.Struct, frozen=True):
     facts: HostFacts
 
 
+class ForwarderBegan(msgspec.Struct, frozen=True):
+    """The host has a forwarder. Keys are made for it, and told in `Sealed`. The same one again changes nothing.
+
+    The shell says it after each start of the daemon and of the forwarder.
+    """
+
+    instance: str
+    """Another one in each process."""
+    ciphers: tuple[Cipher, ...]
+    """What it can do, the best first."""
+
+
 class ImagesChanged(msgspec.Struct, frozen=True):
     """The host's image store has these images now."""
 
@@ -155,6 +168,7 @@ Event = (
     | Arrived
     | Garbled
     | Probed
+    | ForwarderBegan
     | ImagesChanged
     | Progressed
     | GuestSaid

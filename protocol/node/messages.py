@@ -15,6 +15,7 @@ from protocol.stream.messages import StreamMessage
 from protocol.terms.ids import Digest
 from protocol.terms.ranges import Amount, Name, Said, cut
 from protocol.trust.order import SignedOrder
+from protocol.tunnel_keys.messages import TunnelKeysMessage
 
 
 class ImageAsk(msgspec.Struct, frozen=True, tag="image-ask"):
@@ -119,13 +120,9 @@ BulkMessage = (
     | CommitTold
 )
 RegisterMessage = ToSteward | ToAsker
+Agreeing = NegotiationMessage | TunnelKeysMessage
 Message = (
-    MembershipMessage
-    | RelayMessage
-    | BroadcastMessage
-    | RegisterMessage
-    | NegotiationMessage
-    | BulkMessage
+    MembershipMessage | RelayMessage | BroadcastMessage | RegisterMessage | Agreeing | BulkMessage
 )
 """Everything that a frame may contain, as a closed union."""
 
@@ -135,6 +132,7 @@ FAMILIES: dict[type, str] = {
     **dict.fromkeys(get_args(BroadcastMessage), "broadcast"),
     **dict.fromkeys(get_args(RegisterMessage), "register"),
     **dict.fromkeys(get_args(NegotiationMessage), "negotiation"),
+    **dict.fromkeys(get_args(TunnelKeysMessage), "tunnel-keys"),
     **dict.fromkeys(get_args(BulkMessage), "bulk"),
     Hello: "hello",
     Unwelcome: "hello",

@@ -12,9 +12,9 @@ from protocol.broadcast.messages import BroadcastMessage
 from protocol.capacity.advert import KIND as ADVERT
 from protocol.capacity.advert import Advert, HostFacts, ImageLabel
 from protocol.contract.authority import Authority
-from protocol.contract.messages import HoldAsk, NegotiationMessage, ToHost
+from protocol.contract.messages import HoldAsk, ToHost
 from protocol.contract.notices import NOTICE, Notice, read_notice
-from protocol.contract.outcomes import Answer, NoticeDue, Propose, RequesterPurpose, RoomChanged
+from protocol.contract.outcomes import Answer, NoticeDue, Propose, RoomChanged
 from protocol.contract.told import Notices
 from protocol.hosting.host import Host, HostEvent
 from protocol.hosting.publishing import Publishing
@@ -28,6 +28,7 @@ from protocol.node.events import (
     Connected,
     Disconnected,
     Event,
+    ForwarderBegan,
     Garbled,
     ImagesChanged,
     Knocked,
@@ -47,19 +48,19 @@ from protocol.node.events import (
 from protocol.node.forgetting import forgot
 from protocol.node.host_losses import HostLosses
 from protocol.node.host_surroundings import PeerSurroundings
-from protocol.node.messages import FAMILIES, BulkMessage, Message, RegisterMessage
+from protocol.node.messages import FAMILIES, Agreeing, BulkMessage, Message, RegisterMessage
 from protocol.node.outbox import Outbox
-from protocol.node.registers import Outcome as Settlement
 from protocol.node.registers import Registers
 from protocol.node.relaying import Relaying
 from protocol.node.replacing import PeersSeen
+from protocol.node.settling import Settlement, settled
 from protocol.node.site_summaries import KIND as SITE
 from protocol.node.site_summaries import SiteSummaries
+from protocol.node.tunnel_partners import TunnelPartners
 from protocol.peering.addresses import Rows, known_contacts
 from protocol.peering.near_peers import NearPeers
 from protocol.peering.overlay import Answer as OverlayAnswer
 from protocol.peering.overlay import News, Overlay
-from protocol.register.asking import Unsettled
 from protocol.relay.messages import RelayMessage
 from protocol.relay.relay import Relay
 from protocol.requesting.host_directory import HostDirectory
@@ -71,6 +72,7 @@ from protocol.terms.limits import LEVELS_ABOVE
 from protocol.trust.identity import Identity
 from protocol.trust.record import Record
 from protocol.trust.signing import Untrusted
+from protocol.tunnel_keys.messages import TunnelKeysMessage
 from protocol.wire.codec import Malformed, decode
 
 __all__ = ["Node", "Rows"]
@@ -154,6 +156,7 @@ class Node:
             self.host.used,
         )
         self.files = GridsFiles(self.host, self.registers.acceptor, self.requester)
+        self.tunnel_partners = TunnelPartners(identity, self.overlay, self.host, rows, now)
         self._host_losses = HostLosses(self.me, self.notices, self.directory, self.host.chronicle)
         self._deadlines = Deadlines(
             self.overlay,
@@ -163,6 +166,7 @@ class Node:
             self.host,
             self.requester,
             self.publishing,
+            self.tunnel_partners,
         )
         self._now = now
         self._due: Deadline | None = None
@@ -188,6 +192,7 @@ class Node:
         if self.overlay.past.store.pop_renewed():
             effects += self._outcomes(forgot(self.host, now), now)
         if self.overlay.pop_turned():
+            self._touch()
             effects += [Realise(row.record.id, row.record.id) for row in self.host.leases.rows()]
         if (told := self.membership.pop_tunnels_told()) and self.host.leases.rows():
             effects += self._outcomes(self.host.tunnels.told(told), now)
@@ -198,7 +203,7 @@ class Node:
             for grid in self.host.chronicle.hear(effects, now):
                 self.publishing.due(grid)
             effects += self._publish(now)
-            effects += self.requester.notes()
+            effects += self.requester.notes() + self.tunnel_partners.follow(now)
             self._deadlines.worked()
             due = None
         effects += self.broadcast.flush(now)
@@ -222,6 +227,7 @@ class Node:
         self.relay.check()
         self.registers.check()
         self.host.check()
+        self.tunnel_partners.keys.check()
         self._deadlines.check()
 
     def _dispatch(self, event: Event, now: float) -> list[Effect]:
@@ -245,6 +251,8 @@ class Node:
             case Probed(facts=facts):
                 effects = self._outcomes(self.host.probed(facts), now)
                 return self.announcer.tunnel_at(self.host.tunnel, now) + effects
+            case ForwarderBegan():
+                return self._outcomes((self.tunnel_partners.began(event, now), []), now)
             case ImagesChanged(images=images):
                 self.host.images_changed(images)
                 return self._outcomes(([], [RoomChanged()]), now)
@@ -312,7 +320,7 @@ class Node:
                 return effects + self.relaying.handle(sender, message, now)
             case _ if isinstance(message, RegisterMessage):
                 return effects + self._register(sender, message, now)
-            case _ if isinstance(message, NegotiationMessage):
+            case _ if isinstance(message, Agreeing):
                 return effects + self._negotiate(sender, message, now)
             case _ if isinstance(message, BulkMessage):
                 return [*effects, HandOver(sender, message)]
@@ -321,13 +329,13 @@ class Node:
 
     def _register(self, sender: PeerId, message: RegisterMessage, now: float) -> list[Effect]:
         try:
-            effects, settled = self.registers.handle(sender, message, now)
+            effects, outcomes = self.registers.handle(sender, message, now)
         except Untrusted as error:
             return self.overlay.blame(sender, "register-value", now, error.detail)
         self._touch()
         for lie in self.registers.pop_found():
             effects += self._heed(self.overlay.accuse(lie, now), now)
-        return effects + self._settle(settled, now)
+        return effects + self._settle(outcomes, now)
 
     def _clocks(self, message: MembershipMessage, now: float) -> list[Effect]:
         """A neighbour told its time. If that changes what is to be thought of ours, the host is told."""
@@ -335,7 +343,9 @@ class Node:
             return []
         return self._outcomes(self.host.clock_changed(now), now)
 
-    def _negotiate(self, sender: PeerId, message: NegotiationMessage, now: float) -> list[Effect]:
+    def _negotiate(self, sender: PeerId, message: Agreeing, now: float) -> list[Effect]:
+        if isinstance(message, TunnelKeysMessage):
+            return self._outcomes((self.tunnel_partners.handle(sender, message, now), []), now)
         if isinstance(message, HoldAsk):
             promises, outcomes = self.host.message(sender, message, now)
             self._outbox.promise(promises)
@@ -344,20 +354,10 @@ class Node:
             return self._outcomes(self.host.message(sender, message, now), now)
         return self._outcomes(self.requester.message(sender, message, now), now)
 
-    def _settle(self, settled: list[Settlement], now: float) -> list[Effect]:
+    def _settle(self, outcomes: list[Settlement], now: float) -> list[Effect]:
         """Passes the outcomes of changes of registers to the side whose purpose it was."""
-        answers = (self._outcomes(self._settled(outcome, now), now) for outcome in settled)
-        return [effect for answer in answers for effect in answer]
-
-    def _settled(self, outcome: Settlement, now: float) -> Answer:
-        purpose = outcome.purpose
-        if isinstance(purpose, RequesterPurpose):
-            if isinstance(outcome, Unsettled):
-                return self.requester.unsettled(purpose, outcome.why, now)
-            return self.requester.settled(purpose, outcome.decision, now)
-        if isinstance(outcome, Unsettled):
-            return self.host.unsettled(purpose, now)
-        return self.host.settled(purpose, outcome.decision, now)
+        answers = (settled(self.host, self.requester, outcome, now) for outcome in outcomes)
+        return [effect for answer in answers for effect in self._outcomes(answer, now)]
 
     # -- time
 
@@ -375,8 +375,8 @@ class Node:
         if not self._deadlines.work_due(now):
             return effects
         self._touch()
-        more, settled = self.registers.tick(now)
-        effects += more + self._settle(settled, now)
+        more, outcomes = self.registers.tick(now)
+        effects += more + self._settle(outcomes, now) + self.tunnel_partners.tick(now)
         effects += self._outcomes(self.host.tick(now), now)
         return effects + self._outcomes(self.requester.tick(now), now)
 
@@ -409,8 +409,8 @@ class Node:
                     self.requester.queue.room_changed(now, here=True)
                     self.publishing.room_changed()
                 case Propose():
-                    more, settled = self.registers.propose(outcome, now)
-                    effects += more + self._settle(settled, now)
+                    more, done = self.registers.propose(outcome, now)
+                    effects += more + self._settle(done, now)
                 case _:
                     assert_never(outcome)
         return effects

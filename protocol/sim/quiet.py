@@ -16,6 +16,7 @@ from protocol.requesting.request import RequestView
 from protocol.requesting.transitions import Stage
 from protocol.sim.graph import connected
 from protocol.sim.peer import SimPeer
+from protocol.sim.sealed import unmatched
 from protocol.sim.world import World
 from protocol.terms.ids import GridId, PeerId
 
@@ -41,6 +42,7 @@ def unsettled(
         yield from _half_placed(world)
         yield from _left_over(world)
         yield from _different(world)
+        yield from _unsealed(world)
 
 
 def _left(world: World) -> list[SimPeer]:
@@ -128,6 +130,13 @@ def _left_over(world: World) -> Iterator[tuple[str, tuple[SimPeer, ...]]]:
         for grid, workspace in peer.machines.there:
             if is_honest(GridId(grid)) and (peer.id, grid, workspace) not in assigned:
                 yield f"{peer.name} runs {workspace} of {grid}, which is of no grid", (peer,)
+
+
+def _unsealed(world: World) -> Iterator[tuple[str, tuple[SimPeer, ...]]]:
+    """Hosts that share a sealed network have the same keys, and no others have any."""
+    is_whole, is_honest = world.invariants.is_whole, world.invariants.is_honest
+    decided = [r for r in newest_records(world) if is_whole(r.id) and is_honest(r.id)]
+    yield from unmatched(_honest(world), decided)
 
 
 def _different(world: World) -> Iterator[tuple[str, tuple[SimPeer, ...]]]:

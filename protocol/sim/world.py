@@ -19,7 +19,7 @@ from protocol.requesting.events import OrderGiven, PlanAsked
 from protocol.sim.doors import share_decoded
 from protocol.sim.faults import NONE, FaultPlan
 from protocol.sim.invariants import Invariants
-from protocol.sim.keys import SimFederation, SimSealer, SimVerifier, Witnessed
+from protocol.sim.keys import SimExchange, SimFederation, SimSealer, SimVerifier, Witnessed
 from protocol.sim.latency import Latencies, drawn
 from protocol.sim.meter import Meter
 from protocol.sim.peer import MANY_PEERS, SimPeer
@@ -250,6 +250,7 @@ class World(Timeline):
             name=name,
             site=site,
             address=f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}:7000",
+            exchange=SimExchange(f"{self.seed} {name}"),
         )
         facts = HostFacts(
             capacity=capacity,
@@ -260,6 +261,7 @@ class World(Timeline):
             underlay=f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}",
             encrypts=encrypts,
             suspends=suspends,
+            tunnel_port=7700,
         )
         images = (ImageLabel(IMAGE.name, Digest(IMAGE.digest), 16 << 20),)
         return SimPeer(

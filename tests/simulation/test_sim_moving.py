@@ -11,7 +11,7 @@ from protocol.sim.people import grid_spec
 from protocol.sim.world import World
 
 WITHIN_S = 10.0
-FIRST, NEXT = TunnelEnd("192.0.2.50", 1350), TunnelEnd("192.0.2.51", 1400)
+FIRST, NEXT = TunnelEnd("192.0.2.50", 1350, 7700), TunnelEnd("192.0.2.51", 1400, 7700)
 
 
 def view(peer: SimPeer) -> PeerView:

@@ -31,6 +31,7 @@ from protocol.node.messages import ImageAsk
 from protocol.node.node import Node
 from protocol.node.registers import Registers
 from protocol.node.site_summaries import SiteSummaries
+from protocol.node.tunnel_partners import TunnelPartners
 from protocol.peering.overlay import Overlay
 from protocol.relay.relay import Relay
 from protocol.requesting.events import OrderGiven
@@ -44,7 +45,7 @@ from protocol.trust.record import Record, SignedRecord, sign_record
 from protocol.wire.codec import encode
 
 UPKEEP = ("overlay", "relay", "site_summaries")
-WORK = ("registers", "host", "requester", "publishing")
+WORK = ("registers", "host", "requester", "publishing", "tunnel_partners")
 PING = Arrived(YOU, Ping(1.0), "")
 WORD: list[Effect] = [Send(YOU, Ping(1.0))]
 
@@ -86,6 +87,7 @@ class Rooms:
             cast(Host, self.rooms["host"]),
             cast(Requester, self.rooms["requester"]),
             cast(Publishing, self.rooms["publishing"]),
+            cast(TunnelPartners, self.rooms["tunnel_partners"]),
         )
         self.deadlines.first()
         self.asked()
@@ -276,6 +278,7 @@ def fresh(peer: Node) -> Deadline:
         peer.host,
         peer.requester,
         peer.publishing,
+        peer.tunnel_partners,
     ).first()
 
 

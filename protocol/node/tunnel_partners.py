@@ -1,0 +1,72 @@
+"""Who this host has keys with for sealed traffic: its hosts say who shares networks, the overlay who is out."""
+
+from protocol.hosting.host import Host
+from protocol.hosting.sealed_with import SealedWith
+from protocol.node.events import ForwarderBegan
+from protocol.peering.addresses import Rows
+from protocol.peering.overlay import Overlay
+from protocol.peering.shut_out import TABLE as SHUT_OUT
+from protocol.peering.shut_out import shut_outs
+from protocol.peering.shut_sites import shut
+from protocol.terms.effects import Deadline, Effect, earliest, soonest
+from protocol.terms.ids import PeerId
+from protocol.trust.identity import Identity
+from protocol.trust.signing import Untrusted
+from protocol.tunnel_keys.keys import TunnelKeys
+from protocol.tunnel_keys.messages import TunnelKeysMessage
+
+
+class TunnelPartners:
+    """The keys of this host, and with whom they are."""
+
+    def __init__(
+        self, identity: Identity, overlay: Overlay, host: Host, rows: Rows, now: float
+    ) -> None:
+        """`rows` is the whole store, by table: an earlier life may have shut peers and sites out."""
+        self._overlay, self._sealed_with = overlay, SealedWith(identity.peer, host.leases)
+        life, count = overlay.broadcast, overlay.quarantines.count
+        self.keys = TunnelKeys(identity, lambda: life.incarnation, count)
+        peers = shut_outs(rows.get(SHUT_OUT, {}), now)
+        self._shut_peers = {peer: row.until_s for peer, row in peers.items() if row.until_s > now}
+        self._shut_sites = shut(rows, now)
+
+    def began(self, event: ForwarderBegan, now: float) -> list[Effect]:
+        """The forwarder is there, or another one."""
+        return self.keys.began(event.instance, event.ciphers, now)
+
+    def follow(self, now: float) -> list[Effect]:
+        """Leases, revocations, or where others take traffic may be others than before."""
+        out = self._overlay.certificates.revoked is not None
+        hosts = {} if out else self._sealed_with.hosts()
+        partners = {
+            peer: host.end
+            for peer, host in hosts.items()
+            if not self._overlay.is_out(peer, host.site) and not self._is_shut(peer, host.site, now)
+        }
+        return self.keys.among(partners, now)
+
+    def handle(self, sender: PeerId, message: TunnelKeysMessage, now: float) -> list[Effect]:
+        """A peer says something about keys."""
+        try:
+            return self.keys.handle(sender, message, now)
+        except Untrusted as error:
+            return self._overlay.blame(sender, f"tunnel-keys-{error.reason}", now, error.detail)
+
+    def tick(self, now: float) -> list[Effect]:
+        """Does what is due."""
+        over = [peer for peer, until_s in self._shut_peers.items() if until_s <= now]
+        sites = [site for site, until_s in self._shut_sites.items() if until_s <= now]
+        if not (over or sites):
+            return self.keys.tick(now)
+        self._shut_peers = {p: s for p, s in self._shut_peers.items() if p not in over}
+        self._shut_sites = {p: s for p, s in self._shut_sites.items() if p not in sites}
+        return self.follow(now) + self.keys.tick(now)
+
+    def next_deadline(self) -> Deadline | None:
+        """When to tick."""
+        ends = (*self._shut_peers.values(), *self._shut_sites.values())
+        return earliest(self.keys.next_deadline(), soonest(ends, "shut out"))
+
+    def _is_shut(self, peer: PeerId, site: str, now: float) -> bool:
+        """Whether nothing of that host is taken for a while, because what it said could not be handled."""
+        return max(self._shut_peers.get(peer, now), self._shut_sites.get(site, now)) > now
