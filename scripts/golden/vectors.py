@@ -23,7 +23,7 @@ from typing import Any, get_args
 
 import msgspec
 
-from golden import examples, tables
+from golden import examples, tables, tunnel_keys
 from protocol.capacity.advert import KIND as ADVERT
 from protocol.capacity.advert import Advert
 from protocol.contract.notices import NOTICE, Notice
@@ -46,6 +46,7 @@ from protocol.trust.order import Order, read_order
 from protocol.trust.record import Record, read_record
 from protocol.trust.revocation import KIND as REVOCATION
 from protocol.trust.revocation import Revocation
+from protocol.tunnel_keys.transcript import Answered, Offered
 from protocol.wire.codec import Malformed, decode, encode, to_plain
 from protocol.wire.envelope import pack, unpack
 from protocol.wire.versions import GREETING, GREETINGS, SPOKEN
@@ -82,10 +83,16 @@ PARTS: dict[str, Any] = {
     "relay-accepting": Accepting,
     "relay-word": Word,
     "relay-ended": Ended,
+    "tunnel-offered": Offered,
+    "tunnel-answered": Answered,
 }
 """What is signed, and other things that travel as bytes inside a message."""
 
 _READ: dict[str, Any] = {
+    "tunnel-offer": tunnel_keys.OFFER,
+    "tunnel-offered": tunnel_keys.OFFERED,
+    "tunnel-answer": tunnel_keys.ANSWER,
+    "tunnel-answered": tunnel_keys.ANSWERED,
     "certificate": read_certificate(examples.SITE_CHAIN[0]),
     "order": read_order(examples.order()),
     "hold-grant": examples.GRANT,
@@ -150,7 +157,7 @@ def frame_of(message: msgspec.Struct) -> bytes:
 def all_vectors() -> Iterator[Vector]:
     """Every vector there must be."""
     for kind in sorted(get_args(Message), key=tag_of):
-        value = examples.example(kind)
+        value = _READ.get(tag_of(kind)) or examples.example(kind)
         yield Vector("messages", tag_of(kind), kind, value, frame_of(value))
     for folder, kinds in (("bodies", BODIES), ("parts", PARTS)):
         for name, kind in kinds.items():
@@ -187,7 +194,8 @@ def keys_text() -> str:
 def wanted() -> dict[Path, str]:
     """Every file there must be, with what must be in it."""
     files = {vector.path: vector.text() for vector in all_vectors()}
-    return {**files, FOLDER / "keys.json": keys_text()}
+    keys = {FOLDER / "keys.json": keys_text(), FOLDER / "tunnel-keys.json": tunnel_keys.text()}
+    return {**files, **keys}
 
 
 def tables_text() -> str:
