@@ -34,16 +34,21 @@ class GridsFiles:
     def __init__(self, host: Host, acceptor: Stewarded, requester: Requester) -> None:
         self._host, self._acceptor, self._requester = host, acceptor, requester
         self._read: dict[str, tuple[Register, GridFiles | None]] = {}
+        self._were: dict[GridId, tuple[GridRecord, tuple[Digest, ...]]] = {}
 
     def needed(self) -> list[GridFiles]:
         """The grids whose files this peer must have, as a host that carries part of them or as a steward."""
         leases = self._host.leases
         carried = {
             row.record.id: _files(
-                row.record, (*leases.ordered(row).spec.files, *files_of(row)), row.stewards
+                row.record,
+                (*leases.ordered(row).spec.files, *files_of(row)),
+                self._before(row.record),
+                row.stewards,
             )
             for row in leases.rows()
         }
+        self._were = {grid: was for grid, was in self._were.items() if grid in carried}
         kept = {files.grid: files for files in self._stewarded()}
         return [files for files in (kept | carried).values() if files is not None]
 
@@ -74,6 +79,12 @@ class GridsFiles:
         grids |= {order_part(grid) for grid in self._requester.requests.changed()}
         return grids | {str(request) for request in self._requester.unended()}
 
+    def _before(self, record: GridRecord) -> tuple[Digest, ...]:
+        was = self._were.get(record.id)
+        if was is None or was[0] is not record:
+            was = self._were[record.id] = record, _before(record)
+        return was[1]
+
     def _stewarded(self) -> list[GridFiles]:
         read: dict[str, tuple[Register, GridFiles | None]] = {}
         for key, value in self._acceptor.values():
@@ -89,20 +100,29 @@ def _register_files(register: Register) -> GridFiles | None:
     record = register.record
     if record is None or record.state is not GridState.UP:
         return None
-    named = _named(record.standing)
-    return _files(record, named, register.stewards if named else ())
+    named, before = _named(record.standing), _before(record)
+    return _files(record, named, before, register.stewards if named or before else ())
 
 
 def _files(
-    record: GridRecord, named: tuple[tuple[str, Digest], ...], stewards: tuple[PeerId, ...]
+    record: GridRecord,
+    named: tuple[tuple[str, Digest], ...],
+    before: tuple[Digest, ...],
+    stewards: tuple[PeerId, ...],
 ) -> GridFiles | None:
-    """The files of a record's grid, `named` in the order that stands; None if it has none, or is no grid of
-    its order."""
+    """The files of a record's grid, `named` in the order that stands and in the one `before`; None if it has
+    none, or is no grid of its order."""
     key = order_part(record.id)
-    if not named or order_key(record.order) != key:
+    if not (named or before) or order_key(record.order) != key:
         return None
     readers = tuple(dict.fromkeys((*record.carriers(), *stewards)))
-    return GridFiles(key, record.id, named, readers)
+    return GridFiles(key, record.id, named, readers, before)
+
+
+def _before(record: GridRecord) -> tuple[Digest, ...]:
+    """The files of what a grid was before its last change: who goes back to it finds them."""
+    previous = record.previous
+    return tuple(digest for _, digest in _named(previous)) if previous is not None else ()
 
 
 def _named(signed: SignedOrder) -> tuple[tuple[str, Digest], ...]:

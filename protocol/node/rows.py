@@ -256,11 +256,13 @@ class GridFiles(msgspec.Struct, frozen=True):
     """(cluster, file) pairs."""
     readers: tuple[PeerId, ...]
     """Who may have them: the hosts that carry it, and its stewards."""
+    before: tuple[Digest, ...] = ()
+    """Files of what the grid was before its last change, kept for the way back."""
 
     @property
     def digests(self) -> tuple[Digest, ...]:
         """The files, each once."""
-        return tuple(dict.fromkeys(digest for _, digest in self.named))
+        return tuple(dict.fromkeys([*(digest for _, digest in self.named), *self.before]))
 
 
 class NoCommit(Exception):

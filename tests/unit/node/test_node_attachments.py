@@ -3,7 +3,7 @@
 import msgspec
 from one_peer import ADMIN, NOW, Alone, started
 
-from protocol.grid.record import GridRecord, GridState, Register, order_part
+from protocol.grid.record import ApplyTerms, GridRecord, GridState, Register, order_part
 from protocol.hosting.events import Found
 from protocol.node.attachments import GridsFiles
 from protocol.node.node import Node
@@ -11,7 +11,8 @@ from protocol.node.snapshot import PeerView
 from protocol.requesting.events import OrderGiven
 from protocol.sim.people import grid_spec
 from protocol.terms.ids import GridId, RequestId, digest_of
-from protocol.trust.order import SignedOrder
+from protocol.trust.order import Action, SignedOrder
+from protocol.wire.codec import encode
 
 DIGEST = digest_of(b"#!/bin/sh\n")
 
@@ -41,6 +42,29 @@ def test_who_carries_a_grid_needs_its_files_and_may_give_them_to_the_others() ->
     assert view.readers("f" * 20, DIGEST) == ()
     assert [given.key for given in view.given_files()] == [key]
     assert key in view.file_keys()
+
+
+def test_the_files_of_what_a_grid_was_before_its_last_change_are_kept_for_the_way_back() -> None:
+    alone = Alone(started())
+    alone.feed(OrderGiven(RequestId("up"), order()))
+    leases = alone.peer.host.leases
+    alone.until(lambda: leases.rows() != [], 5.0)
+    (row,) = leases.rows()
+    plain = ApplyTerms(grid_spec("shop", 1), row.record.epoch)
+    change = ADMIN.order(Action.APPLY, row.record.id, NOW, body=encode(plain))
+    alone.feed(OrderGiven(RequestId("apply"), change))
+    alone.until(lambda: leases.rows()[0].record.epoch == 2, 10.0)
+    key = order_part(row.record.id)
+    view = PeerView(alone.peer)
+    (files,) = view.files()
+    assert (files.named, files.digests) == ((), (DIGEST,))
+    assert view.readers(key, DIGEST) == (alone.peer.me,)
+    assert key in view.file_keys()
+    steward = started()
+    ((_, register),) = alone.peer.registers.acceptor.values()
+    assert register.record is not None
+    (kept,) = GridsFiles(steward.host, Steward(register.record), steward.requester).needed()
+    assert (kept.key, kept.digests) == (key, (DIGEST,))
 
 
 class Steward:
