@@ -19,6 +19,7 @@ from protocol.contract.authority import Authority, Deployment
 from protocol.contract.messages import DecidedAck, HoldReply, Quote
 from protocol.contract.notices import Notice
 from protocol.contract.outcomes import Answer, ChangeGrid, Propose
+from protocol.contract.permitting import permit
 from protocol.grid.apply import attempts_in
 from protocol.grid.decision import Decision
 from protocol.grid.model import GridSpec
@@ -41,10 +42,11 @@ from protocol.requesting.transitions import Happening
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, Effect
 from protocol.terms.ids import GridId, PeerId, RequestId
-from protocol.terms.limits import BACKOFF_S, REQUEST_S
+from protocol.terms.limits import BACKOFF_S, ORDER_LATE_S, REQUEST_S
 from protocol.terms.quantities import counted
-from protocol.trust.order import SignedOrder
-from protocol.trust.signing import Untrusted
+from protocol.trust.certificate import CLOCK_TOLERANCE_S
+from protocol.trust.order import SignedOrder, read_order
+from protocol.trust.signing import Reason, Untrusted
 
 Unknown = Callable[[GridSpec, float], tuple[str, ...]]
 """Lines for people about an image of a grid that no host has; empty if there is none."""
@@ -122,7 +124,7 @@ class Applying(Request):
         self._followed: Followed | None = None
         self._why = ""
         """Why the stewards did not decide, as they said last."""
-        self._cancelled = False
+        self._cancelled = self._looks = False
         self._refused: steps.NoRoom | None = None
         """That there is no room for it, while it is read whether that is all."""
 
@@ -200,6 +202,8 @@ class Applying(Request):
             if record.epoch != wish.terms.epoch:
                 since = changed_since(record, wish.terms.epoch, now)
                 lines = already(record, wish.order, now) or since
+                return self._fail(lines, now)
+            if lines := self._not_permitted(wish.order, record):
                 return self._fail(lines, now)
         self.delta = change.delta
         if self._refused is not None:
@@ -435,8 +439,7 @@ class Applying(Request):
                 return [], [self._propose(None)]
             case Stage.VOIDING:
                 self._due_s = inf
-                mine = gathering.attempt.grid
-                return [], [self._propose(Decline(self.grid_id, mine, self._wish.order))]
+                return [], [self._propose(self._against(gathering.attempt.grid, now))]
             case Stage.READING | Stage.COMMITTING | Stage.FOLLOWING | Stage.OVER:
                 return [], []
             case _:
@@ -447,6 +450,29 @@ class Applying(Request):
         return Deadline(self._due_s, f"{self.kind} {self._step}") if self._due_s < inf else None
 
     # -- parts
+
+    def _not_permitted(self, order: SignedOrder, record: GridRecord) -> list[str]:
+        """Why stewards would refuse the order, and a vote against it; empty if they would not."""
+        try:
+            permit(self._authority.signed(order), record)
+        except Untrusted as error:
+            lines = [f"cannot change {self.grid}: {error.detail}"]
+            if error.reason is Reason.EXPIRED:
+                lines.append("  would work: the same again, signed where the clock is right")
+            return lines
+        return []
+
+    def _against(self, attempt: GridId, now: float) -> Step | None:
+        """What ends an attempt of which nobody knows whether it was decided.
+
+        Stewards may refuse a vote against it as well. Once no steward would begin with the attempt any more, it
+        is enough to see that it was not decided.
+        """
+        order = self._wish.order
+        assert order is not None
+        late = now > read_order(order).fresh_until_s + ORDER_LATE_S + CLOCK_TOLERANCE_S
+        self._looks = late and not self._looks
+        return None if self._looks else Decline(self.grid_id, attempt, order)
 
     def _fail(self, lines: list[str], now: float) -> Answer:
         released = self._gathering.attempt.release() if self._gathering is not None else []

@@ -23,9 +23,10 @@ from protocol.requesting.request import RequestState
 from protocol.sim.people import Admin
 from protocol.terms.effects import Effect, Send
 from protocol.terms.ids import PeerId, RequestId
-from protocol.terms.limits import HOLD_REPLY_WITHIN_S, REQUEST_S
+from protocol.terms.limits import HOLD_REPLY_WITHIN_S, ORDER_LATE_S, REQUEST_S
 from protocol.terms.refusal import Constraint, Refusal
-from protocol.trust.order import Action, SignedOrder
+from protocol.trust.certificate import CLOCK_TOLERANCE_S
+from protocol.trust.order import Action, SignedOrder, read_order
 
 OWNER = Admin(FEDERATION, "s1", Random(7), lambda: (A, B, C))
 ORDER = OWNER.up(shop(2), NOW)
@@ -312,6 +313,35 @@ def test_stewards_that_do_not_answer_are_asked_with_a_vote_against() -> None:
     effects, _ = scene.settle(proposed(vote, UP), NOW + 2)
     assert released(effects) == {ME: ("web-3",)}
     assert scene.view("r").state is RequestState.RUNNING, "it tries again"
+
+
+def test_stewards_that_refuse_the_change_and_the_vote_against_it_end_the_request() -> None:
+    scene = Changes()
+    scene.held(scene.holding())
+    now, looked = NOW, False
+    while not looked:
+        scene.requester.unsettled(ChangeGrid("r"), "its key was revoked", now)
+        now += 2
+        _, (asked,) = scene.requester.tick(now)
+        assert isinstance(asked, Propose)
+        looked = asked.step is None
+        assert looked or isinstance(asked.step, Decline)
+        assert now < NOW + 3600
+    too_late_s = read_order(MORE).fresh_until_s + ORDER_LATE_S + CLOCK_TOLERANCE_S
+    assert now > too_late_s, "nobody can commit it any more, by any clock"
+    effects, _ = scene.settle(UP, now)
+    assert released(effects) == {ME: ("web-3",)}
+    assert scene.view("r").state is RequestState.FAILED
+    assert scene.answer[1] == "  its key was revoked"
+
+
+def test_an_order_that_is_older_than_its_grid_is_refused_before_anything_is_held() -> None:
+    scene = Changes()
+    effects = scene.read(OWNER.apply(shop(3), 1, NOW - CLOCK_TOLERANCE_S - 1))
+    assert effects == []
+    assert scene.view("r").state is RequestState.FAILED
+    assert scene.answer[0] == "cannot change shop: the order is older than the grid"
+    assert scene.answer[1].startswith("  would work: ")
 
 
 def test_the_same_order_at_another_peer_follows_what_it_made() -> None:
