@@ -29,10 +29,14 @@ def permit(checked: CheckedOrder, record: GridRecord) -> None:
             f"{record.name} belongs to another site's admin than {principal.site}'s",
         )
     said = checked.order.grid
-    up_s, asked_s = read_order(record.order).issued_at_s, checked.order.issued_at_s
     if not is_about(record.id, said):
         raise Untrusted(Reason.MALFORMED, f"an order about {said}, not {record.id}")
-    if asked_s + CLOCK_TOLERANCE_S < up_s:
+    require_younger(checked.order, read_order(record.order))
+
+
+def require_younger(order: Order, up: Order) -> None:
+    """Raises Untrusted if an order about a grid was signed before the one that made the grid."""
+    if order.issued_at_s + CLOCK_TOLERANCE_S < up.issued_at_s:
         raise Untrusted(Reason.EXPIRED, "the order is older than the grid")
 
 

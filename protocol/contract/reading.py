@@ -5,6 +5,7 @@ from collections.abc import Container
 import msgspec
 
 from protocol.contract.ordered import OrderedGrid, OrderedGrids, RecordCards, ordered
+from protocol.contract.permitting import require_younger
 from protocol.grid.apply_faults import fixed_faults
 from protocol.grid.check import problems
 from protocol.grid.expand import workspaces
@@ -190,6 +191,8 @@ class Reading:
             raise Untrusted(Reason.WRONG_ROLE, "the grid is another owner's")
         if order_part(of) != order_key(made) or not is_about(of, checked.order.grid):
             raise Untrusted(Reason.MALFORMED, f"an order about {checked.order.grid}, not {of}")
+        # Stewards take neither such a change nor a vote against it, so it would be held for ever.
+        require_younger(checked.order, up.order)
         if faults := fixed_faults(self.spec(made), grid.spec):
             raise Untrusted(Reason.MALFORMED, faults[0])
         return Deployment(

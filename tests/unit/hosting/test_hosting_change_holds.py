@@ -25,6 +25,7 @@ from protocol.hosting.publishing import Publishing
 from protocol.terms.effects import Persist, Send
 from protocol.terms.limits import HOLD_S
 from protocol.terms.refusal import Constraint
+from protocol.trust.certificate import CLOCK_TOLERANCE_S
 from protocol.trust.order import Action
 from protocol.wire.codec import encode
 
@@ -237,6 +238,17 @@ def test_an_order_that_was_carried_out_is_not_held_for_again() -> None:
     one.decides(one.applied(record, change, {"web-2": one.me}, (reply.grant,)))
     one.start()
     assert "carried out here already" in why(one.hold(record, change, "web-1", "web-2"))[1]
+
+
+def test_nothing_is_held_for_an_order_that_is_older_than_its_grid() -> None:
+    """Stewards take neither such a change nor a vote against it."""
+    one = Changing()
+    record = one.up()
+    old = to_apply(shop(2), now=NOW - CLOCK_TOLERANCE_S - 1)
+    reply = one.hold(record, old, "web-1", "web-2")
+    assert reply.held == ()
+    assert reply.refused[0][1].detail == "expired: the order is older than the grid"
+    assert one.rows["hold"] == {}
 
 
 def test_nothing_is_held_for_a_grid_that_is_being_taken_down() -> None:
