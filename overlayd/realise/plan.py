@@ -15,7 +15,7 @@ from overlayd.realise.paths import (
     volume_name,
 )
 from protocol.grid.addresses import Card, gateway
-from protocol.grid.apply import cpus_seen
+from protocol.grid.apply import cpus_seen, most_of
 from protocol.grid.lifecycle import Power
 from protocol.grid.model import SCRATCH, SCRATCH_PATH
 from protocol.grid.tunnel import mtus
@@ -190,6 +190,7 @@ def machine(
     """
     workspace, record = mine.workspace, part.record
     log, socket = where.console(record.id, workspace.name)
+    vcpus_max, memory_max_bytes = most_of(workspace)
     cards = {c.network: c for c in part.cards if c.workspace == workspace.name}
     where_of = {SCRATCH: SCRATCH_PATH} | {mount.volume: mount.path for mount in workspace.mounts}
     return Machine(
@@ -211,8 +212,8 @@ def machine(
         workspace=workspace.name,
         agent_socket=str(where.agent(record.id, workspace.name)),
         build=mine.wanted.build,
-        vcpus_max=cpus_seen(max(workspace.cpus_milli, workspace.max_cpus_milli)),
-        memory_max_bytes=max(workspace.memory_bytes, workspace.max_memory_bytes),
+        vcpus_max=vcpus_max,
+        memory_max_bytes=memory_max_bytes,
     )
 
 

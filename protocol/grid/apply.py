@@ -69,12 +69,16 @@ def manner_of(old: Workspace, new: Workspace) -> Manner:
 
 
 def _grows_to(old: Workspace, new: Workspace) -> bool:
-    """Whether a machine that was made as `old` can become `new` while it runs. A container always can."""
-    vcpus = cpus_seen(max(old.cpus_milli, old.max_cpus_milli))
-    memory_bytes = max(old.memory_bytes, old.max_memory_bytes)
-    return old.driver is Driver.LXC or (
-        cpus_seen(new.cpus_milli) <= vcpus and new.memory_bytes <= memory_bytes
-    )
+    """Whether a machine that was made as `old` can become `new` while it runs. A container always can; another
+    has places and addresses for no more than it was made with."""
+    had, has = most_of(old), most_of(new)
+    return old.driver is Driver.LXC or (has[0] <= had[0] and has[1] <= had[1])
+
+
+def most_of(workspace: Workspace) -> tuple[int, int]:
+    """(cpus, bytes of memory) that a workspace's guest may have without being started again."""
+    cpus_milli = max(workspace.cpus_milli, workspace.max_cpus_milli)
+    return cpus_seen(cpus_milli), max(workspace.memory_bytes, workspace.max_memory_bytes)
 
 
 def cpus_seen(cpus_milli: int) -> int:
