@@ -37,6 +37,7 @@ from overlayd.realise.sizes import MachineSizes
 from overlayd.realise.turns import Turns
 from overlayd.realise.upkeep import Upkeep
 from overlayd.realise.user_data import WAITS, UserData, no_user_data, of_workspace
+from overlayd.realise.waiting import Waiting
 from overlayd.realise.watch import Watch
 from overlayd.telemetry.logs import logger
 from overlayd.telemetry.supervisor import Supervisor
@@ -108,6 +109,7 @@ class Realiser:
         self._watch = Watch(tools.network, self._keeping, supervisor, tools.tell, probes)
         self._upkeep = Upkeep(tools.compute, supervisor, tools.tell, self.kick)
         self._sizes = MachineSizes(tools.compute, supervisor, tools.tell, self.kick)
+        self._waiting = Waiting(supervisor, self.kick)
         self._endings = Endings(tools.compute, supervisor, tools.tell, self.kick)
         self.counts: Counter[str] = Counter()
 
@@ -334,8 +336,8 @@ class Realiser:
                 self._watch.drop(grid, workspace.name)
                 self._say(part, mine, Phase.OFF, off, final=True)
                 return
-            if mine.waits_for:
-                self._say(part, mine, Phase.HELD, f"waits for {', '.join(mine.waits_for)}")
+            if waits := self._waiting.why(grid, mine):
+                self._say(part, mine, Phase.HELD, waits)
                 return
             self._watch.drop(grid, workspace.name)
             self._let_rest(mine, name, ended)

@@ -143,6 +143,10 @@ class Notices:
         """The notices of a grid that count: those of its hosts, or everybody's while it is not known."""
         return dict(self._counting(grid))
 
+    def everybody(self, grid: GridId) -> dict[PeerId, HeardNotice]:
+        """The notices of a grid that anybody told, also of hosts that carry nothing of it (any more)."""
+        return dict(self._by_grid.get(grid, {}))
+
     def newest(self, grid: GridId) -> Notice | None:
         """What there is to say of a grid; None if no host that counts tells of it.
 

@@ -111,6 +111,9 @@ class Lease(msgspec.Struct, frozen=True):
     lacks: tuple[str, ...] = ()
     """Workspaces that its record has here, or larger here, though the room for that is others'."""
 
+    came: tuple[tuple[str, float], ...] = ()
+    """(workspace, Unix seconds) of those that a change brought here, if the grid was carried here before."""
+
     @property
     def certificate(self) -> Certificate | None:
         """What proves to others that the record was decided; None if nothing does."""

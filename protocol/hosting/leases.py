@@ -250,7 +250,7 @@ class Leases:
         if old is None and not mine:
             return True, [], []
         if old is not None:
-            changed = self._taking_up.followed(old, record, held)
+            changed = self._taking_up.followed(old, record, held, now)
             told_ends = newest(record, old.ends, self._telling, self._me)
             changed = msgspec.structs.replace(changed, proof=proof, ends=told_ends)
             row = self._extension.extended(old, changed)

@@ -1,5 +1,7 @@
 """This host's part of a grid, complete: all that the shell needs to bring it about, and nothing else."""
 
+from math import inf
+
 import msgspec
 
 from protocol.contract.ordered import OrderedGrid
@@ -10,6 +12,7 @@ from protocol.grid.model import GridSpec, Workspace
 from protocol.grid.record import GridRecord
 from protocol.grid.stopping import is_cut_off
 from protocol.grid.tunnel import TunnelEnd
+from protocol.hosting.elsewhere import elsewhere
 from protocol.hosting.guest_words import word_of
 from protocol.hosting.lease import Lease
 from protocol.hosting.leases import Leases
@@ -29,6 +32,8 @@ class PartOf(msgspec.Struct, frozen=True):
     """What its guest said last in this start."""
     stop_within_s: int = 0
     """How long its guest has to shut down, once it is to end. 0: it is not asked."""
+    elsewhere: str = ""
+    """Why it is not started here yet, if another host may still run it."""
     gives_back: bool = False
     """Whether its machine may have more memory than it is to have, so that what it has is to be told."""
 
@@ -51,8 +56,11 @@ class Part(msgspec.Struct, frozen=True):
     this host's own."""
 
 
-def part_of(leases: Leases, notices: Notices, grid: GridId) -> Part | None:
-    """What this host is to make of a grid; None if it carries nothing of it (any more)."""
+def part_of(leases: Leases, notices: Notices, grid: GridId, now: float = inf) -> Part | None:
+    """What this host is to make of a grid now; None if it carries nothing of it (any more).
+
+    Without a time nothing waits for another host.
+    """
     row = leases.row(grid)
     if row is None:
         return None
@@ -64,6 +72,7 @@ def part_of(leases: Leases, notices: Notices, grid: GridId) -> Part | None:
     names = dict.fromkeys(w.name for w in (*ordered.workspaces, *row.leaving))
     not_yet = leases.not_yet(grid)
     gives_back = dict(row.giving_back)
+    away = elsewhere(row, members, notices, now)
     waits = waits_of(row.record, ordered, notices)
     mine = tuple(
         PartOf(
@@ -73,6 +82,7 @@ def part_of(leases: Leases, notices: Notices, grid: GridId) -> Part | None:
             not_yet if wanted[name].power is not Power.GONE else "",
             word_of(row, wanted[name]),
             _stop_within_s(row, members[name], wanted[name]),
+            away.get(name, ""),
             name in gives_back,
         )
         for name in names

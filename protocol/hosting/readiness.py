@@ -15,7 +15,7 @@ from protocol.hosting.lease import Lease
 from protocol.placement.fit import quantum_of
 from protocol.terms.ids import GridId
 
-_THERE = (
+THERE = (
     *(Phase.BOOTING, Phase.RUNNING, Phase.REACHABLE, Phase.READY, Phase.PAUSED, Phase.SAVING),
     *(Phase.RESTORING, Phase.ENDING, Phase.NO_ROOM, Phase.STALLED),
 )
@@ -74,4 +74,4 @@ class Readiness:
             return False
         if status.phase is Phase.HELD:
             return wanted.power not in _RUN and bool(status.detail)
-        return status.phase in _THERE
+        return status.phase in THERE

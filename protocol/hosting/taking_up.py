@@ -51,7 +51,7 @@ class TakingUp:
         self._me, self._authority, self._bookings = me, authority, bookings
         self._rolling = rolling
 
-    def followed(self, old: Lease, record: GridRecord, held: Collection[str]) -> Lease:
+    def followed(self, old: Lease, record: GridRecord, held: Collection[str], now: float) -> Lease:
         """A lease with a newer record, which the lease book has yet to put in place.
 
         `held` has the workspaces for which this host holds what they take. Others that come, or grow, are there
@@ -83,12 +83,14 @@ class TakingUp:
             lacks += [name] if grows else []
         there = [w.workspace for w in old.wanted if w.power is not Power.GONE]
         came = [n for n in mine if n not in there]
+        since = {n: s for n, s in old.came if n in mine} | dict.fromkeys(came, now)
         row = msgspec.structs.replace(
             row,
             unused=tuple(unused.items()),
             wanted=_with(row, [name for name in came if name in held]),
             leaving=tuple(leaving.values()),
             behind=tuple(behind.values()),
+            came=tuple(since.items()),
             giving_back=to_give_back(there, had, {**now_is, **leaving}),
         )
         return self._with_room(row, [*lacks, *(name for name in came if name not in held)])

@@ -198,7 +198,7 @@ class PeerView:
     def part_of(self, grid: GridId) -> Part | None:
         """What this host is to make of a grid; None if it carries nothing of it (any more)."""
         node = self._node
-        part = part_of(node.host.leases, node.notices, grid)
+        part = part_of(node.host.leases, node.notices, grid, node.host.ledger.now_s)
         return part and msgspec.structs.replace(part, out=self._out(part))
 
     @property
