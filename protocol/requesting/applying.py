@@ -19,12 +19,11 @@ from protocol.contract.authority import Authority, Deployment
 from protocol.contract.messages import DecidedAck, HoldReply, Quote
 from protocol.contract.notices import Notice
 from protocol.contract.outcomes import Answer, ChangeGrid, Propose
-from protocol.contract.permitting import permit
 from protocol.grid.apply import attempts_in
 from protocol.grid.decision import Decision
 from protocol.grid.model import GridSpec
 from protocol.grid.record import ApplyTerms, GridRecord, GridState, order_part
-from protocol.grid.steps import Apply, Decline, Step
+from protocol.grid.steps import Apply, Step
 from protocol.requesting import steps
 from protocol.requesting.attached import Attached
 from protocol.requesting.change import Change, made
@@ -35,6 +34,7 @@ from protocol.requesting.policies import Plain, Policy
 from protocol.requesting.proposal import Proposal
 from protocol.requesting.quoting import Quoting
 from protocol.requesting.redeeming import Redeeming
+from protocol.requesting.refused_change import VotesAgainst, not_permitted
 from protocol.requesting.request import Request, RequestState
 from protocol.requesting.silence import without_majority
 from protocol.requesting.surroundings import Surroundings
@@ -42,11 +42,10 @@ from protocol.requesting.transitions import Happening
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, Effect
 from protocol.terms.ids import GridId, PeerId, RequestId
-from protocol.terms.limits import BACKOFF_S, ORDER_LATE_S, REQUEST_S
+from protocol.terms.limits import BACKOFF_S, REQUEST_S
 from protocol.terms.quantities import counted
-from protocol.trust.certificate import CLOCK_TOLERANCE_S
-from protocol.trust.order import SignedOrder, read_order
-from protocol.trust.signing import Reason, Untrusted
+from protocol.trust.order import SignedOrder
+from protocol.trust.signing import Untrusted
 
 Unknown = Callable[[GridSpec, float], tuple[str, ...]]
 """Lines for people about an image of a grid that no host has; empty if there is none."""
@@ -124,7 +123,7 @@ class Applying(Request):
         self._followed: Followed | None = None
         self._why = ""
         """Why the stewards did not decide, as they said last."""
-        self._cancelled = self._looks = False
+        self._cancelled, self._votes = False, VotesAgainst()
         self._refused: steps.NoRoom | None = None
         """That there is no room for it, while it is read whether that is all."""
 
@@ -203,7 +202,7 @@ class Applying(Request):
                 since = changed_since(record, wish.terms.epoch, now)
                 lines = already(record, wish.order, now) or since
                 return self._fail(lines, now)
-            if lines := self._not_permitted(wish.order, record):
+            if lines := not_permitted(self._authority, wish.order, record):
                 return self._fail(lines, now)
         self.delta = change.delta
         if self._refused is not None:
@@ -439,7 +438,8 @@ class Applying(Request):
                 return [], [self._propose(None)]
             case Stage.VOIDING:
                 self._due_s = inf
-                return [], [self._propose(self._against(gathering.attempt.grid, now))]
+                attempt, order = gathering.attempt.grid, self._wish.order
+                return [], [self._propose(self._votes.next(self.grid_id, attempt, order, now))]
             case Stage.READING | Stage.COMMITTING | Stage.FOLLOWING | Stage.OVER:
                 return [], []
             case _:
@@ -450,29 +450,6 @@ class Applying(Request):
         return Deadline(self._due_s, f"{self.kind} {self._step}") if self._due_s < inf else None
 
     # -- parts
-
-    def _not_permitted(self, order: SignedOrder, record: GridRecord) -> list[str]:
-        """Why stewards would refuse the order, and a vote against it; empty if they would not."""
-        try:
-            permit(self._authority.signed(order), record)
-        except Untrusted as error:
-            lines = [f"cannot change {self.grid}: {error.detail}"]
-            if error.reason is Reason.EXPIRED:
-                lines.append("  would work: the same again, signed where the clock is right")
-            return lines
-        return []
-
-    def _against(self, attempt: GridId, now: float) -> Step | None:
-        """What ends an attempt of which nobody knows whether it was decided.
-
-        Stewards may refuse a vote against it as well. Once no steward would begin with the attempt any more, it
-        is enough to see that it was not decided.
-        """
-        order = self._wish.order
-        assert order is not None
-        late = now > read_order(order).fresh_until_s + ORDER_LATE_S + CLOCK_TOLERANCE_S
-        self._looks = late and not self._looks
-        return None if self._looks else Decline(self.grid_id, attempt, order)
 
     def _fail(self, lines: list[str], now: float) -> Answer:
         released = self._gathering.attempt.release() if self._gathering is not None else []
