@@ -115,6 +115,7 @@ class Applying(Request):
         self._wish, self._surroundings, self._authority = wish, surroundings, authority
         self._unknown, self._dice = unknown, dice
         self.grid_id, self._stewards = notice.grid, notice.stewards
+        self._ends_s = notice.ends_s
         self._step, self._due_s = Stage.READING, inf
         self._give_up_s = now + REQUEST_S
         self._change: Change | None = None
@@ -193,7 +194,7 @@ class Applying(Request):
             old = self._authority.spec(record.standing)
         except Untrusted as error:
             return self._fail([f"cannot change {name}: {error}"], now)
-        change = self._change = Change(record, old, wish.terms)
+        change = self._change = Change(record, old, wish.terms, self._ends_s)
         if wish.order is not None:
             if record.standing == wish.order:
                 self.tell(now, f"this order has changed it already, epoch {record.epoch}")

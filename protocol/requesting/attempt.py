@@ -23,7 +23,7 @@ from protocol.placement.narrowed import narrowed
 from protocol.requesting.change import Change
 from protocol.requesting.claiming import Shares, wanted
 from protocol.requesting.offers import Offers
-from protocol.requesting.pinned import Pinned, fewer, whole
+from protocol.requesting.pinned import Pinned, fewer, later, whole
 from protocol.requesting.request import Planned
 from protocol.requesting.shortlist import Candidate, others, shortlist
 from protocol.terms.dice import Dice
@@ -258,8 +258,11 @@ class Attempt:
         """
         spec = self._deployment.spec
         if self.change is not None:
-            less = () if self.stuck else fewer(self.change, choice, self.offers)
-            return explain(whole(spec), choice, less, suspects)
+            change, members = self.change, self._deployment.workspaces
+            less = () if self.stuck else fewer(change, choice, self.offers)
+            ahead = self._offers.later(self.offers, now)
+            then = later(change, members, ahead, change.ends_s - now)
+            return explain(whole(spec), choice, (*then, *less), suspects)
         offers = {offer.peer: offer for offer in self.offers}
         for name, peer in self._held.items():
             free = offers[peer].free + quantum_of(self._sizes[name])

@@ -28,9 +28,15 @@ from protocol.trust.order import SignedOrder
 class Change:
     """One change of one grid, from the record that is read to the record that is proposed."""
 
-    def __init__(self, record: GridRecord, old: GridSpec, terms: ApplyTerms) -> None:
-        """`old` is what the record's standing order asks for. Neither has `check.problems`."""
+    def __init__(
+        self, record: GridRecord, old: GridSpec, terms: ApplyTerms, ends_s: float = 0.0
+    ) -> None:
+        """`old` is what the record's standing order asks for. Neither has `check.problems`.
+
+        `ends_s` is when its lease ends, Unix seconds, as far as that is known; 0 if it is not.
+        """
         self.record, self._old, self._terms = record, old, terms
+        self.ends_s = terms.until_s or ends_s
         self.new = terms.spec
         host_of = record.placed
         self.delta: Delta = delta(tuple(host_of), old, self.new, terms.without)

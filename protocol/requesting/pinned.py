@@ -5,17 +5,22 @@ change: nothing is moved for it.
 """
 
 from collections import Counter
+from collections.abc import Iterable
+from itertools import islice
 
 import msgspec
 
 from protocol.grid.expand import workspaces
 from protocol.grid.model import GridSpec, Workspace
 from protocol.placement.choose import Choice, Unplaced, certain
-from protocol.placement.counter import Fewer
+from protocol.placement.counter import CounterOffer, Fewer, Later, in_words
 from protocol.placement.fit import Offer, lacking, rules_of
 from protocol.requesting.change import Change
 from protocol.terms.ids import PeerId
 from protocol.terms.refusal import QUANTITIES, Constraint, Refusal
+
+_STARTS = 16
+"""How many moments are tried at most at which something ends somewhere."""
 
 
 class Pinned:
@@ -51,7 +56,9 @@ class Pinned:
         return Choice(dict(held), unplaced, enough=False)
 
 
-def stuck_lines(name: str, refusals: dict[str, Refusal]) -> list[str]:
+def stuck_lines(
+    name: str, refusals: dict[str, Refusal], would_work: tuple[CounterOffer, ...] = ()
+) -> list[str]:
     """Lines for people about workspaces of the grid `name` that cannot be changed where they are."""
     lines = []
     for workspace, refusal in refusals.items():
@@ -65,13 +72,36 @@ def stuck_lines(name: str, refusals: dict[str, Refusal]) -> list[str]:
     works = f"less; or `overlayctl terminate {first}` and `up` again, which makes it elsewhere"
     if silent:
         works = f"the same again when {silent[0]} answers; or without that part of the change"
-    return [*lines, f"  would work: {works}"]
+    offers = [f"  would work: {in_words(offer)}" for offer in would_work]
+    return [*lines, *offers, f"  would work: {works}"]
 
 
 def whole(spec: GridSpec) -> GridSpec:
     """The grid, of which nothing may be left out: a change is made whole or not at all."""
     clusters = tuple(msgspec.structs.replace(c, minimum=None) for c in spec.clusters)
     return msgspec.structs.replace(spec, clusters=clusters)
+
+
+def later(
+    change: Change,
+    members: tuple[Workspace, ...],
+    offers: Iterable[tuple[float, tuple[Offer, ...]]],
+    within_s: float,
+) -> tuple[Later, ...]:
+    """When all of a change could be made, as its hosts say now: once other leases there have ended.
+
+    `offers` says what they offer in so many seconds, soonest first. It is looked `within_s` ahead: what is free
+    when the grid's own lease has ended is of no use to it.
+    """
+    for in_s, then in islice(offers, _STARTS):
+        if in_s >= within_s:
+            break
+        pinned = Pinned(change, {}, then)
+        rules = rules_of(whole(change.new), pinned.offers)
+        seated = {**change.fixed, **change.stays}
+        if not pinned.refused and certain(members, pinned.offers, rules, seated).enough:
+            return (Later(in_s),)
+    return ()
 
 
 def fewer(change: Change, choice: Choice, offers: tuple[Offer, ...]) -> tuple[Fewer, ...]:

@@ -130,6 +130,25 @@ def test_scale_takes_the_newest_and_touches_nobody_else(daemon: Daemon) -> None:
     assert boots(daemon) == {name: before[name] for name in ("head-1", "worker-1")}
 
 
+def test_what_has_no_room_now_is_told_when_there_is(daemon: Daemon) -> None:
+    daemon.up()
+    text = daemon.grid_file.read_text()
+    other = daemon.folder / "other.yaml"
+    other.write_text(
+        text.replace("grid: demo", "grid: other")
+        .replace("for: 6h", "for: 1h")
+        .replace("memory: 256M", "memory: 3G")
+    )
+    daemon.ask("up", other)
+    said = daemon.ask("scale", "demo/worker=+4", "-y", code=1).stderr
+    assert "would work: as asked, in 1 h" in said
+    said = daemon.ask("resize", "demo/head", "--memory", "1G", "-y", code=1).stderr
+    assert "it needs 768 MiB more memory" in said
+    assert "would work: as asked, in 1 h" in said
+    said = daemon.ask("scale", "demo/worker=+40", "-y", code=1).stderr
+    assert "as asked" not in said, "the grid itself has ended when there is so much room"
+
+
 def test_what_cannot_be_scaled_says_what_can(daemon: Daemon) -> None:
     daemon.up()
     said = daemon.ask("scale", "demo/worker", code=2).stderr

@@ -6,9 +6,12 @@ import msgspec
 from negotiating import FEDERATION, NOW, A, B, C, offer, record_of, shop
 
 from protocol.capacity.quantum import Quantum
+from protocol.grid.expand import workspaces
 from protocol.grid.record import ApplyTerms
+from protocol.placement.counter import Later
+from protocol.placement.fit import Offer
 from protocol.requesting.change import Change
-from protocol.requesting.pinned import Pinned, stuck_lines
+from protocol.requesting.pinned import Pinned, later, stuck_lines
 from protocol.sim.people import Admin
 from protocol.terms.refusal import Constraint
 
@@ -47,3 +50,20 @@ def test_a_host_that_gave_no_quote_is_said() -> None:
     lines = stuck_lines("shop", refused)
     assert lines[0] == "cannot change web-1 on alpha: no answer in time"
     assert lines[-1].startswith("  would work: the same again when alpha answers")
+
+
+def in_time(memory_mib: int, in_s: float) -> tuple[float, tuple[Offer, ...]]:
+    return in_s, (offer(A, Quantum(4000, memory_mib * MIB, 1 << 40)),)
+
+
+def test_it_is_said_from_when_on_there_is_room_and_not_what_comes_after_its_own_end() -> None:
+    change, members = growing(256), workspaces(shop(2))
+    ahead = [in_time(0, 60.0), in_time(128, 600.0), in_time(256, 3600.0), in_time(900, 7200.0)]
+    found = later(change, members, ahead, 86_400.0)
+    assert found == (Later(3600.0),)
+    assert later(change, members, ahead, 3600.0) == ()
+    assert later(change, members, ahead[:2], 86_400.0) == ()
+    refused = Pinned(change, {}, in_time(0, 0.0)[1]).refused
+    lines = stuck_lines("shop", refused, found)
+    assert "  would work: as asked, in 1 h" in lines
+    assert lines[-1].startswith("  would work: less; or")
