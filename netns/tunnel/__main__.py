@@ -1,4 +1,4 @@
-"""The forwarder's process: `python -m netns.tunnel --tunnel-of=RUN_DIRECTORY --user=UID`.
+"""The forwarder's process: `python -m netns.tunnel --tunnel-of=RUN_DIRECTORY --user=UID [--in-python]`.
 
 The parent ends when the child listens. The child gives up its rights and forwards until a signal ends it.
 """
@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from netns.failures import NetnsError
-from netns.tunnel import confine, process
+from netns.tunnel import confine, native_loops, process
 from netns.tunnel.control import Control
 from netns.tunnel.forwarder import Forwarder
 from netns.tunnel.loop import Loop
@@ -29,7 +29,7 @@ def main(words: list[str]) -> int:
         return 1
     os.close(hears)
     _become_a_daemon(directory)
-    _forward(directory, uid, tells)
+    _forward(directory, uid, tells, native_loops.is_built and process.IN_PYTHON not in words)
     return 0
 
 
@@ -43,13 +43,13 @@ def _become_a_daemon(directory: Path) -> None:
     os.close(log)
 
 
-def _forward(directory: Path, uid: int, tells: int) -> None:
+def _forward(directory: Path, uid: int, tells: int, native: bool) -> None:
     starter = os.geteuid()
     instance = int.from_bytes(os.urandom(6)) | 1
     listener = process.listener(directory)
     process.note(directory, instance)
     loop = Loop()
-    forwarder = Forwarder(instance, loop.watch)
+    forwarder = Forwarder(instance, loop.watch, native)
     control = Control(listener, forwarder.answer, loop.watch, starter)
     confine.enter(uid, directory / process.EMPTY)
     os.write(tells, _READY)

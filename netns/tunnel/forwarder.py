@@ -9,6 +9,7 @@ import os
 import select
 import socket
 import time
+from collections.abc import Iterable
 from typing import assert_never
 
 import msgspec
@@ -17,6 +18,7 @@ from netns.tunnel import batches, cipher
 from netns.tunnel.control import Watch
 from netns.tunnel.counters import Count, counters
 from netns.tunnel.inward import Inward
+from netns.tunnel.native_loops import NativeLoops
 from netns.tunnel.orders import (
     Answer,
     AskState,
@@ -39,9 +41,12 @@ FRAME_BYTES_MAX = 65_536 + 128
 
 
 class Forwarder:
-    """Everything that runs in one process. `watch` calls back when a descriptor can be read."""
+    """Everything that runs in one process. `watch` calls back when a descriptor can be read.
 
-    def __init__(self, instance: int, watch: Watch) -> None:
+    `native`: frames are carried by the loops in C, which were built.
+    """
+
+    def __init__(self, instance: int, watch: Watch, native: bool) -> None:
         self._instance, self._watch = instance, watch
         self._ciphers = cipher.try_all()
         self._count = counters()
@@ -49,6 +54,7 @@ class Forwarder:
         self._outward = Outward(self._sessions, self._count)
         self._inward = Inward(self._sessions, self._count)
         self._receiver = batches.Receiver()
+        self._native = NativeLoops(self._sessions, self._count) if native else None
         self._networks, self._peers_epoch, self._peers_hash = Networks(0), 0, b""
         self._routes: dict[int, Route] = {}
         self._taps: dict[str, int] = {}
@@ -64,13 +70,15 @@ class Forwarder:
 
     def state(self) -> State:
         """What runs."""
+        if self._native:
+            self._native.note()
         return State(
             instance=self._instance,
             pid=os.getpid(),
             port=self._socket.getsockname()[1] if self._socket else 0,
             networks_epoch=self._networks.epoch,
             peers_epoch=self._peers_epoch,
-            native=False,
+            native=self._native is not None,
             ciphers=self._ciphers,
             taps=tuple(self._taps),
             counters={reason.value: count for reason, count in self._count.items()},
@@ -140,7 +148,10 @@ class Forwarder:
         ):
             return _stale("peers", told.epoch, self._peers_epoch)
         if hashed != self._peers_hash:
+            if self._native:
+                self._native.note()
             self._sessions.replace(told, time.monotonic())
+            self._show()
         self._peers_epoch, self._peers_hash = told.epoch, hashed
         return None
 
@@ -152,6 +163,12 @@ class Forwarder:
                 turn = functools.partial(self._from_tap, route, descriptor)
                 self._watch(descriptor, select.EPOLLIN, turn)
 
+        self._show()
+
+    def _show(self) -> None:
+        if self._native:
+            self._native.show(self._routes, self._taps)
+
     def _let_go(self, name: str) -> None:
         descriptor = self._taps.pop(name, None)
         if descriptor is not None:
@@ -162,15 +179,22 @@ class Forwarder:
         """A turn of a tap: some frames are read, and sent together."""
         now_s = time.monotonic()
         try:
-            for _ in range(FRAMES_A_TURN):
-                reply = self._outward.take(route, os.read(descriptor, FRAME_BYTES_MAX), now_s)
+            for raw in self._frames_from(route, descriptor):
+                reply = self._outward.take(route, raw, now_s)
                 if reply is not None:
                     os.write(descriptor, reply)
         except BlockingIOError:
             pass
         except OSError:
             self._let_go(route.tap)  # its link was removed; whoever makes another gives it to us
+            self._show()
         self._send()
+
+    def _frames_from(self, route: Route, descriptor: int) -> Iterable[bytes]:
+        """Those of a turn that are for Python. Raises OSError at the end of what is there."""
+        if self._native:
+            return self._native.from_tap(route.vni, self._socket.fileno() if self._socket else -1)
+        return (os.read(descriptor, FRAME_BYTES_MAX) for _ in range(FRAMES_A_TURN))
 
     def _send(self) -> None:
         for to, datagrams in self._outward.datagrams.items():
@@ -182,6 +206,9 @@ class Forwarder:
     def _from_socket(self) -> None:
         """A turn of the socket: a batch is received, opened, joined and written to the taps."""
         if self._socket is None:
+            return
+        if self._native:
+            self._native.from_socket(self._socket.fileno())
             return
         datagrams = self._receiver.receive(self._socket.fileno())
         for vni, frames in self._inward.take(datagrams, self._routes, time.monotonic()).items():

@@ -24,6 +24,7 @@ EMPTY = "empty"
 _USERS_FROM, _USERS = 0x7FFC_0000, 0x1_0000
 """User ids that nobody else uses ("Users, Groups, UIDs and GIDs on systemd Systems")."""
 _MARK = "--tunnel-of="
+IN_PYTHON = "--in-python"
 
 
 class Running(msgspec.Struct, frozen=True):
@@ -62,8 +63,11 @@ def pidfd(run_dir: Path) -> int | None:
     return None
 
 
-def start(run_dir: Path) -> None:
-    """Starts one, in place of whatever was left of others. It listens when this returns. Raises NetnsError."""
+def start(run_dir: Path, *, native: bool = True) -> None:
+    """Starts one, in place of whatever was left of others. It listens when this returns. Raises NetnsError.
+
+    Without `native`, or where the native loops were not built, frames are carried in Python.
+    """
     stop(run_dir)
     directory = directory_of(run_dir)
     (directory / EMPTY).mkdir(mode=0o555, parents=True, exist_ok=True)
@@ -73,6 +77,7 @@ def start(run_dir: Path) -> None:
         [
             "env", "-i", f"PYTHONPATH={modules}", "MALLOC_ARENA_MAX=2",
             sys.executable, "-P", "-s", "-m", "netns.tunnel", _mark(run_dir), f"--user={_user(directory)}",
+            *([] if native else [IN_PYTHON]),
         ]
     )  # fmt: skip
 

@@ -66,11 +66,11 @@ class LiveSession:
 
     __slots__ = (
         "counter", "index", "keys_hash", "made_s", "peer", "peer_index", "received", "receives", "sends",
-        "window",
+        "told", "window",
     )  # fmt: skip
 
     def __init__(self, told: Session, peer: LivePeer, now_s: float) -> None:
-        self.index, self.peer_index, self.peer = told.index, told.peer_index, peer
+        self.told, self.index, self.peer_index, self.peer = told, told.index, told.peer_index, peer
         self.sends = aead(told.cipher, told.send_key)
         self.receives = aead(told.cipher, told.receive_key)
         self.keys_hash = keys_hash(told)

@@ -1,0 +1,56 @@
+"""The loops in C. Numbers instead of text and bytes: MACs have 48 bits, addresses 32, both big-endian.
+
+They raise what Python's own calls raise; nothing that a stranger sends makes them raise.
+"""
+
+class Session:
+    """Both keys, each of 32 bytes. `sent` is the counter of the next frame; it begins at 0."""
+
+    sent: int
+    received: int
+
+    def __new__(
+        cls,
+        index: int,
+        peer_index: int,
+        send_key: bytes,
+        receive_key: bytes,
+        chacha: bool,
+        made_s: float,
+    ) -> Session: ...
+
+class Peer:
+    """Where a peer is, and its sessions. Whatever opens moves it."""
+
+    endpoint: tuple[str, int]
+    heard_s: float
+
+    def carry(self, sessions: tuple[Session, ...]) -> None:
+        """These from now on, the one to send with first; at most 16."""
+
+    def move(self, address: str, port: int) -> None:
+        """It is there. Port 0: nobody knows."""
+
+class Network:
+    """A network and its tap's descriptor. `members` elsewhere: peer (None: unknown) and address."""
+
+    def __new__(
+        cls,
+        vni: int,
+        tap: int,
+        mtu: int,
+        local: frozenset[int],
+        members: dict[int, tuple[Peer | None, int]],
+    ) -> Network: ...
+
+class Loops:
+    """A turn of the socket, and a turn of a tap. Sockets and taps do not block."""
+
+    def receive(self, socket: int, sessions: dict[int, Peer], networks: dict[int, Network]) -> int:
+        """Takes a batch of datagrams; how many there were. Peers by index of a session, networks by VNI."""
+
+    def send(self, socket: int, network: Network) -> list[bytes]:
+        """Takes a batch of the tap's frames; those of ARP, as they were read. Raises OSError if it is gone."""
+
+    def counted(self) -> dict[str, int]:
+        """What became of all frames, by the names of `Count`."""

@@ -1,0 +1,176 @@
+"""The loops in C: the same bytes and counts as in Python, on anything that guests and strangers say."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import tunnel_sides
+from tunnel_sides import KEYS, MTU, Side, compare, compiled, drained, incoming, sealed, session
+
+from netns.tunnel import native_loops
+from netns.tunnel.counters import Count
+from netns.tunnel.tables import SESSION_RECEIVES_S, SESSION_SENDS_S, SealedPeer
+
+FUZZED_S = 3.0
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What is in the source now, whatever is installed."""
+    before = native_loops.native
+    tunnel_sides.use(compiled(tmp_path_factory.mktemp("native")))
+    yield
+    native_loops.native = before
+
+
+@pytest.fixture
+def far() -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as handle:
+        handle.bind(("127.0.0.1", 0))
+        handle.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
+        yield handle
+
+
+@pytest.fixture
+def native(far: socket.socket) -> Iterator[Side]:
+    side = Side(True, far)
+    yield side
+    side.close()
+
+
+def counted(side: Side) -> dict[str, int]:
+    """Counters that are not zero."""
+    return {name: count for name, count in side.told()[0].items() if count}
+
+
+def segments(first: int, count: int) -> list[bytes]:
+    return [sealed(1, first + at, incoming(at * 1366, bytes(1366))) for at in range(count)]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_python_and_c_say_the_same_of_anything(seed: int) -> None:
+    assert compare(seed, 60.0, 80) == 80
+
+
+def test_nothing_is_read_or_written_out_of_bounds(tmp_path: Path) -> None:
+    """Under the compiler's sanitizers, on other random bytes each time."""
+    checks = (
+        "-g",
+        "-U_FORTIFY_SOURCE",
+        "-fsanitize=address,undefined",
+        "-fno-sanitize-recover=all",
+    )
+    module = compiled(tmp_path, *checks)
+    seed = int.from_bytes(os.urandom(4))
+    libraries = [
+        subprocess.run(
+            ["gcc", f"-print-file-name={name}"], check=True, capture_output=True, text=True
+        )
+        for name in ("libasan.so", "libubsan.so")
+    ]
+    paths = os.pathsep.join([*sys.path, str(Path(__file__).parent)])
+    more = {
+        "LD_PRELOAD": " ".join(found.stdout.strip() for found in libraries),
+        "ASAN_OPTIONS": "detect_leaks=0", "PYTHONMALLOC": "malloc", "PYTHONPATH": paths,
+    }  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, tunnel_sides.__file__, str(module), str(FUZZED_S), str(seed)],
+        capture_output=True, text=True, env={**os.environ, **more}, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, f"seed {seed}: {done.stderr[-4000:]}"
+
+
+def test_segments_of_a_batch_are_written_in_one_piece(native: Side, far: socket.socket) -> None:
+    native.from_socket(segments(0, 40), far)
+    (piece,) = native.written()
+    assert len(piece) == 10 + 54 + 40 * 1366
+    assert counted(native) == {"received": 40, "joined": 1}
+
+
+def test_a_replayed_datagram_is_dropped_in_and_behind_the_window(
+    native: Side, far: socket.socket
+) -> None:
+    old, new = segments(0, 2), segments(2100, 1)
+    native.from_socket([*old, *old], far)
+    native.from_socket(new, far)
+    native.from_socket([*new, *old, *segments(52, 1), *segments(53, 1)], far)
+    assert counted(native)["in-replayed"] == 2 + 1 + 2 + 1
+    assert counted(native)["received"] == 2 + 1 + 1
+
+
+def test_a_session_that_is_told_again_goes_on(native: Side, far: socket.socket) -> None:
+    """What it has sent and seen stays, though all tables are replaced."""
+    frame = tunnel_sides.outgoing(bytes(100), gso_size=50)
+    told = SealedPeer("far", *far.getsockname(), (session(1),))
+    native.from_tap([frame])
+    native.from_socket(segments(0, 1), far)
+    native.tell(told, 2)
+    native.from_tap([frame])
+    native.from_socket(segments(0, 1), far)
+    assert [datagram[8:16] for datagram in drained(far)] == [
+        bytes(7) + bytes([n]) for n in range(4)
+    ]
+    assert counted(native)["in-replayed"] == 1
+
+
+def test_an_old_session_neither_sends_nor_receives(native: Side, far: socket.socket) -> None:
+    native.tell(SealedPeer("far", *far.getsockname(), (session(4, age_s=SESSION_SENDS_S + 1),)), 2)
+    native.from_tap([tunnel_sides.outgoing(bytes(100))])
+    assert counted(native) == {"out-no-session": 1}
+    native.from_socket([sealed(4, 0, incoming(0, b"x"))], far)
+    assert counted(native)["received"] == 1
+    native.tell(
+        SealedPeer("far", *far.getsockname(), (session(5, age_s=SESSION_RECEIVES_S + 1),)), 3
+    )
+    native.from_socket([sealed(5, 0, incoming(0, b"x"))], far)
+    assert counted(native)["in-old-session"] == 1
+
+
+def test_a_peer_is_where_its_newest_datagram_came_from(native: Side, far: socket.socket) -> None:
+    first, second, late = segments(0, 1), segments(2, 1), segments(1, 1)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as moved:
+        moved.bind(("127.0.0.1", 0))
+        native.from_socket(first, far)
+        native.from_socket(second, moved)
+        native.from_socket(late, far)
+        native.from_tap([tunnel_sides.outgoing(bytes(100))])
+        assert len(drained(moved)) == 1
+        assert native.told()[1][0][1:3] == moved.getsockname()
+        forged = bytearray(segments(9, 1)[0])
+        forged[-1] ^= 1
+        native.from_socket([bytes(forged)], far)
+        assert native.told()[1][0][1:3] == moved.getsockname()
+
+
+def test_a_tap_that_is_gone_is_let_go(native: Side, far: socket.socket) -> None:
+    native.tap.close()
+    native.from_socket(segments(0, 3), far)
+    assert counted(native) == {"received": 3, "in-refused": 3}
+
+
+def test_every_count_of_the_loops_has_a_name_in_python() -> None:
+    names = set(native_loops.native.Loops().counted())
+    assert names <= {count.value for count in Count}
+    assert {count.value for count in Count} - names == {"arp-answered"}
+
+
+def test_tables_that_make_no_sense_are_refused() -> None:
+    module = native_loops.native
+    peer = module.Peer()
+    with pytest.raises(ValueError, match="keys have 32 bytes"):
+        module.Session(1, 2, bytes(31), KEYS[0], False, 0.0)
+    with pytest.raises(TypeError, match="sessions"):
+        peer.carry((peer,))
+    with pytest.raises(TypeError, match="at most 16 sessions"):
+        peer.carry((module.Session(1, 2, KEYS[0], KEYS[1], False, time.monotonic()),) * 17)
+    with pytest.raises(ValueError, match="IPv4"):
+        peer.move("nowhere", 1)
+    with pytest.raises(TypeError, match="members"):
+        module.Network(1, -1, MTU, frozenset(), {1: (1, 2)})
+    with pytest.raises(ValueError, match="too large"):
+        module.Network(1, -1, 65_454, frozenset(), {})

@@ -1,0 +1,357 @@
+"""Two forwarders with the same tables, one in Python and one in C, given the same bytes by real sockets.
+
+A tap is one end of a socket pair that keeps messages apart. As a program it says random things to both for
+so many seconds, and compares; so it runs under a sanitizer: `tunnel_sides.py MODULE.so SECONDS SEED`.
+"""
+
+import importlib.util
+import random
+import socket
+import struct
+import subprocess
+import sys
+import sysconfig
+import time
+import tomllib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
+
+from netns.tunnel import native_loops
+from netns.tunnel.checksum import pseudo
+from netns.tunnel.forwarder import Forwarder
+from netns.tunnel.frame import header, inner_header
+from netns.tunnel.orders import HoldTaps, Request, TakeSocket, TellNetworks, TellPeers
+from netns.tunnel.tables import (
+    Cipher,
+    Member,
+    Networks,
+    Peers,
+    SealedNetwork,
+    SealedPeer,
+    Session,
+    State,
+)
+from netns.tunnel.vnet import written
+
+TOP = Path(__file__).resolve().parents[3]
+VNI, MTU = 7, 1418
+LOCAL, REMOTE, GATEWAY = "02:00:00:00:00:02", "02:00:00:00:01:02", "02:00:00:00:00:01"
+SILENT, LOST, GONE = "02:00:00:00:01:03", "02:00:00:00:01:04", "02:00:00:00:01:05"
+MACS = [bytes.fromhex(mac.replace(":", "")) for mac in (LOCAL, REMOTE, SILENT, LOST, GONE, GATEWAY)]
+MACS.append(b"\xff" * 6)
+HERE, THERE = socket.inet_aton("10.42.0.2"), socket.inet_aton("10.42.0.3")
+KEYS = [bytes([number] * 32) for number in range(1, 13)]
+TCP, UDP = 6, 17
+
+
+def compiled(folder: Path, *more: str) -> Path:
+    """The module, built as `pyproject.toml` says, with more flags."""
+    tools = tomllib.loads((TOP / "pyproject.toml").read_text())["tool"]["setuptools"]
+    (extension,) = tools["ext-modules"]
+    made = folder / f"native{sysconfig.get_config_var('EXT_SUFFIX')}"
+    subprocess.run(
+        [
+            "gcc", "-shared", "-fPIC", f"-I{sysconfig.get_path('include')}", *extension["extra-compile-args"],
+            *more, *(str(TOP / name) for name in extension["sources"]), "-o", str(made), "-lcrypto",
+        ],
+        check=True,
+    )  # fmt: skip
+    return made
+
+
+def use(module: Path) -> None:
+    """Forwarders of this process use that build."""
+    spec = importlib.util.spec_from_file_location("netns.tunnel.native", module)
+    assert spec is not None
+    assert spec.loader is not None
+    native_loops.native = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(native_loops.native)
+
+
+class Side:
+    """A forwarder, and the test's ends of its tap and its socket."""
+
+    def __init__(self, native: bool, far: socket.socket, mtu: int = MTU) -> None:
+        self._calls: dict[int, Callable[[], None]] = {}
+        self.forwarder = Forwarder(1, lambda fd, _, call: self._calls.update({fd: call}), native)
+        self.tap, tap = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        for end in (self.tap, tap):
+            end.setblocking(False)
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8 << 20)
+        self._tap = tap.fileno()
+        handle = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        handle.bind(("127.0.0.1", 0))
+        self.at, self._socket = handle.getsockname(), handle.fileno()
+        self.ask(TakeSocket(self.at[1]), handle.detach())
+        self.ask(HoldTaps(("tap0",)), tap.detach())
+        members = tuple(
+            Member(mac, f"10.42.0.{number}", peer)
+            for number, (mac, peer) in enumerate(
+                ((REMOTE, "far"), (SILENT, "silent"), (LOST, "lost"), (GONE, "gone")), 3
+            )
+        )
+        network = SealedNetwork(VNI, "tap0", mtu, (LOCAL,), GATEWAY, members)
+        self.ask(TellNetworks(Networks(1, (network,))))
+        self.tell(
+            SealedPeer(
+                "far", *far.getsockname(), (session(1), session(2, Cipher.CHACHA20_POLY1305))
+            )
+        )
+
+    def tell(self, peer: SealedPeer, epoch: int = 1) -> None:
+        """The peer that matters; two others have no session, or no place."""
+        others = (
+            SealedPeer("silent", "192.0.2.9", 9, ()),
+            SealedPeer("lost", "", 0, (session(3),)),
+        )
+        self.ask(TellPeers(1, Peers(epoch, (peer, *others))))
+
+    def ask(self, request: Request, *descriptors: int) -> None:
+        answer = self.forwarder.answer(request, list(descriptors))
+        assert answer.refusal is None, answer.words
+
+    def from_tap(self, frames: Sequence[bytes]) -> None:
+        """A turn with these in the tap."""
+        for frame in frames:
+            self.tap.send(frame)
+        self._calls[self._tap]()
+
+    def from_socket(self, datagrams: Sequence[bytes], sender: socket.socket) -> None:
+        """A turn with these in the socket, at most a batch."""
+        for datagram in datagrams:
+            sender.sendto(datagram, self.at)
+        self._calls[self._socket]()
+
+    def written(self) -> list[bytes]:
+        """What was written to the tap since."""
+        return drained(self.tap)
+
+    def told(self) -> tuple[dict[str, int], list[tuple[object, ...]]]:
+        """Counters, and what is known of peers, without times."""
+        state: State = self.forwarder.state()
+        rows = [
+            (p.peer, p.address, p.port, p.index, p.packets_left, p.received) for p in state.peers
+        ]
+        return state.counters, [*rows, *((p.last_heard_s > 0,) for p in state.peers)]
+
+    def close(self) -> None:
+        self.ask(TellNetworks(Networks(2)))
+        self.tap.close()
+        self.ask(TakeSocket(1), socket.socket(socket.AF_INET, socket.SOCK_DGRAM).detach())
+
+
+def session(number: int, cipher: Cipher = Cipher.AES_256_GCM, age_s: float = 0.0) -> Session:
+    made_s = time.monotonic() - age_s
+    return Session(number, 100 + number, KEYS[2 * number - 2], KEYS[2 * number - 1], made_s, cipher)
+
+
+def drained(handle: socket.socket) -> list[bytes]:
+    found = []
+    handle.setblocking(False)
+    while True:
+        try:
+            found.append(handle.recv(1 << 17))
+        except BlockingIOError:
+            return found
+
+
+def sealed(number: int, counter: int, plain: bytes, chacha: bool = False) -> bytes:
+    """A datagram as the far end sends it in session `number`."""
+    head = header(number, counter)
+    cipher = ChaCha20Poly1305 if chacha else AESGCM
+    return head + cipher(KEYS[2 * number - 1]).encrypt(head[4:], plain, head)
+
+
+def packet(
+    to: bytes, sender: bytes, source: bytes, target: bytes, transport: bytes, protocol: int = TCP,
+    ident: int = 0, fragment: int = 0x4000, options: bytes = b"",
+) -> bytes:  # fmt: skip
+    """An Ethernet frame with an IPv4 packet, its header's checksum right."""
+    length = 20 + len(options) + len(transport)
+    version, size = 0x45 + len(options) // 4, length & 0xFFFF
+    head = struct.pack(">BBHHHBBH", version, 0, size, ident, fragment, 64, protocol, 0)
+    head += source + target + options
+    total = sum(struct.unpack(f">{len(head) // 2}H", head))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return (
+        to
+        + sender
+        + b"\x08\x00"
+        + head[:10]
+        + struct.pack(">H", ~total & 0xFFFF)
+        + head[12:]
+        + transport
+    )
+
+
+def tcp(
+    sequence: int, data: bytes, flags: int = 0x10, options: bytes = b"", ports: int = 5000
+) -> bytes:
+    offset = (20 + len(options)) << 2
+    return (
+        struct.pack(">HHIIBBHHH", ports, 80, sequence & 0xFFFF_FFFF, 1, offset, flags, 500, 0, 0)
+        + options
+        + data
+    )
+
+
+def outgoing(
+    data: bytes, *, flags: int = 0x18, gso_size: int = 1366, gso: int = 1, **more: object
+) -> bytes:
+    """A superframe of the guest here for the one there, as a tap gives it."""
+    frame = packet(MACS[1], MACS[0], HERE, THERE, tcp(1000, data, flags), **more)  # type: ignore[arg-type]
+    return written(1, gso, 54, gso_size, frame.index(struct.pack(">HH", 5000, 80)), 16) + frame
+
+
+def incoming(
+    sequence: int, data: bytes, *, flags: int = 0x10, ports: int = 5000, options: bytes = b""
+) -> bytes:
+    """What is sealed of a segment from there to here."""
+    segment = tcp(sequence, data, flags, options, ports)
+    frame = packet(MACS[0], MACS[1], THERE, HERE, segment)
+    check = pseudo(THERE + HERE, len(segment))
+    return inner_header(1, VNI, 34, 16) + frame[:50] + struct.pack(">H", check) + frame[52:]
+
+
+class Chaos:
+    """Frames and datagrams, most of them nearly right."""
+
+    def __init__(self, seed: int) -> None:
+        self._dice = random.Random(seed)
+        self._counter = {1: 0, 2: 0}
+        self._next = {5000: 0, 5001: 0, 5002: 0}
+
+    def mangled(self, data: bytes) -> bytes:
+        """The same with something wrong, perhaps."""
+        dice, raw = self._dice, bytearray(data)
+        for _ in range(dice.choice((0, 0, 0, 1, 1, 3))):
+            if not raw:
+                break
+            match dice.randrange(4):
+                case 0:
+                    raw[dice.randrange(min(len(raw), 80))] = dice.choice(
+                        (0, 1, 0x45, 0x7F, 0x80, 0xFF)
+                    )
+                case 1:
+                    raw[dice.randrange(len(raw))] ^= 1 << dice.randrange(8)
+                case 2:
+                    del raw[dice.randrange(len(raw)) :]
+                case 3:
+                    raw += bytes(dice.randrange(40))
+        return bytes(raw)
+
+    def frame(self) -> bytes:
+        """One read of the tap."""
+        dice = self._dice
+        data = dice.randbytes(dice.choice((0, 1, 5, 64, 1366, 1367, 4000, 9000, 40_000)))
+        match dice.randrange(6):
+            case 0 | 1:
+                return self.mangled(
+                    outgoing(
+                        data, flags=dice.choice((0x10, 0x18, 0x19, 0x90)),
+                        gso_size=1366 if len(data) > 4000 else dice.choice((1366, 1000, 1, 0)),
+                        gso=dice.choice((1, 1, 0x81, 3, 5)), fragment=dice.choice((0x4000, 0, 0, 0x2000)),
+                        ident=dice.randrange(1 << 16), options=bytes(dice.choice((0, 0, 4, 40))),
+                    )
+                )  # fmt: skip
+            case 2:
+                frame = packet(dice.choice(MACS), dice.choice(MACS), HERE, THERE, data[:1398], UDP)
+                return self.mangled(bytes(10) + frame)
+            case 3:
+                ask = struct.pack(
+                    ">HHBBH6s4s6s4s", 1, 0x800, 6, 4, 1, MACS[0], HERE, bytes(6), THERE
+                )
+                return self.mangled(bytes(10) + dice.choice(MACS) + MACS[0] + b"\x08\x06" + ask)
+            case 4:
+                start, offset = dice.choice(
+                    ((34, 16), (34, 6), (13, 0), (1400, 18), (0xFFFF, 0xFFFF))
+                )
+                frame = packet(MACS[1], MACS[0], HERE, THERE, tcp(9, data[:1378]))
+                return self.mangled(written(1, 0, 0, 0, start, offset) + frame)
+            case _:
+                return dice.randbytes(dice.randrange(200))
+
+    def plain(self) -> bytes:
+        """What a hostile peer may seal."""
+        dice = self._dice
+        port = dice.choice((5000, 5000, 5000, 5001, 5002))
+        size = dice.choice((1366, 1366, 1366, 1366, 100, 1, 0, 1378))
+        made = incoming(
+            self._next[port], dice.randbytes(size), ports=port,
+            flags=dice.choice((0x10,) * 8 + (0x18, 0x11, 0x12, 0x50, 0x90, 0x00)),
+            options=dice.choice((b"",) * 6 + (bytes(12), bytes(40))),
+        )  # fmt: skip
+        self._next[port] += size
+        return dice.choice(
+            (made, made, made, self.mangled(made), dice.randbytes(dice.randrange(90)))
+        )
+
+    def calm(self, count: int) -> list[bytes]:
+        """Datagrams of two flows that are joined, but where a header differs in a bit."""
+        dice, made = self._dice, []
+        for _ in range(count):
+            port, size = dice.choice((5000, 5000, 5001)), dice.choice((1366,) * 15 + (600,))
+            flags = dice.choice((0x10,) * 15 + (0x18,))
+            plain = incoming(self._next[port], dice.randbytes(size), flags=flags, ports=port)
+            self._next[port] += size
+            self._counter[1] += 1
+            if dice.random() < 0.1:
+                raw = bytearray(plain)
+                raw[dice.randrange(8, 8 + 54)] ^= 1 << dice.randrange(8)
+                plain = bytes(raw)
+            made.append(sealed(1, self._counter[1], plain))
+        return made
+
+    def datagram(self) -> bytes:
+        """One of them."""
+        dice = self._dice
+        number = dice.choice((1, 1, 1, 1, 2))
+        step = dice.choice((1,) * 12 + (0, -1, -100, -2047, -2048, 2, 70, 3000))
+        counter = max(0, self._counter[number] + step)
+        self._counter[number] = max(self._counter[number], counter)
+        if dice.random() < 0.01:
+            counter = dice.choice((1 << 32, (1 << 64) - 1, 1 << 63))
+        made = sealed(number, counter, self.plain(), chacha=number == 2)
+        return self.mangled(made) if dice.random() < 0.2 else made
+
+
+def compare(seed: int, for_s: float, turns: int) -> int:
+    """Says the same to both until time or turns are over; how many turns there were. Raises AssertionError."""
+    chaos, dice, done, until_s = Chaos(seed), random.Random(seed), 0, time.monotonic() + for_s
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as far:
+        far.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
+        far.bind(("127.0.0.1", 0))
+        sides = [Side(native, far) for native in (False, True)]
+        try:
+            while done < turns and time.monotonic() < until_s:
+                done += 1
+                if dice.random() < 0.5:
+                    frames = [chaos.frame() for _ in range(dice.choice((1, 8, 32)))]
+                    heard = []
+                    for side in sides:
+                        side.from_tap(frames)
+                        heard.append((drained(far), side.written()))
+                else:
+                    count = dice.choice((1, 8, 64))
+                    if dice.random() < 0.3:
+                        datagrams = chaos.calm(count)
+                    else:
+                        datagrams = [chaos.datagram() for _ in range(count)]
+                    heard = []
+                    for side in sides:
+                        side.from_socket(datagrams, far)
+                        heard.append((drained(far), side.written()))
+                assert heard[0] == heard[1], f"turn {done} of seed {seed}"
+                assert sides[0].told() == sides[1].told(), f"turn {done} of seed {seed}"
+        finally:
+            for side in sides:
+                side.close()
+    return done
+
+
+if __name__ == "__main__":
+    use(Path(sys.argv[1]))
+    print(compare(int(sys.argv[3]), float(sys.argv[2]), 1 << 30), "turns")
