@@ -6,21 +6,33 @@ packets, not frames, so its ends are the hosts themselves: it has no bridge and 
 
 import shutil
 import socket
+import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from nacl.public import PrivateKey
 
 from benches.dataplane_flows import Ends
-from benches.dataplane_hosts import GUESTS, HOSTS, INSIDE, UNDERLAY, Hosts, wait_until
+from benches.dataplane_hosts import GUESTS, HOSTS, INSIDE, MACS, UNDERLAY, Hosts, wait_until
 from netns import apply, program
 from netns.kernel import namespaces
 from netns.model import Neighbour, NetworkPlan, Port, card_name, mac_of, tap_name, vni_of
+from netns.tunnel import client, process
+from netns.tunnel.tables import (
+    Member,
+    Networks,
+    Peers,
+    SealedNetwork,
+    SealedPeer,
+    Session,
+)
 
 TUNNEL = ("10.9.0.1", "10.9.0.2")
 """Addresses of the hosts inside a tunnel."""
 NETWORK = "bench.lan"
+SEALED_PORT, SEALED_MTU = 7790, 1_418
 
 
 class Carrier(NamedTuple):
@@ -59,6 +71,31 @@ def plain(hosts: Hosts) -> Ends:
         hosts.at_end(end, lambda p=plan, d=run_dir: apply.remove(NETWORK, d, p.owner_tag))
         hosts.ip(end, f"link set {card_name(mine.tap)} netns {GUESTS[end]} name eth0")
         hosts.dress(end, 1_450, mine.mac)
+    return _guests()
+
+
+def sealed(hosts: Hosts, native: bool = True) -> Ends:
+    """A sealed network of ours: the forwarders as they are, with keys and tables from here."""
+    hosts.guests(SEALED_MTU)
+    keys, made_s = (bytes([1] * 32), bytes([2] * 32)), time.monotonic()
+    for end, far in ((0, 1), (1, 0)):
+        run_dir = hosts.folder / f"run{end}"
+        hosts.ip(end, "tuntap add sealed0 mode tap vnet_hdr")
+        hosts.bridged(end, "sealed0")
+        hosts.at_end(end, lambda d=run_dir: client.stop(d))
+        process.start(run_dir, native=native)
+        namespaces.inside(HOSTS[end], lambda d=run_dir: client.ensure(d, SEALED_PORT))
+        member = Member(MACS[far], INSIDE[far], "far")
+        network = SealedNetwork(
+            7, "sealed0", SEALED_MTU, (MACS[end],), "02:00:00:00:00:01", (member,)
+        )
+        session = Session(end + 1, far + 1, keys[end], keys[far], made_s)
+        peer = SealedPeer("far", UNDERLAY[far], SEALED_PORT, (session,))
+        told = Networks(1, (network,))
+        namespaces.inside(HOSTS[end], lambda d=run_dir, t=told: client.tell_networks(d, t))
+        state = client.tell_peers(run_dir, client.state(run_dir).instance, Peers(1, (peer,)))
+        if state.native != native:
+            raise RuntimeError("the native loops were not built; scripts/setup says why")
     return _guests()
 
 
@@ -117,6 +154,8 @@ def openvpn(hosts: Hosts) -> Ends:
 CARRIERS = {
     "VXLAN by hand": Carrier(vxlan),
     "ours, plain": Carrier(plain),
+    "ours, sealed": Carrier(sealed),
+    "ours, sealed, Python": Carrier(partial(sealed, native=False)),
     "VXLAN over wireguard-go": Carrier(wireguard_go, (("wireguard-go", "wireguard-go"),)),
     "nebula": Carrier(nebula, (("nebula", "nebula"), ("nebula-cert", "nebula"))),
     "openvpn": Carrier(openvpn, (("openvpn", "openvpn"), ("openssl", "openssl"))),
