@@ -20,7 +20,7 @@ from overlayd.config.values import Cpus, Size
 from protocol.grid.check import problems
 from protocol.grid.expand import workspace_name, workspaces
 from protocol.grid.limits import WORKSPACES_MAX
-from protocol.grid.model import ClusterSpec
+from protocol.grid.model import ClusterSpec, OwnSize
 from protocol.grid.problem import Problem, quoted
 from protocol.grid.written import keys_of
 from protocol.node.standing import Standing
@@ -130,7 +130,9 @@ def _scaled(standing: Standing, cluster: ClusterSpec, count: int, which: tuple[s
     stay += [next(free) for _ in range(count - len(stay))]
     # A cluster that may not be smaller than it is may not be smaller than the new one.
     least = count if _as_many_as_there_are(cluster, here) else cluster.minimum
-    scaled = msgspec.structs.replace(cluster, count=max(stay), minimum=least)
+    stays = [workspace_name(cluster.name, index) for index in stay]
+    sizes = tuple(size for size in cluster.sizes if size.workspace in stays)
+    scaled = msgspec.structs.replace(cluster, count=max(stay), minimum=least, sizes=sizes)
     holes = tuple(
         workspace_name(cluster.name, index)
         for index in range(1, scaled.count + 1)
@@ -171,7 +173,7 @@ def resize(
         str,
         typer.Argument(
             metavar="GRID/CLUSTER",
-            help="A cluster, or the only workspace of one.",
+            help="A cluster, or one workspace of it.",
             autocompletion=complete_workspace,
         ),
     ],
@@ -186,7 +188,12 @@ def resize(
 ) -> None:
     """Gives the workspaces of a cluster more or less cpu and memory, while they run as far as they can follow.
 
+    One of several is given a size of its own (`sizes` in a grid file), which goes with it when it is scaled
+    away. A cluster is resized with all that have sizes of their own.
+
     Example: overlayctl resize star/head-1 --cpus 2 --memory 4G
+
+    Example: overlayctl resize star/worker-3 --memory 4G
 
     Example: overlayctl resize star/worker --cpus 0.5 -y
     """
@@ -201,8 +208,8 @@ def resize(
         said = "resize needs a cluster of a grid, and its new cpus or memory"
         raise failure(said, "overlayctl resize star/head --cpus 2 --memory 4G", USAGE)
     standing = standing_of(session, grid)
-    cluster = _of_workspace(standing, named)
-    resized = msgspec.structs.replace(cluster, **sizes)
+    cluster, alone = _of_workspace(standing, named)
+    resized = _alone(cluster, named, sizes) if alone else _all(cluster, sizes)
     command = " ".join(
         ["overlayctl resize", target, *([f"--cpus {cpus}"] if cpus else [])]
         + ([f"--memory {memory}"] if memory else [])
@@ -262,22 +269,39 @@ def _cluster(standing: Standing, name: str) -> ClusterSpec:
     return standing.spec.clusters[names.index(name)]
 
 
-def _of_workspace(standing: Standing, name: str) -> ClusterSpec:
-    """The cluster of that name, or of which that is the only workspace. Raises Failure."""
+def _all(cluster: ClusterSpec, sizes: dict[str, int]) -> ClusterSpec:
+    """The cluster with all of it so large."""
+    none = dict.fromkeys(sizes, 0)
+    own = (msgspec.structs.replace(size, **none) for size in cluster.sizes)
+    left = tuple(size for size in own if size.cpus_milli or size.memory_bytes)
+    return msgspec.structs.replace(cluster, **sizes, sizes=left)
+
+
+def _alone(cluster: ClusterSpec, name: str, sizes: dict[str, int]) -> ClusterSpec:
+    """The cluster with one of it so large, in its place among those that have sizes of their own."""
+    all_own = {size.workspace: size for size in cluster.sizes}
+    own = msgspec.structs.replace(all_own.get(name, OwnSize(name)), **sizes)
+    as_others = {field: 0 for field in sizes if getattr(own, field) == getattr(cluster, field)}
+    all_own[name] = msgspec.structs.replace(own, **as_others)
+    left = tuple(size for size in all_own.values() if size.cpus_milli or size.memory_bytes)
+    return msgspec.structs.replace(cluster, sizes=left)
+
+
+def _of_workspace(standing: Standing, name: str) -> tuple[ClusterSpec, bool]:
+    """The cluster of that name, or that has a workspace of that name, and whether that is meant alone.
+
+    The only one of a cluster is its cluster. Raises Failure.
+    """
     of, _, index = name.rpartition("-")
     clusters = {cluster.name: cluster for cluster in standing.spec.clusters}
     if name in clusters or of not in clusters or not index.isdecimal():
-        return _cluster(standing, name)
+        return _cluster(standing, name), False
     cluster = clusters[of]
     there = [workspace_name(of, number) for number in _indices(standing, cluster)]
     if name not in there:
         said = f"{standing.name} has no {quoted(name)} in {of}"
         raise failure(said, f"overlayctl resize {standing.name}/{of}, for all of them", USAGE)
-    if len(there) > 1:
-        said = f"{name} is one of {len(there)} equal workspaces of {cluster.name}"
-        works = f"overlayctl resize {standing.name}/{of}, for all of them"
-        raise failure(said, works, USAGE)
-    return cluster
+    return cluster, len(there) > 1
 
 
 def _changed(
@@ -307,6 +331,10 @@ def _no_grid(standing: Standing, cluster: ClusterSpec, wrong: Problem) -> Failur
             key = ".".join(keys_of(field))
             said = f"clusters.{cluster.name}.{key}: {wrong.message}"
             limit = key in ("max-cpus", "max-memory")
+        case ("clusters", int(), "sizes", int(position), str(field)):
+            key, own = ".".join(keys_of(field)), cluster.sizes[position]
+            said = f"clusters.{cluster.name}.sizes.{own.workspace}.{key}: {wrong.message}"
+            limit, key = True, f"max-{key}"
         case _:
             said, limit, key = str(wrong), False, ""
     works = f"{key.removeprefix('max-')} and {key} in the grid file, and `overlayctl up` of it"

@@ -171,6 +171,10 @@ def _cluster(name: str, keys: ClusterKeys) -> model.ClusterSpec:
         stop_within_s=STOP_WITHIN_S if keys.stop_within is None else int(keys.stop_within),
         update_at_once=keys.update.at_once,
         update_wait=keys.update.wait,
+        sizes=tuple(
+            model.OwnSize(workspace, int(size.cpus or 0), int(size.memory or 0))
+            for workspace, size in keys.sizes.items()
+        ),
     )
 
 
@@ -206,6 +210,10 @@ def _steps(spec: model.GridSpec, path: KeyPath) -> Iterator[str | int]:
                 case ["mounts", int(position), *_]:
                     yield "volumes"
                     yield spec.clusters[index].mounts[position].volume
+                case ["sizes", int(position), *field]:
+                    yield "sizes"
+                    yield spec.clusters[index].sizes[position].workspace
+                    yield from _renamed(field if field != ["workspace"] else [])
                 case ["mounts"]:
                     yield "volumes"
                 case ["devices", int(position), *_]:
@@ -224,7 +232,7 @@ def _renamed(path: Any) -> Iterator[str | int]:
 
 def _is_key(path: KeyPath) -> bool:
     """Whether the key itself is wrong: a name that is a key, or a volume that is mounted."""
-    return path[-1:] in (("name",), ("volume",)) and len(path) > 1
+    return path[-1:] in (("name",), ("volume",), ("workspace",)) and len(path) > 1
 
 
 def _profiles(source: Source) -> Mapping[str, Any]:

@@ -119,6 +119,13 @@ class UpdateKeys(Keys, frozen=True, kw_only=True):
     ] = Wait.READY
 
 
+class SizeKeys(Keys, frozen=True, kw_only=True):
+    """How large one workspace is, where that is not as its cluster says."""
+
+    cpus: Annotated[Cpus | None, Meta(description="Its cpus.", examples=[2])] = None
+    memory: Annotated[Size | None, Meta(description="Its memory.", examples=["4G"])] = None
+
+
 class ClusterKeys(Keys, frozen=True, kw_only=True):
     """A number of equal workspaces, named CLUSTER-1, CLUSTER-2, ..."""
 
@@ -156,6 +163,13 @@ class ClusterKeys(Keys, frozen=True, kw_only=True):
             examples=["16G"],
         ),
     ] = None
+    sizes: Annotated[
+        dict[str, SizeKeys],
+        Meta(
+            description="Workspaces of it that are larger or smaller than the others, by name.",
+            examples=[{"worker-3": {"memory": "8G"}}],
+        ),
+    ] = {}
     disk: Annotated[
         DiskSize | None,
         Meta(

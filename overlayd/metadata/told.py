@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from protocol.grid.expand import as_member
 from protocol.grid.lifecycle import Phase
 from protocol.grid.model import ClusterSpec
 from protocol.hosting.part import Part, PartOf
@@ -89,6 +90,7 @@ def keys_of(asker: Asker, rows: Iterable[WorkspaceRow]) -> str:
 def _member(part: Part, cards: Addresses, row: WorkspaceRow) -> dict[str, Any]:
     name = _cluster_of(row.workspace)
     cluster = _cluster(part, name)
+    cluster = as_member(cluster, row.workspace) if cluster is not None else None
     return {
         "name": row.workspace,
         "cluster": name,

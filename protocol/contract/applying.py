@@ -19,7 +19,7 @@ from protocol.grid.apply import delta
 from protocol.grid.apply_faults import apply_faults, fixed_faults
 from protocol.grid.expand import names
 from protocol.grid.grant import read_grant
-from protocol.grid.limits import CLUSTERS_MAX, NETWORKS_MAX, WORKSPACES_MAX
+from protocol.grid.limits import CLUSTERS_MAX, NAMES_MAX, NETWORKS_MAX, WORKSPACES_MAX
 from protocol.grid.model import GridSpec
 from protocol.grid.next_epoch import Added, applied_to, stays
 from protocol.grid.record import (
@@ -92,6 +92,8 @@ def _bounded(spec: GridSpec) -> None:
     total = sum(max(0, cluster.count) for cluster in spec.clusters)
     if total > WORKSPACES_MAX or len(spec.clusters) > CLUSTERS_MAX:
         raise _wrong(f"a grid of more than {WORKSPACES_MAX} workspaces or {CLUSTERS_MAX} clusters")
+    if any(len(cluster.sizes) > NAMES_MAX for cluster in spec.clusters):
+        raise _wrong(f"a grid of more than {NAMES_MAX} sizes in a cluster")
     most = max((len(cluster.networks) for cluster in spec.clusters), default=0)
     if len(spec.networks) > NETWORKS_MAX or most > NETWORKS_MAX:
         raise _wrong(f"a grid of more than {NETWORKS_MAX} networks")

@@ -110,8 +110,9 @@ def delta(
     names: dict[str, None] = {}
     for cluster in new.clusters:
         before = were.get(cluster.name)
-        manner = _manner(before, cluster, old, new) if before is not None else Manner.SAME
+        manners = _Manners(before, cluster, old, new) if before is not None else None
         for index in range(1, cluster.count + 1):
+            manner = manners.of(index) if manners is not None else Manner.SAME
             name = workspace_name(cluster.name, index)
             if name in without:
                 continue
@@ -126,9 +127,27 @@ def delta(
     return Delta(tuple(added), gone, tuple(changed), tuple(same))
 
 
-def _manner(before: ClusterSpec, now: ClusterSpec, old: GridSpec, new: GridSpec) -> Manner:
-    """What becomes of the workspaces of a cluster. They are all alike."""
-    manner = manner_of(member(old, before, 1), member(new, now, 1))
+class _Manners:
+    """What becomes of each workspace of a cluster: of all the same but of those with a size of their own."""
+
+    def __init__(self, before: ClusterSpec, now: ClusterSpec, old: GridSpec, new: GridSpec) -> None:
+        self._before, self._now, self._old, self._new = before, now, old, new
+        self._own = frozenset(size.workspace for size in (*before.sizes, *now.sizes))
+        self._others: Manner | None = None
+
+    def of(self, index: int) -> Manner:
+        """Of the workspace with that number."""
+        if workspace_name(self._now.name, index) in self._own:
+            return _manner(self._before, self._now, self._old, self._new, index)
+        if self._others is None:
+            self._others = _manner(self._before, self._now, self._old, self._new, index)
+        return self._others
+
+
+def _manner(
+    before: ClusterSpec, now: ClusterSpec, old: GridSpec, new: GridSpec, index: int
+) -> Manner:
+    manner = manner_of(member(old, before, index), member(new, now, index))
     if manner in (Manner.SAME, Manner.LIVE) and _sizes(before, old) != _sizes(now, new):
         return Manner.RESTART
     return manner

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from protocol.grid.apply import Delta, Manner
 from protocol.grid.differences import Difference, differences, of_cluster
+from protocol.grid.expand import as_member
 from protocol.grid.model import ClusterSpec, GridSpec
 from protocol.terms.limits import PAST_CHARACTERS
 from protocol.terms.quantities import counted
@@ -103,15 +104,18 @@ def _by_cluster(names: Sequence[str]) -> dict[str, int]:
 
 
 def _changed(delta: Delta, old: GridSpec, new: GridSpec) -> Iterator[str]:
-    """Lines about what stays and is changed: one for each cluster and manner."""
+    """Lines about what stays and is changed: one for all of a cluster with which the same is done."""
     were = {cluster.name: cluster for cluster in old.clusters}
     for cluster in new.clusters:
         mine = {n: m for n, m in delta.changed if n.rpartition("-")[0] == cluster.name}
         if not mine:
             continue
-        what = ", ".join(_words(each) for each in _touching(cluster, were[cluster.name]))
-        for manner in dict.fromkeys(mine.values()):
-            names = [name for name, its in mine.items() if its is manner]
+        alike: dict[tuple[str, Manner], list[str]] = {}
+        for name, manner in mine.items():
+            before, now = as_member(were[cluster.name], name), as_member(cluster, name)
+            what = ", ".join(_words(each) for each in _touching(now, before))
+            alike.setdefault((what, manner), []).append(name)
+        for (what, manner), names in alike.items():
             yield f"~ {_named(names)} {what or 'its volumes'} ({_how(manner, cluster)})"
 
 

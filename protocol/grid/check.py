@@ -15,6 +15,7 @@ from protocol.grid.check_placement import (
     placement_problems,
     twice,
 )
+from protocol.grid.check_sizes import size_problems
 from protocol.grid.expand import providers, workspace_name
 from protocol.grid.model import SCRATCH, SCRATCH_PATH, ClusterSpec, GridSpec
 from protocol.grid.problem import Path, Problem, quoted, unknown
@@ -29,6 +30,7 @@ _SMALL_LISTS = (
     "labels",
     "preferred_labels",
     "devices",
+    "sizes",
 )
 
 
@@ -154,6 +156,7 @@ def _cluster_problems(spec: GridSpec, index: int) -> Iterator[Problem]:
         _size,
     )
     yield from _most_problems(cluster, at)
+    yield from size_problems(cluster, at)
     yield from _own_problems(cluster, at)
     known = [network.name for network in spec.networks]
     for position, name in enumerate(cluster.networks):

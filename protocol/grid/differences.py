@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from protocol.grid.expand import workspaces
-from protocol.grid.model import ClusterSpec, DeviceCount, GridSpec, ImageRef, Mount
+from protocol.grid.model import ClusterSpec, DeviceCount, GridSpec, ImageRef, Mount, OwnSize
 from protocol.grid.problem import listed
 from protocol.grid.written import keys_of
 from protocol.terms.quantities import format_cpus, format_duration, format_moment, format_size
@@ -179,6 +179,10 @@ def _one(value: Any) -> str:
             return f"{value.volume} at {value.path}"
         case DeviceCount():
             return f"{value.count} {value.name}"
+        case OwnSize():
+            cpus = f" cpus {format_cpus(value.cpus_milli)}" if value.cpus_milli else ""
+            memory = f" memory {format_size(value.memory_bytes)}" if value.memory_bytes else ""
+            return f"{value.workspace}{cpus}{memory}"
         case _:
             return str(value)
 

@@ -3,7 +3,11 @@
 All functions here expect a grid without `check.problems`. They raise ValueError if it has a cycle.
 """
 
-from protocol.grid.model import ClusterSpec, GridSpec, OnExpiry, Workspace
+from collections.abc import Iterator
+
+import msgspec
+
+from protocol.grid.model import ClusterSpec, GridSpec, OnExpiry, OwnSize, Workspace
 
 STATE_MORE_BYTES = 16 << 20
 """Devices, firmware and headers in a saved machine's file. 3 MiB were seen with QEMU 7.2."""
@@ -13,9 +17,33 @@ def workspaces(spec: GridSpec) -> tuple[Workspace, ...]:
     """Every workspace in start order: providers before those that require them, else file order."""
     sizes, internet, saves = _shared(spec)
     return tuple(
-        _workspace(cluster, index, sizes, saves, not internet.isdisjoint(cluster.networks))
+        _workspace(each, index, sizes, saves, not internet.isdisjoint(cluster.networks))
         for cluster in start_order(spec)
-        for index in range(1, cluster.count + 1)
+        for index, each in enumerate(members(cluster), start=1)
+    )
+
+
+def members(cluster: ClusterSpec) -> Iterator[ClusterSpec]:
+    """For each workspace the cluster as if all of it were as large as that one."""
+    alike = msgspec.structs.replace(cluster, sizes=()) if cluster.sizes else cluster
+    own = {size.workspace: size for size in cluster.sizes}
+    for index in range(1, cluster.count + 1):
+        size = own.get(workspace_name(cluster.name, index)) if own else None
+        yield alike if size is None else _sized(alike, size)
+
+
+def as_member(cluster: ClusterSpec, name: str) -> ClusterSpec:
+    """The same of the workspace with that name; one that has no size of its own is as the cluster says."""
+    alike = msgspec.structs.replace(cluster, sizes=()) if cluster.sizes else cluster
+    own = next((size for size in cluster.sizes if size.workspace == name), None)
+    return alike if own is None else _sized(alike, own)
+
+
+def _sized(cluster: ClusterSpec, own: OwnSize) -> ClusterSpec:
+    return msgspec.structs.replace(
+        cluster,
+        cpus_milli=own.cpus_milli or cluster.cpus_milli,
+        memory_bytes=own.memory_bytes or cluster.memory_bytes,
     )
 
 
@@ -23,7 +51,8 @@ def member(spec: GridSpec, cluster: ClusterSpec, index: int) -> Workspace:
     """One workspace of a cluster of the grid. Volumes that the grid does not have count as empty."""
     sizes, internet, saves = _shared(spec)
     known = {mount.volume: sizes.get(mount.volume, 0) for mount in cluster.mounts}
-    return _workspace(cluster, index, known, saves, not internet.isdisjoint(cluster.networks))
+    alone = as_member(cluster, workspace_name(cluster.name, index))
+    return _workspace(alone, index, known, saves, not internet.isdisjoint(cluster.networks))
 
 
 def names(spec: GridSpec) -> tuple[str, ...]:

@@ -152,8 +152,18 @@ class Mount(msgspec.Struct, frozen=True):
     path: str
 
 
+class OwnSize(msgspec.Struct, frozen=True, array_like=True):
+    """How large one workspace of a cluster is, where that is not as the others are."""
+
+    workspace: str
+    cpus_milli: int = 0
+    """0: as the cluster says."""
+    memory_bytes: int = 0
+    """0: as the cluster says."""
+
+
 class ClusterSpec(msgspec.Struct, frozen=True):
-    """`count` equal workspaces, named NAME-1 to NAME-count."""
+    """`count` workspaces, named NAME-1 to NAME-count, alike but for `sizes`."""
 
     name: str
     count: int
@@ -202,6 +212,8 @@ class ClusterSpec(msgspec.Struct, frozen=True):
     """How many of its workspaces may be started anew at once when the grid is changed."""
     update_wait: Wait = Wait.READY
     """What the next ones wait for then."""
+    sizes: tuple[OwnSize, ...] = ()
+    """Those that have another size than `cpus_milli` and `memory_bytes`."""
 
     @property
     def least(self) -> int:

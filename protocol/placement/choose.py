@@ -243,14 +243,15 @@ def _choice(table: Instance, best: _Tried, why: bool = True) -> Choice:
     """The choice, with each host's reasons against what is not placed while everything else stays put."""
     seating, offers = best.seating, table.offers
     placed = table.all_kept | {name: offers[host].peer for name, host in seating.seats.items()}
-    reasons: dict[str, tuple[Refusal, ...]] = {}
+    reasons: dict[Kind, tuple[Refusal, ...]] = {}
     unplaced = []
     for workspace in table.workspaces:
         if workspace.name in placed:
             continue
-        if workspace.cluster not in reasons:
-            reasons[workspace.cluster] = _reasons(table, seating, workspace) if why else ()
-        unplaced.append(Unplaced(workspace, reasons[workspace.cluster]))
+        kind = table.kind_of[workspace.name]
+        if kind not in reasons:
+            reasons[kind] = _reasons(table, seating, workspace) if why else ()
+        unplaced.append(Unplaced(workspace, reasons[kind]))
     return Choice(placed, tuple(unplaced), best.missing == 0)
 
 

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import msgspec
 
+from protocol.capacity.quantum import Quantum
 from protocol.grid.expand import workspaces
 from protocol.grid.limits import CPUS_MILLI_MIN, MEMORY_BYTES_MIN, VOLUME_BYTES_MIN
 from protocol.grid.model import ClusterSpec, Driver, Encryption, GridSpec, Strict
@@ -166,7 +167,10 @@ def _certain(spec: GridSpec, offers: tuple[Offer, ...]) -> Choice:
 
 def _may_fit(spec: GridSpec, offers: tuple[Offer, ...]) -> bool:
     """Whether enough of each cluster fits when nothing else is there. Most trials end here."""
-    shapes = {workspace.cluster: quantum_of(workspace) for workspace in workspaces(spec)}
+    shapes: dict[str, Quantum] = {}
+    for workspace in workspaces(spec):
+        size = quantum_of(workspace)
+        shapes[workspace.cluster] = size.least(shapes.get(workspace.cluster, size))
     for cluster in spec.clusters:
         missing, shape = cluster.least, shapes[cluster.name]
         for offer in offers:

@@ -79,7 +79,7 @@ def explain(
     why: dict[str, tuple[Refusal, ...]] = {}
     for unplaced in choice.unplaced:
         by_cluster.setdefault(unplaced.workspace.cluster, []).append(unplaced.workspace)
-        why[unplaced.workspace.cluster] = unplaced.refusals
+        why.setdefault(unplaced.workspace.cluster, unplaced.refusals)
     missing = tuple(
         Missing(c.name, len(left), c.count, c.least, left[0], reasons(why[c.name]))
         for c in spec.clusters

@@ -31,7 +31,7 @@ Entry = tuple[float, float, float, int]
 
 
 class Kind:
-    """The workspaces of one cluster that are to be placed, and the hosts that suit them."""
+    """The workspaces of one cluster and one size that are to be placed, and the hosts that suit them."""
 
     def __init__(self, workspace: Workspace, names: list[str], least: int) -> None:
         self.workspace, self.names = workspace, names
@@ -65,12 +65,15 @@ class Instance:
             clusters.setdefault(workspace.cluster, []).append(workspace)
         self.kinds: list[Kind] = []
         for cluster, members in clusters.items():
-            names = [w.name for w in members if w.name not in kept]
-            needed = least.get(cluster, len(members)) - (len(members) - len(names))
-            kind = Kind(members[0], names, max(0, needed))
-            self._suit(kind)
-            self.kinds.append(kind)
-            self.kind_of |= dict.fromkeys((w.name for w in members), kind)
+            here = sum(w.name in kept for w in members)
+            needed = max(0, least.get(cluster, len(members)) - here)
+            for alike in _alike(members):
+                names = [w.name for w in alike if w.name not in kept]
+                kind = Kind(alike[0], names, min(needed, len(names)))
+                needed -= kind.least
+                self._suit(kind)
+                self.kinds.append(kind)
+                self.kind_of |= dict.fromkeys((w.name for w in alike), kind)
         count = max(2, len(workspaces))
         self.pair_cost = 2.0 / (count * (count - 1))
         self.group_cost = 1.0 / (count - 1)
@@ -120,6 +123,14 @@ class Instance:
                 close = max(closeness(offer, other) for other in best)
                 dislike += (1.0 - close) / len(near)
             kind.dislike[host] = dislike
+
+
+def _alike(members: list[Workspace]) -> list[list[Workspace]]:
+    """The workspaces of a cluster by size, the smallest first: where fewer will do, the larger are left out."""
+    sizes: dict[tuple[int, int], list[Workspace]] = {}
+    for workspace in members:
+        sizes.setdefault((workspace.cpus_milli, workspace.memory_bytes), []).append(workspace)
+    return [sizes[size] for size in sorted(sizes)]
 
 
 class Packing:

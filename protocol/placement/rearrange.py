@@ -38,12 +38,12 @@ def _squeeze(
     if depth == 0:
         return False
     passed = {**passed, name: None}
-    sitting: dict[int, dict[str, str]] = {}
+    sitting: dict[int, dict[Kind, str]] = {}
     for other, host in seating.seats.items():
         theirs = table.kind_of[other]
         if other not in table.kept and other not in passed and theirs is not kind:
-            # Members of one cluster are equal: it does not matter which of them moves.
-            sitting.setdefault(host, {}).setdefault(theirs.workspace.cluster, other)
+            # Those of one kind are equal: it does not matter which of them moves.
+            sitting.setdefault(host, {}).setdefault(theirs, other)
     for host in kind.hosts:
         for other in list(sitting.get(host, {}).values()):
             if tries.spent():

@@ -11,6 +11,7 @@ of 64 or of 1,000.
 """
 
 from collections.abc import Container, Mapping, Sequence
+from functools import reduce
 
 import msgspec
 
@@ -106,8 +107,9 @@ def possible(
     """
     rules, nothing = rules_of(spec), Quantum()
     for cluster in spec.clusters:
-        one = next(w for w in members if w.cluster == cluster.name)
-        size, left = quantum_of(one), cluster.least
+        mine = [w for w in members if w.cluster == cluster.name]
+        one, left = mine[0], cluster.least
+        size = reduce(Quantum.least, map(quantum_of, mine))
         for offer in offers:
             free = offer.free + kept.get(offer.peer, nothing)
             if left > 0 and size.fits(free) and not unsuitable(one, offer, rules):

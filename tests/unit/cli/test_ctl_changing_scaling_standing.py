@@ -196,12 +196,51 @@ def test_a_resize_is_one_change_of_a_cluster(daemon: Daemon) -> None:
     daemon.ask("resize", "demo/head-1", "--cpus", "1", "--memory", "192M", "-y")
     standing = daemon.ask("diff", daemon.grid_file, code=2).stdout
     assert "~ head-1 cpus 1 > 0.5, memory 192 MiB > 256 MiB" in standing
-    said = daemon.ask("resize", "demo/worker-1", "--cpus", "1", code=2).stderr
-    assert "worker-1 is one of 2 equal workspaces of worker" in said
     said = daemon.ask("resize", "demo/head", "--cpus", "many", code=2).stderr
     assert '--cpus: "many" cannot be read' in said
     assert "resize needs" in daemon.ask("resize", "demo/head", code=2).stderr
     assert boots(daemon)["head-1"] == 1
+
+
+def test_one_of_a_cluster_is_resized_alone(daemon: Daemon) -> None:
+    edited(daemon, "count: 2", "count: 3")
+    daemon.up()
+    said = daemon.ask("resize", "demo/worker-2", "--memory", "96M", code=2).stderr
+    assert "~ worker-2 memory 128 MiB > 96 MiB (live)" in said
+    assert "= 3 unchanged" in said
+    daemon.ask("resize", "demo/worker-2", "--memory", "96M", "-y")
+    daemon.ask("resize", "demo/worker-2", "--cpus", "0.5", "-y")
+    told = daemon.ask("diff", daemon.grid_file, code=2).stdout
+    assert "~ worker-2 cpus 0.5 > 0.25, memory 96 MiB > 128 MiB" in told
+    assert boots(daemon)["worker-1"] == 1
+    daemon.ask("rollback", "demo", "-y")
+    assert "cpus" not in daemon.ask("diff", daemon.grid_file, code=2).stdout
+    daemon.ask("resize", "demo/worker", "--memory", "112M", "-y")
+    told = daemon.ask("diff", daemon.grid_file, code=2).stdout
+    assert "~ worker-1 to worker-3 memory 112 MiB > 128 MiB" in told
+
+
+def test_a_size_of_its_own_can_be_in_the_file_and_goes_with_its_workspace(daemon: Daemon) -> None:
+    edited(daemon, "count: 2", "count: 3\n    sizes: {worker-3: {memory: 96M}}")
+    daemon.up()
+    (row,) = daemon.host.node.host.leases.rows()
+    sizes = {name: w.memory_bytes for name, w in daemon.host.node.host.leases.members(row).items()}
+    assert (sizes["worker-2"], sizes["worker-3"]) == (128 << 20, 96 << 20)
+    told = daemon.ask("scale", "demo/worker=2", code=2).stderr
+    assert "- worker-3" in told
+    daemon.ask("scale", "demo/worker=2", "-y")
+    daemon.ask("scale", "demo/worker=3", "-y")
+    assert (
+        "~ worker-3 memory 128 MiB > 96 MiB" in daemon.ask("diff", daemon.grid_file, code=2).stdout
+    )
+
+
+def test_a_size_of_its_own_keeps_to_what_its_cluster_may_have(daemon: Daemon) -> None:
+    edited(daemon, "count: 2", "count: 2\n    max-cpus: 1")
+    daemon.up()
+    said = daemon.ask("resize", "demo/worker-2", "--cpus", "2", "-y", code=2).stderr
+    assert "clusters.worker.sizes.worker-2.cpus: found 2; allowed are 0.01 to 1 cpus" in said
+    assert "would work: cpus and max-cpus in the grid file" in said
 
 
 def test_a_resize_beyond_what_the_file_allows_says_so_in_its_words(daemon: Daemon) -> None:

@@ -19,6 +19,7 @@ from protocol.grid.model import (
     LeaseTerms,
     Mount,
     NetworkSpec,
+    OwnSize,
     PlacementSpec,
     VolumeSpec,
 )
@@ -252,7 +253,7 @@ def test_no_field_of_the_model_is_forgotten(
 
 def test_the_structs_of_a_grid_are_all_walked() -> None:
     """So that a new one joins PARTS, or is one of those that are compared whole."""
-    whole = {ImageRef, Mount, DeviceCount}
+    whole = {ImageRef, Mount, DeviceCount, OwnSize}
     seen: set[type] = set()
     todo: list[object] = [GridSpec]
     while todo:
