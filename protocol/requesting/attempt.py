@@ -16,7 +16,7 @@ from protocol.grid.lease import asked
 from protocol.grid.model import Workspace
 from protocol.grid.record import Assignment, GridRecord, GridState, HostRef, vni_of
 from protocol.placement.choose import Choice, choose
-from protocol.placement.counter import counter_offers
+from protocol.placement.counter import CounterOffer, counter_offers
 from protocol.placement.explain import Explanation, explain
 from protocol.placement.fit import Offer, quantum_of, rules_of
 from protocol.placement.narrowed import narrowed
@@ -26,6 +26,7 @@ from protocol.requesting.offers import Offers
 from protocol.requesting.pinned import Pinned, fewer, later, whole
 from protocol.requesting.request import Planned
 from protocol.requesting.shortlist import Candidate, others, shortlist
+from protocol.requesting.stuck import movable, would_work
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Effect, Send
 from protocol.terms.ids import GridId, PeerId, RequestId
@@ -101,9 +102,9 @@ class Attempt:
 
     def widen(self) -> list[Effect]:
         """Asks all others too; no effects if there are none."""
-        if not self._free:
+        if not (wanted := self._free or movable(self._sizes, self.stuck)):
             return []
-        more = others(self._candidates, self._invited, self._free, self._dice)
+        more = others(self._candidates, self._invited, wanted, self._dice)
         self._candidates = ()
         self._invited |= {candidate.peer: candidate for candidate in more}
         return self._requests(tuple(candidate.peer for candidate in more))
@@ -209,9 +210,7 @@ class Attempt:
 
     def _size(self, name: str) -> Quantum:
         """What a host that holds it has to have for it, beside what it carries of this grid."""
-        if self.change is not None:
-            return self.change.size(name)
-        return quantum_of(self._sizes[name])
+        return self.change.size(name) if self.change else quantum_of(self._sizes[name])
 
     def _with_less(self, offer: Offer) -> Offer:
         """An offer with less room, so that nearly full hosts are passed over if there are others.
@@ -268,8 +267,12 @@ class Attempt:
             free = offers[peer].free + quantum_of(self._sizes[name])
             offers[peer] = msgspec.structs.replace(offers[peer], free=free)
         plain = tuple(offers.values())
-        would_work = counter_offers(spec, plain, choice, self._offers.later(plain, now))
-        return explain(spec, choice, would_work, suspects)
+        offered = counter_offers(spec, plain, choice, self._offers.later(plain, now))
+        return explain(spec, choice, offered, suspects)
+
+    def instead_of_stuck(self, later: tuple[CounterOffer, ...]) -> list[str]:
+        """What would work in place of what cannot be changed where it is; `later` of it is known."""
+        return would_work(self.change, self.stuck, self.offers, later) if self.change else []
 
     def narrowed(self, placement: tuple[Planned, ...]) -> str:
         """What is to be said of a wish to be spread that a network keeps at one site; empty if nothing is."""

@@ -47,10 +47,14 @@ class Change:
         at = pinned(self._volumes, self.new)
         self.fixed = self.changed | {n: at[n] for n in self.delta.added if n in at}
         """What has to be where it is, or where its volume is."""
-        were = {w.name: quantum_of(w) for w in workspaces(old)}
+        self.was = {w.name: w for w in workspaces(old)}
+        self.becomes = {w.name: w for w in workspaces(self.new)}
+        """What each workspace is, and is to be."""
         self._sizes = {
-            w.name: _grown(were[w.name], quantum_of(w)) if w.name in self.changed else quantum_of(w)
-            for w in workspaces(self.new)
+            name: _grown(quantum_of(self.was[name]), quantum_of(w))
+            if name in self.changed
+            else quantum_of(w)
+            for name, w in self.becomes.items()
         }
 
     @property

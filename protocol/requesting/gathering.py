@@ -210,7 +210,7 @@ class Gathering:
         why = attempt.explain(choice, now, self._suspects(now, refused=True))
         lines = words(why)
         if attempt.stuck:
-            lines = stuck_lines(self._deployment.name, attempt.stuck, why.would_work)
+            lines = stuck_lines(attempt.stuck, attempt.instead_of_stuck(why.would_work))
         if silent := attempt.silent():
             lines.append(f"  no answer in time from {', '.join(silent)}")
         return NoRoom(tuple(lines), why)

@@ -5,7 +5,7 @@ change: nothing is moved for it.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 
 import msgspec
@@ -13,7 +13,7 @@ import msgspec
 from protocol.grid.expand import workspaces
 from protocol.grid.model import GridSpec, Workspace
 from protocol.placement.choose import Choice, Unplaced, certain
-from protocol.placement.counter import CounterOffer, Fewer, Later, in_words
+from protocol.placement.counter import Fewer, Later
 from protocol.placement.fit import Offer, lacking, rules_of
 from protocol.requesting.change import Change
 from protocol.terms.ids import PeerId
@@ -56,10 +56,8 @@ class Pinned:
         return Choice(dict(held), unplaced, enough=False)
 
 
-def stuck_lines(
-    name: str, refusals: dict[str, Refusal], would_work: tuple[CounterOffer, ...] = ()
-) -> list[str]:
-    """Lines for people about workspaces of the grid `name` that cannot be changed where they are."""
+def stuck_lines(refusals: Mapping[str, Refusal], would: Sequence[str] = ()) -> list[str]:
+    """Lines for people about workspaces that cannot be changed where they are, and what `would` work."""
     lines = []
     for workspace, refusal in refusals.items():
         why = refusal.detail
@@ -68,12 +66,10 @@ def stuck_lines(
             why = f"it needs {asked} more {refusal.what}, and {free} are free there"
         lines.append(f"cannot change {workspace} on {refusal.host}: {why}")
     silent = [r.host for r in refusals.values() if r.constraint is Constraint.SILENT]
-    first = f"{name}/{next(iter(refusals), '')}"
-    works = f"less; or `overlayctl terminate {first}` and `up` again, which makes it elsewhere"
+    works = list(would) or ["less of it, or the same again when there is more room there"]
     if silent:
-        works = f"the same again when {silent[0]} answers; or without that part of the change"
-    offers = [f"  would work: {in_words(offer)}" for offer in would_work]
-    return [*lines, *offers, f"  would work: {works}"]
+        works = [f"the same again when {silent[0]} answers; or without that part of the change"]
+    return [*lines, *(f"  would work: {each}" for each in works)]
 
 
 def whole(spec: GridSpec) -> GridSpec:

@@ -123,8 +123,7 @@ class Redeeming:
             lines.append(f"  would work: `overlayctl plan --quote` again; it fits now{fits}")
         else:
             why = attempt.explain(fresh, now)
-            name, stuck = self._deployment.name, attempt.stuck
-            lines += stuck_lines(name, stuck) if stuck else words(why)
+            lines += stuck_lines(attempt.stuck) if attempt.stuck else words(why)
             if not any(line.startswith("  would work") for line in lines):
                 lines.append(
                     "  would work: `overlayctl plan --quote` again when there is more room"
