@@ -10,6 +10,7 @@ from protocol.node.events import Leaving, NewsGiven, Revoking
 from protocol.node.rows import PeerRow, SelfRow, SiteRow, TimetableRow
 from protocol.node.status_rows import StatusRow
 from protocol.peering import news
+from protocol.requesting.events import GridsAsked
 from protocol.trust.record import SignedRecord
 from protocol.trust.signing import Untrusted
 
@@ -72,6 +73,9 @@ async def leave(service: Here, data: JSONBody[LeavingBody]) -> SelfRow:
     It is remembered across restarts until it is taken back. Answers this peer as it was before.
     """
     service.peer.submit(Leaving(data.leaving))
+    if data.leaving:
+        # Others may tell of seats that it does not know of. What they tell is checked.
+        service.peer.submit(GridsAsked(""))
     return service.peer.view.this_peer()
 
 

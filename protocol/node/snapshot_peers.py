@@ -9,6 +9,7 @@ from protocol.capacity.quantum import Quantum, total
 from protocol.capacity.room import Room, Step
 from protocol.node.node import Node
 from protocol.node.rows import PeerRow, SelfRow, SiteRow, TimetableRow
+from protocol.node.seats import seats
 from protocol.node.site_summaries import Summary
 from protocol.terms.coordinate import distance_s
 from protocol.terms.coordinate import known as known_place
@@ -35,7 +36,7 @@ def this_peer(node: Node) -> SelfRow:
         relayed=dict(sorted(node.relay.counts.items())),
         quarantined=len(node.quarantines.quarantined),
         leaving=node.announcer.leaving,
-        seats=node.registers.seats,
+        seats=seats(node, node.host.ledger.now_s, unchecked=True),
     )
 
 

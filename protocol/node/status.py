@@ -8,6 +8,7 @@ from statistics import median
 
 from protocol.hosting.probing import LEAVES
 from protocol.node.node import Node
+from protocol.node.seats import seats
 from protocol.node.snapshot_peers import name_of
 from protocol.node.status_rows import StatusRow
 from protocol.peering.announcer import DOUBLE_HELP, double_in_words, twin_in_words
@@ -46,7 +47,7 @@ def status(node: Node, now: float) -> StatusRow:
         underlay=host.facts.underlay,
         mtu=host.facts.mtu or MTU_USUAL,
         leaving=node.announcer.leaving,
-        seats=node.registers.seats,
+        seats=seats(node, now),
         problems=tuple(problems(node, now)),
         now_s=now,
     )

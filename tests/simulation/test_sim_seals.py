@@ -8,6 +8,7 @@ from protocol.grid.record import GridState, read_register
 from protocol.node.events import Leaving
 from protocol.node.rows import GridRow
 from protocol.node.snapshot import PeerView
+from protocol.requesting.events import GridsAsked
 from protocol.requesting.request import RequestView
 from protocol.sim.peer import SimPeer
 from protocol.sim.people import grid_spec
@@ -206,3 +207,21 @@ def test_who_was_cut_off_meanwhile_is_told_when_it_is_back() -> None:
     assert ended.state == "done", ended.answer
     (record,) = newest_records(scene.world)
     assert record.state is GridState.DOWN
+
+
+def test_a_steward_that_missed_the_commit_has_its_seat_until_another_takes_it() -> None:
+    scene = Scene()
+    leaves = scene.world.by_id[spare(scene)[0]]
+    leaves.crash()
+    leaves.store.pop("steward")
+    leaves.start()
+    scene.world.run(20.0)
+    view = PeerView(node_of(leaves))
+    assert node_of(leaves).registers.seats == 0, "it knows nothing of it by itself"
+    leaves.feed(Leaving(True))
+    leaves.feed(GridsAsked(""))
+    assert view.this_peer().seats == 1, "also before that was checked"
+    scene.world.run(3.0)
+    assert (view.this_peer().seats, view.status(scene.world.now_s).seats) == (1, 1)
+    assert scene.world.run_until(lambda: view.this_peer().seats == 0, 8 * SEAL_LOOK_EVERY_S)
+    assert leaves.id not in scene.stewards
