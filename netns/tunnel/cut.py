@@ -11,7 +11,8 @@ from netns.tunnel.checksum import changed, pseudo
 
 TCP_CSUM_OFFSET = 16
 _ETHERNET = 14
-_MORE_OR_OFFSET, _DONT_FRAGMENT = 0x3FFF, 0x4000
+MORE_OR_OFFSET, _DONT_FRAGMENT = 0x3FFF, 0x4000
+"""Of the word with IP's fragment offset: not 0 in a fragment."""
 _CWR, _FIN, _PSH = 0x80, 0x01, 0x08
 _U16, _U32 = struct.Struct(">H"), struct.Struct(">I")
 
@@ -24,7 +25,7 @@ def tcp_start(frame: bytes) -> int:
     start = _ETHERNET + ip_bytes
     if frame[14] >> 4 != 4 or ip_bytes < 20 or len(frame) < start + 20:
         return 0
-    if _U16.unpack_from(frame, 20)[0] & _MORE_OR_OFFSET:
+    if _U16.unpack_from(frame, 20)[0] & MORE_OR_OFFSET:
         return 0
     return start
 

@@ -9,7 +9,7 @@ import os
 import select
 import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import assert_never
 
 import msgspec
@@ -182,7 +182,7 @@ class Forwarder:
             for raw in self._frames_from(route, descriptor):
                 reply = self._outward.take(route, raw, now_s)
                 if reply is not None:
-                    os.write(descriptor, reply)
+                    self._write(descriptor, [reply])
         except BlockingIOError:
             pass
         except OSError:
@@ -195,6 +195,12 @@ class Forwarder:
         if self._native:
             return self._native.from_tap(route.vni, self._socket.fileno() if self._socket else -1)
         return (os.read(descriptor, FRAME_BYTES_MAX) for _ in range(FRAMES_A_TURN))
+
+    def _write(self, descriptor: int, pieces: Sequence[bytes | memoryview]) -> bool:
+        try:
+            return os.writev(descriptor, pieces) > 0
+        except OSError:
+            return False  # the link is down, or gone
 
     def _send(self) -> None:
         for to, datagrams in self._outward.datagrams.items():
@@ -212,14 +218,11 @@ class Forwarder:
             return
         datagrams = self._receiver.receive(self._socket.fileno())
         for vni, frames in self._inward.take(datagrams, self._routes, time.monotonic()).items():
-            descriptor = self._taps.get(self._routes[vni].tap)
+            descriptor = self._taps.get(self._routes[vni].tap, -1)
             for frame in frames:
-                try:
-                    if descriptor is None:
-                        raise FileNotFoundError
-                    os.writev(descriptor, frame.pieces())
+                if self._write(descriptor, frame.pieces()):
                     self._count[Count.JOINED] += 1
-                except OSError:
+                else:
                     self._count[Count.IN_REFUSED] += len(frame.parts)
 
 

@@ -14,16 +14,18 @@ from collections.abc import Iterable
 
 from netns.tunnel import vnet
 from netns.tunnel.checksum import changed, pseudo
-from netns.tunnel.cut import TCP_CSUM_OFFSET, headers_end, tcp_start
+from netns.tunnel.cut import MORE_OR_OFFSET, TCP_CSUM_OFFSET
 from netns.tunnel.frame import NEEDS_CSUM, Inner
 
 PACKET_BYTES_MAX = 0xFFFF
 """Of a joined packet: what IPv4's length can say."""
+_IPV4, _TCP = b"\x08\x00", b"\x06"
 _TCP_START = 34
 _ACK, _PSH, _FIN, _CARRIED_ON = 0x10, 0x08, 0x01, 0x50
 """ACK and ECE may stand in what is joined; SYN, RST, URG and CWR stand alone."""
 _LAST = _PSH | _FIN
 _U16, _U32 = struct.Struct(">H"), struct.Struct(">I")
+_LENGTH_ID_CHECK = struct.Struct(">HH4xH")
 
 
 class Joined:
@@ -94,7 +96,11 @@ def joined(frames: Iterable[Inner]) -> list[Joined]:
     growing: dict[bytes, Joined] = {}
     for inner in frames:
         frame = inner.frame
-        if len(frame) < 54 or frame[12:15] != b"\x08\x00\x45" or frame[23] != 6:
+        if frame[12:14] != _IPV4 or frame[23:24] != _TCP:
+            done.append(Joined(inner))
+            continue
+        if len(frame) < 54 or frame[14] != 0x45 or _fragment(frame) & MORE_OR_OFFSET:
+            growing.clear()  # of whatever flow it is
             done.append(Joined(inner))
             continue
         flow = frame[26:38]
@@ -118,19 +124,24 @@ def joined(frames: Iterable[Inner]) -> list[Joined]:
 
 
 def joinable_head(inner: Inner) -> int:
-    """Where the data of a segment begins that others may be joined with; 0 if it has to stay alone."""
-    frame = inner.frame
-    if (
-        inner.flags != NEEDS_CSUM
-        or (inner.csum_start, inner.csum_offset) != (_TCP_START, TCP_CSUM_OFFSET)
-        or tcp_start(frame) != _TCP_START
-        or frame[47] & ~(_CARRIED_ON | _LAST)
-        or not frame[47] & _ACK
-        or _U16.unpack_from(frame, 16)[0] != len(frame) - 14
-    ):
+    """Where the data of a TCP segment begins that others may be joined with; 0 if it has to stay alone.
+
+    The frame was found to be TCP over IPv4 without IP options, and no fragment.
+    """
+    flags, _, start, offset, frame = inner
+    if flags != NEEDS_CSUM or start != _TCP_START or offset != TCP_CSUM_OFFSET:
         return 0
-    head = headers_end(frame, _TCP_START)
-    return head if head < len(frame) else 0
+    tcp_flags = frame[47]
+    if tcp_flags & ~(_CARRIED_ON | _LAST) or not tcp_flags & _ACK:
+        return 0
+    if _U16.unpack_from(frame, 16)[0] != len(frame) - 14:
+        return 0
+    head = _TCP_START + (frame[46] >> 4) * 4
+    return head if _TCP_START + 20 <= head < len(frame) else 0
+
+
+def _fragment(frame: bytes) -> int:
+    return int.from_bytes(frame[20:22])
 
 
 def key(frame: bytes, head: int) -> bytes:
@@ -149,6 +160,5 @@ def key(frame: bytes, head: int) -> bytes:
 
 def _ip_check(frame: bytes) -> int:
     """What length and id leave of the IP checksum: equal in headers that are all right, or equally wrong."""
-    length, ip_id = struct.unpack_from(">HH", frame, 16)
-    (check,) = _U16.unpack_from(frame, 24)
+    length, ip_id, check = _LENGTH_ID_CHECK.unpack_from(frame, 16)
     return int((check + length + ip_id) % 0xFFFF)

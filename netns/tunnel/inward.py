@@ -18,7 +18,7 @@ from netns.tunnel.frame import (
 from netns.tunnel.glue import Joined, joined
 from netns.tunnel.routes import Route
 from netns.tunnel.sessions import LiveSession, Sessions
-from netns.tunnel.tables import COUNTER_END
+from netns.tunnel.tables import COUNTER_END, NOWHERE
 
 _IPV4 = b"\x08\x00"
 _IPV4_LEAST = ETHERNET_BYTES + 20
@@ -29,6 +29,8 @@ class Inward:
 
     def __init__(self, sessions: Sessions, count: Counters) -> None:
         self._sessions, self._count = sessions, count
+        self._source, self._where = b"", NOWHERE
+        """The last source in the kernel's form, and what it means."""
 
     def take(
         self, datagrams: Iterable[Datagram], routes: Mapping[int, Route], now_s: float
@@ -66,9 +68,8 @@ class Inward:
             )
         except InvalidTag:
             return Count.IN_FORGED
-        if (
-            counter > session.window.newest
-        ):  # an old one that arrives late does not say where it is now
+        if counter > session.window.newest:
+            # One that arrives behind newer ones does not say where the peer is now.
             self._heard(session, datagram.source, now_s)
         session.window.take(counter)
         session.received += 1
@@ -76,10 +77,12 @@ class Inward:
         return (session.peer.name, opened) if opened else Count.IN_MALFORMED
 
     def _heard(self, session: LiveSession, source: bytes, now_s: float) -> None:
-        peer, where = session.peer, endpoint(source)
+        if source != self._source:
+            self._source, self._where = source, endpoint(source)
+        peer = session.peer
         peer.heard_s = now_s
-        if where != peer.endpoint:
-            peer.endpoint = where
+        if self._where != peer.endpoint:
+            peer.endpoint = self._where
             self._count[Count.ROAMED] += 1
 
 

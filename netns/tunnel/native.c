@@ -289,11 +289,24 @@ static void begin(Network *network, uint8_t *frame, int length, unsigned flags, 
     }
 }
 
+/* Ends whatever grows in a network. */
+static void end_all(Network *network)
+{
+    int at;
+    for (at = 0; at < joined_count; at++)
+        if (joined[at].network == network)
+            joined[at].growing = 0;
+}
+
 /* Takes a good frame: joined with the one before it in its flow, or by itself. At most BATCH times between writes. */
 static void join(Network *network, uint8_t *frame, int length, unsigned flags, unsigned csum_start, unsigned csum_offset)
 {
     int head = 0, at;
-    if (length >= 54 && get16(frame + 12) == IPV4 && frame[14] == 0x45 && frame[23] == TCP) {
+    if (get16(frame + 12) != IPV4 || frame[23] != TCP) {
+        /* of no flow of TCP */
+    } else if (length < 54 || frame[14] != 0x45 || get16(frame + 20) & 0x3FFF) {
+        end_all(network); /* of whatever flow it is */
+    } else {
         head = joinable_head(frame, length, flags, csum_start, csum_offset);
         for (at = joined_count - 1; at >= 0; at--) {
             Joined *before = &joined[at];

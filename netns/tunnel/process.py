@@ -68,8 +68,8 @@ def start(run_dir: Path, *, native: bool = True) -> None:
 
     Without `native`, or where the native loops were not built, frames are carried in Python.
     """
-    stop(run_dir)
     directory = directory_of(run_dir)
+    _end(run_dir)  # and leaves the directory, which the caller has locked
     (directory / EMPTY).mkdir(mode=0o555, parents=True, exist_ok=True)
     directory.chmod(0o700)
     modules = str(Path(netns.__file__).parents[1])
@@ -84,17 +84,19 @@ def start(run_dir: Path, *, native: bool = True) -> None:
 
 def stop(run_dir: Path) -> None:
     """Ends it, and whatever was left of others, and removes its files. Idempotent. Raises NetnsError."""
-    processes.end(lambda pid: _is_ours(pid, run_dir), "the forwarder of sealed networks")
+    _end(run_dir)
     directory = directory_of(run_dir)
-    if not directory.is_dir():
-        return
-    for name in _FILES:
-        (directory / name).unlink(missing_ok=True)
     for folder in (directory / EMPTY, directory):
         try:
             folder.rmdir()
         except OSError:
-            return  # somebody else's file is in there
+            return  # it is not there, or somebody else's file is in it
+
+
+def _end(run_dir: Path) -> None:
+    processes.end(lambda pid: _is_ours(pid, run_dir), "the forwarder of sealed networks")
+    for name in _FILES:
+        (directory_of(run_dir) / name).unlink(missing_ok=True)
 
 
 def note(directory: Path, instance: int) -> None:

@@ -3,6 +3,7 @@
     ./scripts/fuzz node --seconds 600       a node in a world made of bytes
     ./scripts/fuzz codec --seconds 600      frames and bodies of records
     ./scripts/fuzz archive --seconds 600    an initramfs that is unpacked
+    ./scripts/fuzz sealed --seconds 600     sealed frames: headers, windows, cutting and joining
 
 What it finds is kept in .cache/fuzz and tried again the next time. A failure prints the exception and the file
 of bytes that causes it; `./scripts/fuzz node FILE` runs that alone.
@@ -16,11 +17,12 @@ import atheris
 
 TOP = Path(__file__).resolve().parents[2]
 
-with atheris.instrument_imports(include=["protocol", "overlayd.adapters.imports"]):
+with atheris.instrument_imports(include=["protocol", "overlayd.adapters.imports", "netns.tunnel"]):
     from archives import unpack_archive
     from fuzzed_world import FRAMES, read_frame, run_world
+    from sealed_frames import read_sealed
 
-RUNS = {"node": run_world, "codec": read_frame, "archive": unpack_archive}
+RUNS = {"node": run_world, "codec": read_frame, "archive": unpack_archive, "sealed": read_sealed}
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ TOP = HERE.parents[1]
 SECONDS = 6
 
 
-@pytest.mark.parametrize("what", ["codec", "node", "archive"])
+@pytest.mark.parametrize("what", ["codec", "node", "archive", "sealed"])
 def test_nothing_is_found_in_a_few_seconds(what: str, tmp_path: Path) -> None:
     argv = [sys.executable, str(HERE / "guided.py"), what, "--seconds", str(SECONDS)]
     env = {**os.environ, "PYTHONPATH": f"{TOP}:{TOP / 'scripts'}"}

@@ -91,3 +91,8 @@ def test_a_checksum_is_changed_by_what_changed_under_it(
 @given(st.binary(min_size=8, max_size=8), st.integers(20, 0xFFFF))
 def test_the_sum_of_the_pseudo_header(addresses: bytes, length: int) -> None:
     assert checksum.pseudo(addresses, length) == folded(addresses + struct.pack(">HH", 6, length))
+
+
+def test_a_sum_that_runs_over_twice_is_folded_twice() -> None:
+    assert checksum.changed(0, 0, 1) == 0xFFFE
+    assert checksum.pseudo(b"\xff" * 8, 0xFFFF) == folded(b"\xff" * 8 + b"\x00\x06\xff\xff")

@@ -182,3 +182,15 @@ def test_garbage_is_written_byte_for_byte(pieces: list[tuple[bytes, int]]) -> No
     for joined in glue.joined(frames):
         if len(joined.parts) == 1:
             assert written(joined)[1] == joined.parts[0]
+
+
+def test_what_cannot_be_told_to_be_of_another_flow_is_not_overtaken() -> None:
+    """With IP options the ports are elsewhere, and a later fragment has none."""
+    first, second = (Tcp(b"x" * 10, sequence=number * 10).frame() for number in range(2))
+    options = first[:14] + b"\x46" + first[15:34] + bytes(4) + first[34:]
+    fragment = first[:20] + b"\x20\x00" + first[22:]
+    for between in (options, fragment, first[:50]):
+        found = glue.joined([sealed(first), sealed(between), sealed(second)])
+        assert [written(one)[1] for one in found] == [first, between, second]
+    datagram = first[:23] + b"\x11" + first[24:]
+    assert len(glue.joined([sealed(first), sealed(datagram), sealed(second)])) == 2

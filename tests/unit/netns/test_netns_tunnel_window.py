@@ -1,5 +1,6 @@
 """The replay window against a slow and obvious one."""
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -50,3 +51,22 @@ def test_the_last_counter_of_a_session_is_taken_once() -> None:
         assert window.is_fresh(counter)
         window.take(counter)
         assert not window.is_fresh(counter)
+
+
+@pytest.mark.parametrize("offset", range(64))
+def test_the_oldest_counter_that_is_judged_was_not_forgotten(offset: int) -> None:
+    window = Window()
+    for counter in (offset, offset + WINDOW - 1):
+        window.take(counter)
+    assert not window.is_fresh(offset)
+    assert window.is_fresh(offset + 1)
+
+
+@pytest.mark.parametrize("offset", range(64))
+def test_a_leap_leaves_no_counter_taken_that_was_not(offset: int) -> None:
+    window = Window()
+    for counter in range(2 * WINDOW):
+        window.take(counter)
+    newest = 100 * WINDOW + offset
+    window.take(newest)
+    assert all(window.is_fresh(newest - back) for back in range(1, WINDOW))
