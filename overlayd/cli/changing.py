@@ -15,7 +15,7 @@ from overlayd.cli.show import print_lines, unchanged
 from overlayd.cli.words import clean
 from overlayd.config.userdata import Attachment
 from protocol.grid.apply import Delta, delta
-from protocol.grid.apply_faults import fixed_faults
+from protocol.grid.apply_faults import fixed_faults, network_faults
 from protocol.grid.change_words import change_lines, disrupted, nothing_changes, numbers
 from protocol.grid.expand import workspaces
 from protocol.grid.model import GridSpec
@@ -57,7 +57,8 @@ class Change(msgspec.Struct, frozen=True):
     @property
     def faults(self) -> list[str]:
         """What of it cannot be while the grid is up, in lines with what would work; none if it can."""
-        return "\n".join(fixed_faults(self.standing.spec, self.spec)).splitlines()
+        old, new = self.standing.spec, self.spec
+        return "\n".join((*fixed_faults(old, new), *network_faults(old, new))).splitlines()
 
     def lines(self, view: RequestView | None = None) -> list[str]:
         """What it does, for people. `view` has where what comes would go."""

@@ -16,7 +16,7 @@ from protocol.contract.permitting import permit
 from protocol.contract.reading import Reading
 from protocol.grid.addresses import capacity
 from protocol.grid.apply import delta
-from protocol.grid.apply_faults import apply_faults, fixed_faults
+from protocol.grid.apply_faults import apply_faults, fixed_faults, network_faults
 from protocol.grid.expand import names
 from protocol.grid.grant import read_grant
 from protocol.grid.limits import CLUSTERS_MAX, NAMES_MAX, NETWORKS_MAX, WORKSPACES_MAX
@@ -35,7 +35,7 @@ from protocol.terms.ids import PeerId
 from protocol.trust.order import Action, Order, SignedOrder, order_key
 from protocol.trust.signing import Reason, Untrusted
 
-_FIXED = ("id", "order", "name", "owner", "owner_site", "stewards", "vnis", "start_s")
+_FIXED = ("id", "order", "name", "owner", "owner_site", "stewards", "start_s")
 """What no order to apply changes."""
 _SAID = {"became": "places, volumes or lines of its past"}
 
@@ -70,6 +70,9 @@ def _check(
     spec = terms.spec
     if faults := fixed_faults(reading.spec(record.order), spec):
         raise _wrong(f"a record of a grid that became what none may: {faults[0]}")
+    assert record.previous is not None
+    if wrong := next(network_faults(reading.spec(record.previous), spec), ""):
+        raise _wrong(f"a record of a grid that became what it may not: {wrong}")
     _check_epoch(record, applied, terms)
     gone = frozenset((*ordered.gone, *terms.without))
     there = [name for name in names(spec) if name not in gone]
@@ -157,6 +160,7 @@ def _check_promised(
     promises = {host: frozenset(grant.workspaces) for host, grant in grants.items()}
     placed = record.placed
     fresh = frozenset(_fresh(record, spec, reading))
+    ids, networks = dict(record.vnis), {c.name: c.networks for c in spec.clusters}
     mine: dict[PeerId, set[str]] = {}
     for name, host in placed.items():
         mine.setdefault(host, set()).add(name)
@@ -164,6 +168,9 @@ def _check_promised(
             raise _wrong(f"a record of {name} on a host that did not grant it")
         if name in fresh and grants[host].change != applied.attempt:
             raise _wrong(f"a record of {name} that its host granted for something else")
+        on = networks.get(name.rpartition("-")[0], ())
+        if any(ids.get(network) not in grants[host].vnis for network in on):
+            raise _wrong(f"a record of {name} with VXLAN ids that its host did not grant")
     needed = {*placed.values(), *(kept.host for kept in applied.volumes)}
     for host, grant in grants.items():
         promised = promises[host].difference(ordered.gone)
@@ -201,6 +208,7 @@ def check_applied_step(
         if getattr(record, field) != getattr(before, field):
             raise _wrong(f"a record of another {field} than before")
     _nothing_lost(record, applied, before, reading)
+    _networks_kept(record, terms.spec, before, reading)
     if terms.epoch == before.epoch:
         _is_next(record, applied, before, terms, ordered, reading)
 
@@ -222,6 +230,24 @@ def _nothing_lost(
     for volume in volumes_at(before, reading.spec(before.standing)):
         if at.get(volume.volume) != volume.host and volume.workspace not in ended:
             raise _wrong(f"a record that lost the volume {volume.volume}")
+
+
+def _networks_kept(
+    record: GridRecord, spec: GridSpec, before: GridRecord, reading: Reading
+) -> None:
+    """A network with a member on it that nobody was asked about since has its VXLAN id. Raises Untrusted."""
+    were, are = dict(before.vnis), dict(record.vnis)
+    had = {c.name: c.networks for c in reading.spec(before.standing).clusters}
+    has = {c.name: c.networks for c in spec.clusters}
+    unasked = {grant.host for grant in record.grants if grant in before.grants}
+    placed = before.placed
+    for name, host in record.placed.items():
+        if host not in unasked or placed.get(name) != host:
+            continue
+        cluster = name.rpartition("-")[0]
+        for network in has.get(cluster, ()):
+            if network in had.get(cluster, ()) and were.get(network) != are.get(network):
+                raise _wrong(f"a record of another VXLAN id of {network} than before")
 
 
 def _is_next(

@@ -2,8 +2,9 @@
 
 Rules. A peer that has a record of the grid takes another one only if it has the same hosts, grants, VXLAN ids
 and start, and has taken no steps but those that its orders say. A peer that has none asks the grants: each host
-must have granted its workspaces, the VXLAN ids and the start, word for word. Workspaces that were ordered gone
-since are not looked for. So a record of an older build, which has no grants, is believed only as one's own
+must have granted its workspaces, the VXLAN ids and the start, word for word. (One that was not asked since
+networks came and went has granted those that its workspaces are on: applying.py.) Workspaces that were ordered
+gone since are not looked for. So a record of an older build, which has no grants, is believed only as one's own
 store has it.
 """
 
@@ -46,6 +47,12 @@ def checked_grants(record: GridRecord, reading: Reading) -> dict[PeerId, Checked
     for checked in granted.values():
         _alike(record, checked)
     return granted
+
+
+def _is_of(record: GridRecord, checked: CheckedGrant) -> bool:
+    """Whether it was granted for what a record was made or changed by last. Before that, the grid may have had
+    other networks."""
+    return record.applied is None or checked.grant.change == record.applied.attempt
 
 
 def check_step(record: GridRecord, before: GridRecord) -> None:
@@ -110,7 +117,7 @@ def _alike(record: GridRecord, checked: CheckedGrant) -> None:
     grant, whose = checked.grant, f"the grant of {checked.host[:16]}"
     if grant.grid != record.id:
         raise Untrusted(Reason.MALFORMED, f"{whose} is of another grid")
-    if grant.vnis != tuple(vni for _, vni in record.vnis):
+    if _is_of(record, checked) and grant.vnis != tuple(vni for _, vni in record.vnis):
         raise Untrusted(Reason.MALFORMED, f"{whose} has other VXLAN ids")
     if grant.start_s != record.start_s:
         raise Untrusted(Reason.MALFORMED, f"{whose} has another start")

@@ -33,14 +33,15 @@ def apply_faults(
     """
     return (
         *fixed_faults(old, new),
+        *network_faults(old, new),
         *_volume_faults(new, placed, volumes, without),
         *_absence_faults(new, without),
     )
 
 
 def fixed_faults(old: GridSpec, new: GridSpec) -> tuple[str, ...]:
-    """The same, of what no order to apply ever changes: name, lease, networks."""
-    return (*_grid_faults(old, new), *_network_faults(old, new))
+    """The same, of what no order to apply ever changes: name and lease."""
+    return tuple(_grid_faults(old, new))
 
 
 def _grid_faults(old: GridSpec, new: GridSpec) -> Iterator[str]:
@@ -65,26 +66,17 @@ def _grid_faults(old: GridSpec, new: GridSpec) -> Iterator[str]:
             )
 
 
-def _network_faults(old: GridSpec, new: GridSpec) -> Iterator[str]:
+def network_faults(old: GridSpec, new: GridSpec) -> Iterator[str]:
+    """What of its networks a grid cannot change from one epoch to the next. It may get more, and lose some."""
     were = {network.name: network for network in old.networks}
     are = {network.name: network for network in new.networks}
-    for name in were:
-        if name not in are:
-            yield (
-                f"networks.{name}: a grid that is up keeps its networks\n"
-                f"  {_WORK}: leave it in, and take it out of the clusters that are not to be on it"
-            )
     for name, network in are.items():
         before = were.get(name)
-        if before is None:
-            yield (
-                f"networks.{name}: a grid that is up gets no further network\n"
-                f"  {_WORK}: one of its own ({listed(list(were)) or 'it has none'}); or down, and up"
-            )
-        elif network != before:
+        if before is not None and network != before:
             yield from _one_network(network, before)
-    if list(are) != list(were) and sorted(are) == sorted(were):
-        yield f"networks: in another order\n  {_WORK}: {', '.join(were)}"
+    if [name for name in are if name in were] != [name for name in were if name in are]:
+        kept = [name for name in were if name in are]
+        yield f"networks: in another order\n  {_WORK}: {', '.join(kept)}, and new ones anywhere"
 
 
 def _one_network(new: NetworkSpec, old: NetworkSpec) -> Iterator[str]:
@@ -92,17 +84,17 @@ def _one_network(new: NetworkSpec, old: NetworkSpec) -> Iterator[str]:
     if new.cidr != old.cidr:
         yield (
             f"{of}.cidr: {new.cidr}, but its members have addresses of {old.cidr}\n"
-            f"  {_WORK}: cidr: {old.cidr}; or down, and up with the other"
+            f"  {_WORK}: cidr: {old.cidr}; or a network of another name with {new.cidr}, for its clusters"
         )
     if new.encryption is not old.encryption:
         yield (
             f"{of}.encryption: its hosts have agreed on {old.encryption}\n"
-            f"  {_WORK}: encryption: {old.encryption}; or down, and up"
+            f"  {_WORK}: encryption: {old.encryption}; or another network, for its clusters"
         )
     if new.internet != old.internet:
         yield (
             f"{of}.internet: its hosts were chosen without that\n"
-            f"  {_WORK}: internet: {str(old.internet).lower()}; or down, and up"
+            f"  {_WORK}: internet: {str(old.internet).lower()}; or another network, for its clusters"
         )
 
 

@@ -30,10 +30,13 @@ def change_lines(
     delta: Delta, old: GridSpec, new: GridSpec, hosts: Mapping[str, str]
 ) -> tuple[str, ...]:
     """The lines of a plan. `hosts` has the host of each workspace, as far as it is known."""
-    lines = _some([f"+ {name}{_on(hosts, name)}" for name in delta.added], "+")
+    come, go = _networks(old, new)
+    lines = [f"+ {network}" for network in come]
+    lines += _some([f"+ {name}{_on(hosts, name)}" for name in delta.added], "+")
     lines += _some([*_changed(delta, old, new)], "~")
     lines += [f"~ {_words(each)} ({_alters(each)})" for each in _beside(old, new)]
     lines += _some([f"- {name}{_on(hosts, name)}" for name in delta.gone], "-")
+    lines += [f"- {network}" for network in go]
     if delta.same:
         lines.append(f"= {len(delta.same)} unchanged")
     return tuple(lines)
@@ -59,6 +62,8 @@ def summary(delta: Delta, old: GridSpec, new: GridSpec) -> str:
     parts += [f"-{count} {cluster}" for cluster, count in _by_cluster(delta.gone).items()]
     parts += [line[2:].rpartition(" (")[0] for line in _changed(delta, old, new)]
     parts += [_words(each) for each in _beside(old, new)]
+    come, go = _networks(old, new)
+    parts += [*(f"+{network}" for network in come), *(f"-{network}" for network in go)]
     for left in range(len(parts)):
         more = f", and {left} more" if left else ""
         said = ", ".join(parts[: len(parts) - left]) + more
@@ -123,11 +128,20 @@ def _touching(new: ClusterSpec, old: ClusterSpec) -> list[Difference]:
     return [each for each in of_cluster(new, old) if each.path.split(".")[0] not in _LATER]
 
 
+def _networks(old: GridSpec, new: GridSpec) -> tuple[list[str], list[str]]:
+    """The networks that come, and those that go."""
+    were, are = ({network.name for network in spec.networks} for spec in (old, new))
+    come = [f"network {n.name} {n.cidr}" for n in new.networks if n.name not in were]
+    return come, [f"network {n.name}" for n in old.networks if n.name not in are]
+
+
 def _beside(old: GridSpec, new: GridSpec) -> Iterator[Difference]:
     """What changes no workspace: of the grid as a whole, and what of a cluster is only looked at later."""
     for each in differences(new, old):
         first, *rest = each.path.split(".")
         of_cluster = first == "clusters" and len(rest) > 1
+        if first == "networks" and len(rest) == 1:
+            continue  # It comes or goes.
         if first not in ("clusters", "volumes") or (of_cluster and rest[1] in _LATER):
             yield each
 

@@ -20,6 +20,7 @@ from protocol.grid.record import (
     GridRecord,
     HostRef,
     Places,
+    vni_of,
 )
 from protocol.grid.volumes import deletes, volumes_after, volumes_at
 from protocol.terms.ids import GridId, PeerId
@@ -64,6 +65,7 @@ def applied_to(
         hosts=tuple(refs[peer] for peer in peers if peer in refs),
         assignments=tuple(Assignment(name, host) for name, host in placed.items()),
         changes=changes,
+        vnis=vnis_after(before, terms.spec, added.attempt),
         grants=tuple(grants[peer] for peer in peers if peer in grants),
         became=Applied(
             order=order,
@@ -76,6 +78,13 @@ def applied_to(
             missing=missing_in(before, old) or msgspec.UNSET,
         ),
     )
+
+
+def vnis_after(before: GridRecord, spec: GridSpec, attempt: GridId) -> tuple[tuple[str, int], ...]:
+    """The VXLAN ids of the next epoch: networks that stay keep theirs, new ones have the attempt's."""
+    had = dict(before.vnis)
+    names = (network.name for network in spec.networks)
+    return tuple((name, had.get(name) or vni_of(attempt, name)) for name in names)
 
 
 def missing_in(record: GridRecord, spec: GridSpec) -> tuple[str, ...]:

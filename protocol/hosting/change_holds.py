@@ -28,6 +28,7 @@ from protocol.grid.apply_faults import apply_faults
 from protocol.grid.lease import asked, kept_s, start_fault, window
 from protocol.grid.limits import LEASE_S_MAX
 from protocol.grid.model import Workspace
+from protocol.grid.next_epoch import vnis_after
 from protocol.grid.record import ApplyTerms, GridState, change_terms, order_part
 from protocol.grid.volumes import volumes_at
 from protocol.hosting.change_needs import ChangeNeeds
@@ -40,7 +41,7 @@ from protocol.hosting.holds import Holds
 from protocol.hosting.lease import Lease, allowed
 from protocol.hosting.leases import Leases
 from protocol.hosting.taken import Taken
-from protocol.placement.fit import Offer, lacking, quantum_of, refusals, rules_of
+from protocol.placement.fit import Offer, lacking, quantum_of, refusals, rules_of, unsuitable
 from protocol.terms.effects import Note, Persist, Send
 from protocol.terms.ids import GridId, PeerId, StoreId
 from protocol.terms.limits import CLEAR_S, SLACK_S
@@ -227,7 +228,7 @@ class ChangeHolds:
             return constraint, f"another grid named {deployment.name} is here, id {user}"
         if fault := vnis_taken(ask, deployment, taken, mine):
             return Constraint.NETWORK_ID, fault
-        if row is not None and any(pair not in ask.vnis for pair in row.record.vnis):
+        if row is not None and vnis_after(row.record, deployment.spec, ask.grid) != ask.vnis:
             return Constraint.NETWORK_ID, "its networks have other VXLAN ids"
         return None
 
@@ -359,8 +360,21 @@ class ChangeHolds:
             rules = rules_of(deployment.spec)
             found = refusals(asked_for.members[name], offer, free + left, rules, company)
         else:
-            found = lacking(needs, self._host, free)
+            found = [
+                *self._ill_connected(asked_for, name, offer),
+                *lacking(needs, self._host, free),
+            ]
         return found[-1] if found else None
+
+    def _ill_connected(self, asked_for: _Asked, name: str, offer: Offer) -> list[Refusal]:
+        """Why this host cannot have it on the further networks that it is to be on."""
+        becomes, row = asked_for.members[name], asked_for.row
+        before = self._leases.members(row).get(name) if row is not None else None
+        if before is None or set(becomes.networks) <= set(before.networks):
+            return []
+        found = unsuitable(becomes, offer, rules_of(asked_for.deployment.spec))
+        about = (Constraint.UNDERLAY, Constraint.EGRESS)
+        return [refusal for refusal in found if refusal.constraint in about]
 
     def _plan_of(self, asked_for: _Asked) -> GridId:
         """The id of the plan whose place the holds take; empty unless it is of the same grid and owner."""

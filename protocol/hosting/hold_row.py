@@ -6,7 +6,14 @@ import msgspec
 
 from protocol.capacity.quantum import Quantum
 from protocol.capacity.timetable import Window
-from protocol.grid.record import ApplyTerms, GridState, Register, change_terms, was_decided
+from protocol.grid.record import (
+    ApplyTerms,
+    GridRecord,
+    GridState,
+    Register,
+    change_terms,
+    was_decided,
+)
 from protocol.grid.steps import Decline, Step, against
 from protocol.terms.ids import GridId, KeyId, PeerId
 from protocol.trust.order import MAX_VALID_S, SignedOrder, read_order
@@ -84,6 +91,14 @@ def fate(row: HoldRow, register: Register) -> Fate:
     terms = row.terms
     beyond = terms is not None and record.epoch > terms.epoch
     return Fate.VOID if beyond or register.is_declined(row.grid) else Fate.OPEN
+
+
+def of_networks(record: GridRecord, row: HoldRow) -> bool:
+    """Whether a record has the VXLAN ids that are held. In a changed grid networks may have come and gone."""
+    if record.applied is None:
+        return record.vnis == row.vnis
+    ids = dict(record.vnis)
+    return all(ids.get(network, vni) == vni for network, vni in row.vnis)
 
 
 def made_until_s(row: HoldRow) -> float:

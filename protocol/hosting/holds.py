@@ -34,6 +34,7 @@ from protocol.hosting.hold_row import (
     HoldRow,
     fate,
     made_until_s,
+    of_networks,
     vote_against,
 )
 from protocol.hosting.taken import Taken
@@ -254,7 +255,7 @@ class Holds:
             return "another peer asked for what is held here; its stewards are asked in time"
         if row.change is None and any(name not in row.workspaces for name in record.on(me)):
             return NOT_HELD
-        if (record.vnis, record.start_s) != (row.vnis, row.start_s):
+        if not of_networks(record, row) or record.start_s != row.start_s:
             return "it has other VXLAN ids, or another start, than is held here"
         return ""
 

@@ -14,6 +14,7 @@ from protocol.contract.messages import HoldAsk, HoldRelease, HoldReply, Quote, Q
 from protocol.grid.grant import HoldGrant, SignedGrant
 from protocol.grid.lease import asked
 from protocol.grid.model import Workspace
+from protocol.grid.next_epoch import vnis_after
 from protocol.grid.record import Assignment, GridRecord, GridState, HostRef, vni_of
 from protocol.placement.choose import Choice, choose
 from protocol.placement.counter import CounterOffer, counter_offers
@@ -486,7 +487,7 @@ class Attempt:
 
     def _vnis(self) -> tuple[tuple[str, int], ...]:
         if self.change is not None:
-            return self.change.record.vnis
+            return vnis_after(self.change.record, self.change.new, self.grid)
         networks = self._deployment.spec.networks
         return tuple((network.name, vni_of(self.grid, network.name)) for network in networks)
 

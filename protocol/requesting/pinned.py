@@ -14,7 +14,7 @@ from protocol.grid.expand import workspaces
 from protocol.grid.model import GridSpec, Workspace
 from protocol.placement.choose import Choice, Unplaced, certain
 from protocol.placement.counter import Fewer, Later
-from protocol.placement.fit import Offer, lacking, rules_of
+from protocol.placement.fit import Offer, conflict, lacking, rules_of, unsuitable
 from protocol.requesting.change import Change
 from protocol.terms.ids import PeerId
 from protocol.terms.refusal import QUANTITIES, Constraint, Refusal
@@ -40,6 +40,7 @@ class Pinned:
                 self.refused[name] = silent
                 continue
             short = lacking(change.size(name), offer.host, offer.free)
+            short += ill_connected(change, name, offer, offers)
             if short or offer.refused is not None:
                 self.refused[name] = offer.refused if offer.refused is not None else short[-1]
                 continue
@@ -54,6 +55,27 @@ class Pinned:
             Unplaced(w, (self.refused[w.name],)) for w in members if w.name in self.refused
         )
         return Choice(dict(held), unplaced, enough=False)
+
+
+def ill_connected(
+    change: Change, name: str, offer: Offer, offers: tuple[Offer, ...]
+) -> list[Refusal]:
+    """Why a host cannot have it on the further networks that it is to be on, beside the grid's other hosts."""
+    if name not in change.changed:
+        return []
+    was, becomes = change.was[name], change.becomes[name]
+    if set(becomes.networks) <= set(was.networks):
+        return []
+    rules = rules_of(change.new, offers)
+    about = (Constraint.UNDERLAY, Constraint.EGRESS)
+    found = [r for r in unsuitable(becomes, offer, rules) if r.constraint in about]
+    there = {*change.stays.values(), *change.fixed.values()}
+    for other in offers:
+        constraint = conflict(offer, other, rules) if other.peer in there else None
+        if constraint in (Constraint.ENCRYPTION, Constraint.UNDERLAY):
+            why = f"its traffic with {other.host} could not be carried as its networks ask for it"
+            found.append(Refusal(constraint, offer.host, detail=why))
+    return found
 
 
 def stuck_lines(refusals: Mapping[str, Refusal], would: Sequence[str] = ()) -> list[str]:

@@ -8,7 +8,7 @@ from random import Random
 import msgspec
 
 from protocol.grid.expand import names
-from protocol.grid.model import ClusterSpec, GridSpec
+from protocol.grid.model import ClusterSpec, Encryption, GridSpec, NetworkSpec
 from protocol.grid.record import (
     ApplyTerms,
     GridRecord,
@@ -29,6 +29,8 @@ _COUNT_MOST = 7
 _FIRST = 0.2
 """Nobody changes a grid in the first share of the time: there are hardly any."""
 _GIB = 1 << 30
+BACK = NetworkSpec("back", "10.77.0.0/24", Encryption.NONE)
+"""The network that comes and goes."""
 
 
 class Changes:
@@ -99,7 +101,7 @@ class Changes:
         index = dice.randrange(len(spec.clusters))
         cluster = spec.clusters[index]
         replace = msgspec.structs.replace
-        match dice.randrange(6):
+        match dice.randrange(7):
             case 0 | 1:
                 count = min(_COUNT_MOST, cluster.count + dice.randint(1, 3))
                 cluster = replace(cluster, count=count)
@@ -110,10 +112,28 @@ class Changes:
                 cluster = replace(cluster, cpus_milli=cpus, memory_bytes=memory)
             case 4:
                 cluster = replace(cluster, scratch_bytes=dice.choice((0, _GIB, 2 * _GIB)))
+            case 5:
+                return self._rewired(spec, index)
             case _:
                 return self._recast(spec)
         clusters = (*spec.clusters[:index], cluster, *spec.clusters[index + 1 :])
         return replace(spec, clusters=clusters)
+
+    def _rewired(self, spec: GridSpec, index: int) -> GridSpec:
+        """The grid with another network, which a cluster is on or not; or without that network."""
+        there = any(network.name == BACK.name for network in spec.networks)
+        goes = there and self._dice.random() < 0.5
+        clusters = list(spec.clusters)
+        for at, cluster in enumerate(clusters):
+            on = tuple(name for name in cluster.networks if name != BACK.name)
+            if not goes and (at == index or on != cluster.networks):
+                stays = at != index or self._dice.random() < 0.7
+                on = (*on, BACK.name) if stays else on
+            clusters[at] = msgspec.structs.replace(cluster, networks=on)
+        networks = tuple(network for network in spec.networks if network.name != BACK.name)
+        if not goes:
+            networks = (*networks, BACK)
+        return msgspec.structs.replace(spec, clusters=tuple(clusters), networks=networks)
 
     def _recast(self, spec: GridSpec) -> GridSpec:
         """The grid with a cluster more, or with the second one gone."""

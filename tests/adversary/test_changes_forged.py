@@ -11,6 +11,7 @@ import pytest
 from applying_world import grant, grown, regranted
 from test_records_forged import Scene, her_grant
 
+from protocol.grid.model import Encryption, NetworkSpec
 from protocol.grid.record import (
     Applied,
     ApplyTerms,
@@ -259,6 +260,34 @@ def changes_network_ids(scene: Changing) -> GridRecord:
     return msgspec.structs.replace(scene.honest(), vnis=(("lan", 7),))
 
 
+def wired(scene: Changing) -> GridRecord:
+    """What would be right of an order for another network, which a cluster at mallory is on."""
+    spec = grid_spec("shop", 2)
+    back = NetworkSpec("back", "10.77.0.0/24", Encryption.NONE)
+    more = msgspec.structs.replace(spec.clusters[0], name="more", count=1, networks=("back",))
+    spec = msgspec.structs.replace(
+        spec, networks=(*spec.networks, back), clusters=(*spec.clusters, more)
+    )
+    body = encode(ApplyTerms(spec, 2))
+    order = scene.admin.order(Action.APPLY, scene.record.id, scene.world.now_s, body=body)
+    return grown(order, {"more-1": scene.mallory.id}, scene.record)
+
+
+def renumbered(scene: Changing, network: str) -> GridRecord:
+    record = wired(scene)
+    vnis = tuple((name, 7 if name == network else vni) for name, vni in record.vnis)
+    record = msgspec.structs.replace(record, vnis=vnis)
+    return regranted(record, scene.mallory.id, vnis=tuple(vni for _, vni in vnis))
+
+
+def chooses_a_network_id(scene: Changing) -> GridRecord:
+    return renumbered(scene, "back")
+
+
+def changes_the_id_of_what_stays(scene: Changing) -> GridRecord:
+    return renumbered(scene, "lan")
+
+
 def names_stewards(scene: Changing) -> GridRecord:
     return msgspec.structs.replace(scene.honest(), stewards=(scene.mallory.id,))
 
@@ -281,7 +310,7 @@ FORGERIES = (
     with_an_old_grant, with_the_grant_of_a_new_grid, resizes_unasked, resizes_with_promises_to_make_it,
     forgets_the_lease, lengthens_the_lease, folds_more, makes_up_the_past, makes_up_what_was_before,
     makes_up_a_volume, renames_hosts, adds_a_host, changes_network_ids, names_stewards, ends_it,
-    lengthens_by_file,
+    lengthens_by_file, chooses_a_network_id, changes_the_id_of_what_stays,
 )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from negotiating import ADMIN, AUTHORITY, NAMES, NOW, SITES, A, B, HostKey, reco
 from protocol.grid.apply import delta
 from protocol.grid.grant import HoldGrant, SignedGrant, read_grant, sign_grant
 from protocol.grid.model import ClusterSpec, GridSpec, Mount, VolumeSpec
-from protocol.grid.next_epoch import Added, applied_to, placed_after
+from protocol.grid.next_epoch import Added, applied_to, placed_after, vnis_after
 from protocol.grid.record import ApplyTerms, GridRecord, HostRef, change_terms, grid_id
 from protocol.sim.people import Admin
 from protocol.terms.ids import GridId, PeerId
@@ -78,8 +78,9 @@ def grown(
     whole = placed_after(before, terms, placed)
     asked = dict.fromkeys(whole[n] for n in (*change.added, *(n for n, _ in change.changed)))
     mark = grid_id(order, attempt, "requester")
+    known = msgspec.structs.replace(before, vnis=vnis_after(before, terms.spec, mark))
     grants = tuple(
-        grant(before, host, [n for n, at in whole.items() if at == host], mark) for host in asked
+        grant(known, host, [n for n, at in whole.items() if at == host], mark) for host in asked
     )
     hosts = tuple(HostRef(p, NAMES.get(p, "other"), SITES.get(p, "s1")) for p in asked)
     return applied_to(before, old, order, terms, Added(mark, placed, hosts, grants))

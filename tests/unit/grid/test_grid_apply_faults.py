@@ -7,7 +7,7 @@ import pytest
 from applying_world import GIB, RECORD, spec_of
 from negotiating import A, B
 
-from protocol.grid.apply_faults import apply_faults
+from protocol.grid.apply_faults import apply_faults, network_faults
 from protocol.grid.model import (
     Encryption,
     GridSpec,
@@ -63,12 +63,6 @@ def moved() -> GridSpec:
             lambda: network(encryption=Encryption.REQUIRED), "networks.lan.encryption", id="sealing"
         ),
         pytest.param(lambda: network(internet=True), "networks.lan.internet", id="internet"),
-        pytest.param(lambda: network(name="wan"), "networks.lan: a grid that is up", id="renamed"),
-        pytest.param(
-            lambda: but(networks=(*OLD.networks, NetworkSpec("wan", "10.44.0.0/24"))),
-            "networks.wan: a grid that is up gets no further network",
-            id="another-network",
-        ),
         pytest.param(
             lambda: but(volumes=(VolumeSpec("data", GIB // 2),)),
             "volumes.data.size: 512 MiB, but it has 1 GiB",
@@ -126,3 +120,20 @@ def test_who_mounts_data_must_be_where_it_is() -> None:
     first, second = apply_faults(OLD, new, PLACED, elsewhere)
     assert first.startswith("volumes.log: its data is on another host than db-1")
     assert second.startswith("clusters.db.volumes: the data of data and log is on several hosts")
+
+
+def test_networks_come_and_go_and_those_that_stay_are_as_they_were() -> None:
+    wan = NetworkSpec("wan", "10.44.0.0/24")
+    assert faults(but(networks=(*OLD.networks, wan))) == ()
+    assert faults(but(networks=(wan, *OLD.networks))) == ()
+    both = but(networks=(*OLD.networks, wan))
+    swapped = but(networks=(wan, *OLD.networks))
+    (said,) = network_faults(both, swapped)
+    assert said == "networks: in another order\n  would work: lan, wan, and new ones anywhere"
+    assert tuple(network_faults(both, OLD)) == ()
+    assert tuple(network_faults(both, but(networks=(wan,)))) == ()
+
+
+def test_a_network_of_another_range_is_another_network() -> None:
+    (said,) = network_faults(OLD, network(cidr="10.43.0.0/24"))
+    assert "would work: cidr: 10.42.0.0/24; or a network of another name with 10.43.0.0/24" in said

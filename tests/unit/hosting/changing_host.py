@@ -12,7 +12,7 @@ from protocol.contract.messages import Decided, HoldAsk, HoldReply
 from protocol.grid.grant import SignedGrant
 from protocol.grid.lifecycle import Wanted
 from protocol.grid.model import GridSpec
-from protocol.grid.next_epoch import Added, applied_to
+from protocol.grid.next_epoch import Added, applied_to, vnis_after
 from protocol.grid.record import (
     ApplyTerms,
     GridRecord,
@@ -95,11 +95,12 @@ class Changing(One):
     def ask(
         self, record: GridRecord, change: SignedOrder, names: tuple[str, ...], attempt: int = 0
     ) -> HoldAsk:
+        grid = grid_id(change, attempt, B)
         return HoldAsk(
-            grid_id(change, attempt, B),
+            grid,
             record.order,
             names,
-            record.vnis,
+            vnis_after(record, spec_of(read_order(change)), grid),
             HOLD_S,
             record.start_s,
             change=change,
