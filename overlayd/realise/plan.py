@@ -152,15 +152,21 @@ def seed(part: Part, mine: PartOf, mtu: dict[str, int], user_data: bytes = b"") 
     )
 
 
+def _cards(part: Part, mine: PartOf) -> dict[str, Card]:
+    """A workspace's cards by network, in its order. One that waits for its turn in a change may be of networks
+    that it is on no more, or that its grid has no more."""
+    there = {card.network: card for card in part.cards if card.workspace == mine.workspace.name}
+    return {name: there[name] for name in mine.workspace.networks if name in there}
+
+
 def _seed_nics(part: Part, mine: PartOf, mtu: dict[str, int]) -> tuple[SeedNic, ...]:
     """The guest's cards. Its way out is the first network that has one, and so is its way to the metadata."""
     networks = {network.name: network for network in part.spec.networks}
-    cards = {c.network: c for c in part.cards if c.workspace == mine.workspace.name}
-    names = mine.workspace.networks
+    cards = _cards(part, mine)
+    names = list(cards)
     out = next((name for name in names if networks[name].internet), "")
     nics = []
-    for name in names:
-        card = cards[name]
+    for name, card in cards.items():
         nics.append(
             SeedNic(
                 mac=mac_of(network_name(part.record.id, name), card.address),
@@ -191,7 +197,6 @@ def machine(
     workspace, record = mine.workspace, part.record
     log, socket = where.console(record.id, workspace.name)
     vcpus_max, memory_max_bytes = most_of(workspace)
-    cards = {c.network: c for c in part.cards if c.workspace == workspace.name}
     where_of = {SCRATCH: SCRATCH_PATH} | {mount.volume: mount.path for mount in workspace.mounts}
     return Machine(
         name=machine_name(record.id, workspace.name),
@@ -206,7 +211,7 @@ def machine(
         boots=boots,
         seed=seed_path,
         disks=(*root, *(Disk(path, name, mount=where_of[name]) for name, path in disks.items())),
-        nics=tuple(_nic(part, cards[name], mtu[name]) for name in workspace.networks),
+        nics=tuple(_nic(part, card, mtu[name]) for name, card in _cards(part, mine).items()),
         console_log=str(log),
         console_socket=str(socket),
         workspace=workspace.name,

@@ -247,3 +247,29 @@ def test_a_change_that_is_held_is_taken_up_after_a_restart() -> None:
     assert kept.placed.items() <= where(grid.record).items()
     assert holding(world) == 0
     settle(world)
+
+
+def test_a_network_comes_and_goes_and_what_is_not_on_it_runs_on() -> None:
+    grid = Up(40, grid_spec("shop", 2))
+    world = grid.world
+    back = msgspec.structs.replace(grid.spec.networks[0], name="back", cidr="10.77.0.0/24")
+    more = msgspec.structs.replace(grid.spec.clusters[0], name="api", count=1, networks=("back",))
+    spec = msgspec.structs.replace(
+        grid.spec,
+        networks=(*grid.spec.networks, back),
+        clusters=(*grid.spec.clusters, more),
+    )
+    said = grid.become(spec).answer[0]
+    assert said.startswith("shop is changed (+1 api, +network back 10.77.0.0/24): 3 workspaces"), (
+        said
+    )
+    assert [name for name, _ in grid.record.vnis] == ["lan", "back"]
+    assert grid.become(grid.spec).state == "done"
+    assert [name for name, _ in grid.record.vnis] == ["lan"]
+    settle(world)
+    boots = {
+        name: machine.boot
+        for peer in world.peers
+        for (_, name), machine in peer.machines.there.items()
+    }
+    assert boots == {"web-1": 1, "web-2": 1}

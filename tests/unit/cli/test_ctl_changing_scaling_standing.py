@@ -413,3 +413,20 @@ def test_a_guest_whose_first_boot_failed_is_not_waited_for(
         with pytest.raises(Failure, match="it failed"):
             make(session, Change(standing, spec), "", yes=True, no_wait=False, keep_waiting=waits)
     assert [over(now) for over in until] == [True, False]
+
+
+def test_a_network_comes_with_who_is_on_it_and_goes_again(daemon: Daemon) -> None:
+    daemon.up()
+    before = daemon.grid_file.read_text()
+    more = before.replace(
+        "networks:\n", "networks:\n  back: {cidr: 10.77.0.0/24, encryption: none}\n", 1
+    )
+    api = "  api: {image: guest, cpus: 0.25, memory: 64M, networks: [back]}\n"
+    daemon.grid_file.write_text(more.replace("\nclusters:\n", f"\nclusters:\n{api}", 1))
+    said = daemon.ask("plan", daemon.grid_file).stdout
+    assert "  + network back 10.77.0.0/24\n  + api-1 on h1\n  = 3 unchanged\n" in said
+    daemon.ask("up", daemon.grid_file, "-y")
+    daemon.grid_file.write_text(before)
+    daemon.ask("up", daemon.grid_file, "-y")
+    assert "-network back" in daemon.ask("history", "demo").stdout
+    assert boots(daemon)["head-1"] == 1

@@ -28,7 +28,7 @@ from protocol.terms.effects import Effect, Send
 from protocol.terms.ids import GridId, PeerId
 from protocol.terms.limits import HOLD_S
 from protocol.trust.order import Action, SignedOrder, read_order
-from protocol.wire.codec import encode
+from protocol.wire.codec import Malformed, encode
 
 END_S = NOW + 50_000.0
 
@@ -51,6 +51,13 @@ def to_apply(
     """The owner's order to make the grid so."""
     body = encode(ApplyTerms(spec, epoch, without=without, until_s=END_S))
     return admin.order(Action.APPLY, of, now, body=body)
+
+
+def _vnis(record: GridRecord, change: SignedOrder, attempt: GridId) -> tuple[tuple[str, int], ...]:
+    try:
+        return vnis_after(record, spec_of(read_order(change)), attempt)
+    except Malformed:  # It asks for nothing that can be read.
+        return record.vnis
 
 
 def to_plan(
@@ -100,7 +107,7 @@ class Changing(One):
             grid,
             record.order,
             names,
-            vnis_after(record, spec_of(read_order(change)), grid),
+            _vnis(record, change, grid),
             HOLD_S,
             record.start_s,
             change=change,

@@ -7,7 +7,7 @@ import msgspec
 from host_world import GRID, ME, OTHER, HostWorld
 
 from netns.model import Egress, NetworkPlan
-from overlayd.ports.seeds import Seed
+from overlayd.ports.seeds import Seed, SeedNic
 from overlayd.realise import plan
 from overlayd.realise.paths import network_name
 from protocol.grid.addresses import plan as cards_of
@@ -174,3 +174,19 @@ def test_one_that_waits_for_its_turn_has_a_volume_that_its_grid_has_no_more(tmp_
     record = msgspec.structs.replace(part.record, became=became)
     spec = msgspec.structs.replace(part.spec, volumes=())
     assert plan.disks(msgspec.structs.replace(part, record=record, spec=spec), head) == before
+
+
+def test_one_that_waits_for_its_turn_has_no_card_on_a_network_that_it_is_on_no_more(
+    tmp_path: Path,
+) -> None:
+    part = part_of(tmp_path)
+    mine = next(each for each in part.mine if each.workspace.networks)
+    assert len(nics_of(part, mine)) == len(mine.workspace.networks)
+    spec = msgspec.structs.replace(part.spec, networks=())
+    gone = msgspec.structs.replace(part, spec=spec, cards=())
+    assert nics_of(gone, mine) == ()
+    assert plan.networks(gone, SITE) == ()
+
+
+def nics_of(part: Part, mine: PartOf) -> tuple[SeedNic, ...]:
+    return plan.seed(part, mine, plan.mtu_of(part, SITE)).nics
