@@ -9,11 +9,12 @@ from shutil import get_terminal_size
 import typer
 
 from overlayd.cli.client import Refused, Unreachable
-from overlayd.cli.failure import FAILED, Failure, failure
+from overlayd.cli.failure import FAILED, Failure, NoRoom, failure
 from overlayd.cli.session import Session
 from overlayd.cli.show import print_lines
 from overlayd.cli.words import clean, elapsed
 from protocol.requesting.request import RequestState, RequestView
+from protocol.terms.refusal import QUANTITIES, Constraint
 
 FIRST_S, EVERY_S = 0.02, 0.2
 """The pause doubles each time: a plan is answered in a tenth of a second, a grid is up after many seconds."""
@@ -23,6 +24,9 @@ CANCEL_WITHIN_S = 15.0
 """How long a daemon is waited for that was asked to let go of a request."""
 PATIENCE_S = 10.0
 """How long the daemon may be away in the middle: time for a restart."""
+
+_PASSES = (*QUANTITIES, Constraint.OLDER, Constraint.CONTENDED)
+"""What stops a grid only for a while."""
 
 Watch = Callable[[RequestView], None]
 
@@ -133,4 +137,13 @@ def ended(view: RequestView, code: int = FAILED) -> None:
         print_lines(view.answer)
         return
     lines = view.answer or (f"{view.kind} {view.grid}: {view.state}",)
-    raise Failure([clean(line) for line in lines], code)
+    kind = NoRoom if lacks_room(view) else Failure
+    raise kind([clean(line) for line in lines], code)
+
+
+def lacks_room(view: RequestView) -> bool:
+    """Whether a request failed for want of room, which may come: some host lacks only that, or that as well."""
+    found = view.why.missing if view.why is not None else ()
+    return bool(found) and all(
+        any(obstacle.constraint in _PASSES for obstacle in missing.reasons) for missing in found
+    )

@@ -39,6 +39,10 @@ class Failure(Exception):
         show_lines(self.lines)
 
 
+class NoRoom(Failure):
+    """There is no room for what was asked now."""
+
+
 class DocumentFailure(Failure):
     """A file with problems."""
 

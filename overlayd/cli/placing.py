@@ -8,11 +8,12 @@ import typer
 
 from overlayd.api.views import Accepted, ImageRow, OrderBody, PlanBody
 from overlayd.cli.asking import ended, follow, let_go, over, waiting
-from overlayd.cli.changing import Change, make, show_plan
+from overlayd.cli.changing import Change, make, preview, show_plan
 from overlayd.cli.completing import complete_quote
 from overlayd.cli.failure import FAILED, INTERRUPTED, USAGE, Failure, failure
 from overlayd.cli.gridfile import read_grid
 from overlayd.cli.plan_text import plan_lines, quote_lines
+from overlayd.cli.room import Wait, until_room
 from overlayd.cli.session import ORDER_VALID_S, Session, session_of
 from overlayd.cli.show import print_lines, unchanged
 from overlayd.cli.standing import standing_of, standing_of_file
@@ -192,6 +193,7 @@ def up(
             "--keep-waiting", help="Wait on when a guest says that its first boot failed."
         ),
     ] = False,
+    wait: Wait = False,
 ) -> None:
     """Makes a grid, or changes one that is up: all of it or nothing. Ctrl-C lets go of all that is not decided.
 
@@ -205,7 +207,8 @@ def up(
     not said last.
 
     With `lease: {best-effort: true}` it is queued at this peer if there is no room now; `overlayctl explain`
-    says why it waits, `overlayctl down` ends that.
+    says why it waits, `overlayctl down` ends that. With --wait this command waits, also for a change of a grid
+    that is up: it asks for quotes every 30 s, and makes it once there is room. Nothing is held meanwhile.
 
     With --quote a quote, or a plan that is held, is taken up: its grid, or its change of one that is up, on the
     hosts it named. Refused if one of them cannot carry its part any more; nothing is asked elsewhere, and the
@@ -217,43 +220,84 @@ def up(
 
     Example: overlayctl up grid.yaml --profile test --ssh-key ~/.ssh/id_ed25519.pub
 
+    Example: overlayctl up star.yaml -y --wait
+
     Example: overlayctl up --quote quote-4f1c0a9be1d2
     """
-    from overlayd.cli.last_lines import tell_last_lines
-    from overlayd.cli.progress import made, watching  # It draws, and `plan` need not wait for it.
-
     session = session_of(context)
     if (file is None) == (quote == ""):
         said = "up makes what a grid file asks for, or what was quoted; name one of the two"
         raise failure(said, "overlayctl up grid.yaml, or overlayctl up --quote ID", USAGE)
-    if file is not None:
-        spec, _, files = read_grid(session, file, profile, ssh_key or (), USAGE)
-        standing = standing_of_file(session, spec.name)
-        if standing is not None and not (change := Change(standing, spec, files)).empty:
-            make(
-                session,
-                change,
-                f"overlayctl up {file}",
-                yes=yes,
-                no_wait=no_wait,
-                keep_waiting=keep_waiting,
-            )
-            return
-    else:
-        files = ()  # They came with the quote.
+    if file is None:
+        if wait:
+            said = "a quote is taken up now or not at all, so there is nothing to wait for"
+            raise failure(said, "overlayctl up FILE --wait", USAGE)
         proposal = _quoted(session, quote, profile, ssh_key)
-        spec = proposal.spec
-        if proposal.change:
-            make(
-                session,
-                Change(standing_of(session, proposal.change), spec, without=proposal.without),
-                f"overlayctl up --quote {quote}",
-                yes=True,
-                no_wait=no_wait,
-                keep_waiting=keep_waiting,
-                quote=quote,
-            )
+        if not proposal.change:
+            _make_new(session, proposal.spec, (), quote, no_wait, keep_waiting)
             return
+        standing = standing_of(session, proposal.change)
+        change = Change(standing, proposal.spec, without=proposal.without)
+        again = f"overlayctl up --quote {quote}"
+        make(
+            session,
+            change,
+            again,
+            yes=True,
+            no_wait=no_wait,
+            keep_waiting=keep_waiting,
+            quote=quote,
+        )
+        return
+    spec, _, files = read_grid(session, file, profile, ssh_key or (), USAGE)
+
+    def changed() -> Change | None:
+        """What the file changes; None if it makes a grid, or nothing is to be changed."""
+        there = standing_of_file(session, spec.name)
+        found = Change(there, spec, files) if there is not None else None
+        return None if found is None or found.empty else found
+
+    def attempt() -> None:
+        if (change := changed()) is not None:
+            again = f"overlayctl up {file}"
+            waits = keep_waiting
+            make(session, change, again, yes=yes, no_wait=no_wait, keep_waiting=waits)
+        else:
+            _make_new(session, spec, files, "", no_wait, keep_waiting)
+
+    def fits() -> None:
+        if (change := changed()) is not None:
+            preview(session, change)
+        elif not spec.lease.best_effort:
+            _ask_quotes(session, spec)
+
+    if wait:
+        until_room(session, fits, attempt)
+    else:
+        attempt()
+
+
+def _ask_quotes(session: Session, spec: GridSpec) -> None:
+    """A plan of which nothing is shown. Raises Failure if the grid cannot be made."""
+    accepted = session.client.post("/plans", PlanBody.of(spec), Accepted, {"site": session.site})
+    with waiting(session, lambda _: None) as shown:
+        view = follow(session, accepted.request, shown)
+    if view.state is not RequestState.DONE:
+        ended(view, FAILED)
+
+
+def _make_new(
+    session: Session,
+    spec: GridSpec,
+    files: tuple[Attachment, ...],
+    quote: str,
+    no_wait: bool,
+    keep_waiting: bool,
+) -> None:
+    """Makes a grid, or follows one that is up as it is asked for; with `quote` exactly that. Raises Failure."""
+    from overlayd.cli.last_lines import tell_last_lines
+    from overlayd.cli.progress import made, watching  # It draws, and `plan` need not wait for it.
+
     waits = spec.lease.best_effort and not quote
     valid_s = QUEUE_S if waits else ORDER_VALID_S
     order = session.sign(Action.UP, spec.name, body=encode(spec), valid_s=valid_s)

@@ -1,18 +1,20 @@
 """`overlayctl diff`, `scale`, `resize`, `rollback`, `history`: changes of a grid that is up."""
 
 import re
+from collections.abc import Callable
 from typing import Annotated
 
 import msgspec
 import typer
 
-from overlayd.cli.changing import Change, compared, make
+from overlayd.cli.changing import Change, compared, make, preview
 from overlayd.cli.completing import complete_grid, complete_workspace
 from overlayd.cli.failure import FAILED, USAGE, Failure, failure
 from overlayd.cli.gridfile import read_grid
 from overlayd.cli.life import NoWait
 from overlayd.cli.placing import CHANGES, File, Profile, SshKeys
-from overlayd.cli.session import session_of
+from overlayd.cli.room import Wait, until_room
+from overlayd.cli.session import Session, session_of
 from overlayd.cli.show import print_lines, print_table, unchanged
 from overlayd.cli.standing import standing_of, standing_of_file
 from overlayd.cli.words import clean, moment
@@ -82,11 +84,13 @@ def scale(
     ] = None,
     yes: Yes = False,
     no_wait: NoWait = False,
+    wait: Wait = False,
 ) -> None:
     """Makes a cluster larger or smaller; nothing else is touched.
 
     The newest go first, or those that --which names. Their guests are asked to shut down, and have the time
-    that the grid file gives them (stop-within).
+    that the grid file gives them (stop-within). With --wait it waits for room, and `=+2` counts from what is
+    there then.
 
     Example: overlayctl scale star/worker=8
 
@@ -99,18 +103,41 @@ def scale(
         raise failure(
             said, "overlayctl scale star/worker=8, star/worker=+2 or star/worker=-2", USAGE
         )
-    standing = standing_of(session, found["grid"])
-    cluster, number = _cluster(standing, found["cluster"]), int(found["number"])
-    here = len(_indices(standing, cluster))
-    count = {"": number, "+": here + number, "-": here - number}[found["by"]]
-    fewest = _fewest(standing, cluster)
-    if count < fewest:
-        said = f"{standing.name} cannot have {count} of {cluster.name}; the fewest are {fewest}"
-        works = f"overlayctl scale {found['grid']}/{cluster.name}={fewest}"
-        raise failure(said, works, USAGE)
-    change = _scaled(standing, cluster, count, tuple(which or ()))
     again = " ".join([f"overlayctl scale {target}", *(f"--which {name}" for name in which or ())])
-    make(session, change, again, yes=yes, no_wait=no_wait)
+
+    def change() -> Change:
+        standing = standing_of(session, found["grid"])
+        cluster, number = _cluster(standing, found["cluster"]), int(found["number"])
+        here = len(_indices(standing, cluster))
+        count = {"": number, "+": here + number, "-": here - number}[found["by"]]
+        fewest = _fewest(standing, cluster)
+        if count < fewest:
+            said = f"{standing.name} cannot have {count} of {cluster.name}; the fewest are {fewest}"
+            works = f"overlayctl scale {found['grid']}/{cluster.name}={fewest}"
+            raise failure(said, works, USAGE)
+        return _scaled(standing, cluster, count, tuple(which or ()))
+
+    _made(session, change, again, yes=yes, no_wait=no_wait, wait=wait)
+
+
+def _made(
+    session: Session,
+    change: Callable[[], Change],
+    command: str,
+    *,
+    yes: bool,
+    no_wait: bool,
+    wait: bool,
+) -> None:
+    """Makes a change of what is up now; with `wait`, of what is up once there is room. Raises Failure."""
+
+    def attempt() -> None:
+        make(session, change(), command, yes=yes, no_wait=no_wait)
+
+    if wait:
+        until_room(session, lambda: preview(session, change()), attempt)
+    else:
+        attempt()
 
 
 def _scaled(standing: Standing, cluster: ClusterSpec, count: int, which: tuple[str, ...]) -> Change:
@@ -185,6 +212,7 @@ def resize(
     ] = "",
     yes: Yes = False,
     no_wait: NoWait = False,
+    wait: Wait = False,
 ) -> None:
     """Gives the workspaces of a cluster more or less cpu and memory, while they run as far as they can follow.
 
@@ -207,14 +235,18 @@ def resize(
     if not grid or not sizes:
         said = "resize needs a cluster of a grid, and its new cpus or memory"
         raise failure(said, "overlayctl resize star/head --cpus 2 --memory 4G", USAGE)
-    standing = standing_of(session, grid)
-    cluster, alone = _of_workspace(standing, named)
-    resized = _alone(cluster, named, sizes) if alone else _all(cluster, sizes)
+
+    def change() -> Change:
+        standing = standing_of(session, grid)
+        cluster, alone = _of_workspace(standing, named)
+        resized = _alone(cluster, named, sizes) if alone else _all(cluster, sizes)
+        return _changed(standing, cluster, resized)
+
     command = " ".join(
         ["overlayctl resize", target, *([f"--cpus {cpus}"] if cpus else [])]
         + ([f"--memory {memory}"] if memory else [])
     )
-    make(session, _changed(standing, cluster, resized), command, yes=yes, no_wait=no_wait)
+    _made(session, change, command, yes=yes, no_wait=no_wait, wait=wait)
 
 
 def rollback(context: typer.Context, name: Grid, yes: Yes = False, no_wait: NoWait = False) -> None:
