@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from protocol.grid.decision import Ballot
+from protocol.grid.model import Encryption
 from protocol.grid.record import Assignment, GridRecord, HostRef
 from protocol.hosting.lease import Lease
 from protocol.membership.messages import Presence
@@ -15,6 +16,7 @@ from protocol.register.slot import Slot
 from protocol.requesting.events import GridsAsked
 from protocol.sim.peer import SimPeer
 from protocol.sim.people import grid_spec
+from protocol.sim.sealed import opens
 from protocol.sim.world import World
 from protocol.terms.ids import PeerId
 from protocol.trust.certificate import Chain
@@ -31,7 +33,7 @@ KEPT = ("grid", "hold", "steward", "revocation", "quote", "queue", "attached")
 
 
 class AttackedWorld:
-    """Six peers at three sites, one of which is hostile. `shop` runs on two of the others."""
+    """Six peers at three sites, one of which is hostile. `shop` runs on two of the others, and is sealed."""
 
     def __init__(self, seed: int = 11) -> None:
         self.world = World(seed, 6, 3)
@@ -47,7 +49,8 @@ class AttackedWorld:
         self.world.start_all()
         self.world.run(4.0)
         asked = self.world.peers[0]
-        self.order = self.world.admins[asked.site].up(grid_spec(GRID, 2), self.world.now_s)
+        spec = grid_spec(GRID, 2, encryption=Encryption.REQUIRED)
+        self.order = self.world.admins[asked.site].up(spec, self.world.now_s)
         self.world.give(asked, self.order)
         view = PeerView(_node(asked))
         assert self.world.run_until(lambda: _ready(view, self.world.now_s), 60.0)
@@ -169,7 +172,7 @@ class AttackedWorld:
             victim.start()
 
     def standing(self) -> dict[str, Any]:
-        """All that may not change: confirmed grids, machines, rows, who is believed alive, who is blamed."""
+        """All that may not change: confirmed grids, machines, rows, keys, who is believed alive, who is blamed."""
         honest = [p for p in self.world.peers if p is not self.mallory]
         found: dict[str, Any] = {}
         for peer in honest:
@@ -191,6 +194,7 @@ class AttackedWorld:
             ]
             blamed = [p.name for p in honest if _node(peer).overlay.quarantines.faults(p.id)]
             found[f"{peer.name}: blames"] = blamed
+            found[f"{peer.name}: keys"] = [p.name for p in honest if opens(peer, p)]
             found[f"{peer.name}: machines"] = sorted(peer.machines.there)
             for table in KEPT:
                 rows = peer.store.get(table, {})
