@@ -172,7 +172,7 @@ class AttackedWorld:
             victim.start()
 
     def standing(self) -> dict[str, Any]:
-        """All that may not change: confirmed grids, machines, rows, keys, who is believed alive, who is blamed."""
+        """All that may not change: confirmed grids, machines, rows, keys, who is believed alive, or blamed."""
         honest = [p for p in self.world.peers if p is not self.mallory]
         found: dict[str, Any] = {}
         for peer in honest:

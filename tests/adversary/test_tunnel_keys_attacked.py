@@ -1,8 +1,8 @@
 """Whoever says anything about keys: the keys of others stay theirs, and little is kept or done for it.
 
-Mallory carries part of a sealed grid herself, so that she is a partner of both honest hosts, and says what she likes
-with her own key. Eve is a member that carries nothing of it. Each attack is looked at again after the attacked has
-begun anew.
+Mallory carries part of a sealed grid herself, so that she is a partner of both honest hosts, and says what she
+likes with her own key. Eve is a member that carries nothing of it. Each attack is looked at again after the
+attacked has begun anew.
 """
 
 from collections.abc import Callable, Iterator

@@ -123,6 +123,8 @@ def test_a_revoked_host_has_no_keys_from_then_on() -> None:
     site, chain = federation.site(other.site), federation.site_chain(other.site)
     one.feed(Revoking(revoke(says, "lost", world.now_s, site, chain)))
     assert sessions(one, other) == (), "at once where it is known"
+    other.feed(Revoking(revoke(says, "lost", world.now_s, site, chain)))
+    assert sessions(other, one) == (), "it knows that it is out"
     world.run(SESSION_S + 10.0)
     assert sessions(one, other) == sessions(other, one) == (), "it gets no new ones"
     for peer in (one, other):

@@ -9,7 +9,7 @@ from two_hosts import AES, BOTH, CHACHA, END, NAMES, NOW, End, Pair, identity, o
 from protocol.grid.tunnel import TunnelEnd
 from protocol.sim.keys import SimFederation
 from protocol.terms.effects import Sealed
-from protocol.tunnel_keys.limits import ASK_ANEW_S, REKEY_S, RETIRED_S, SESSION_S
+from protocol.tunnel_keys.limits import ASK_ANEW_S, HURRY_S, REKEY_S, RETIRED_S, SESSION_S
 from protocol.tunnel_keys.messages import (
     TunnelAnswer,
     TunnelAsk,
@@ -231,10 +231,14 @@ def test_an_offer_from_before_is_not_answered_with_keys() -> None:
     pair.b.does(pair.b.keys.handle(pair.a.id, old, pair.now))
     assert pair.b.out == []
     assert pair.b.tables[-1] == before
-    pair.again(pair.b, life=False)
+    pair.lose = lambda _: True
     pair.carry()
+    pair.again(pair.b, life=False)
+    pair.b.out.clear()
     pair.b.does(pair.b.keys.handle(pair.a.id, old, pair.now))
-    pair.wait(3.0)
+    assert pair.b.out == [], "another forwarder remembers what was heard before it"
+    pair.lose = lambda _: False
+    pair.wait(40.0)
     assert pair.match()
 
 
@@ -332,6 +336,37 @@ def test_the_end_that_answers_asks_when_keys_get_old() -> None:
     pair.lose = lambda _: False
     pair.wait(3.0)
     assert pair.match()
+
+
+def test_an_ask_is_heeded_once_and_not_right_after_keys_were_made() -> None:
+    pair = Pair()
+    pair.carry()
+    pair.a.does(pair.a.keys.handle(pair.b.id, TunnelAsk(1, 100), pair.now))
+    assert pair.a.out == [], "what was just made may be what is wanted"
+    pair.now += HURRY_S
+    pair.a.does(pair.a.keys.handle(pair.b.id, TunnelAsk(1, 100), pair.now))
+    assert pair.carry()[0] == "TunnelOffer"
+    pair.now += HURRY_S
+    for old in (100, 99):
+        pair.a.does(pair.a.keys.handle(pair.b.id, TunnelAsk(1, old), pair.now))
+    assert pair.a.out == []
+    assert pair.match()
+
+
+def test_only_what_was_answered_is_confirmed() -> None:
+    pair = Pair()
+    pair.carry()
+    (old,) = pair.b.sessions(pair.a)
+    pair.lose = lambda message: isinstance(message, TunnelConfirm)
+    pair.wait(REKEY_S)
+    assert pair.b.sessions(pair.a)[0] == old
+    pair.b.does(pair.b.keys.handle(pair.a.id, TunnelConfirm(b"x" * 32), pair.now))
+    assert pair.b.sessions(pair.a)[0] == old
+    before = pair.a.sessions(pair.b)
+    assert len(before) == 2
+    pair.a.does(pair.a.keys.handle(pair.b.id, TunnelConfirmed(b"x" * 32), pair.now))
+    pair.a.does(pair.a.keys.tick(pair.now + RETIRED_S))
+    assert pair.a.sessions(pair.b) == before
 
 
 def test_a_flood_of_asks_makes_few_offers() -> None:
