@@ -35,10 +35,16 @@ class SealedWith:
     def __init__(self, me: PeerId, leases: Leases) -> None:
         self._me, self._leases = me, leases
         self._found: dict[GridId, tuple[GridRecord, tuple[PeerId, ...]]] = {}
+        self._rows: list[Lease] = []
+        self._hosts: dict[PeerId, SealedWithHost] = {}
 
     def hosts(self) -> dict[PeerId, SealedWithHost]:
-        """Every such host, in the order of leases and of their records."""
+        """Every such host, in the order of leases and records. The same dict as before, if no lease changed."""
         rows = self._leases.rows()
+        if len(rows) == len(self._rows) and all(
+            a is b for a, b in zip(rows, self._rows, strict=True)
+        ):
+            return self._hosts
         self._found = {row.record.id: self._of(row) for row in rows}
         hosts: dict[PeerId, SealedWithHost] = {}
         for row in rows:
@@ -47,6 +53,7 @@ class SealedWith:
             for peer in peers:
                 newest = _newer(hosts[peer].told if peer in hosts else None, told.get(peer))
                 hosts[peer] = SealedWithHost(record.host(peer).site, newest)
+        self._rows, self._hosts = rows, hosts
         return hosts
 
     def _of(self, row: Lease) -> tuple[GridRecord, tuple[PeerId, ...]]:

@@ -1,7 +1,7 @@
 """Who this host has keys with for sealed traffic: its hosts say who shares networks, the overlay who is out."""
 
 from protocol.hosting.host import Host
-from protocol.hosting.sealed_with import SealedWith
+from protocol.hosting.sealed_with import SealedWith, SealedWithHost
 from protocol.node.events import ForwarderBegan
 from protocol.peering.addresses import Rows
 from protocol.peering.overlay import Overlay
@@ -29,6 +29,8 @@ class TunnelPartners:
         peers = shut_outs(rows.get(SHUT_OUT, {}), now)
         self._shut_peers = {peer: row.until_s for peer, row in peers.items() if row.until_s > now}
         self._shut_sites = shut(rows, now)
+        self._seen: tuple[dict[PeerId, SealedWithHost], int, int, bool] | None = None
+        """What all that follows was made of last: it is asked for after each step of the work."""
 
     def began(self, event: ForwarderBegan, now: float) -> list[Effect]:
         """The forwarder is there, or another one."""
@@ -36,11 +38,15 @@ class TunnelPartners:
 
     def follow(self, now: float) -> list[Effect]:
         """Leases, revocations, or where others take traffic may be others than before."""
-        out = self._overlay.certificates.revoked is not None
-        hosts = {} if out else self._sealed_with.hosts()
+        overlay, hosts = self._overlay, self._sealed_with.hosts()
+        revoked = overlay.certificates.revoked is not None
+        seen = (hosts, overlay.changes, len(overlay.certificates.revocations), revoked)
+        if self._seen is not None and self._seen[0] is hosts and self._seen[1:] == seen[1:]:
+            return []
+        self._seen = seen
         partners = {
             peer: host.end
-            for peer, host in hosts.items()
+            for peer, host in ({} if revoked else hosts).items()
             if not self._overlay.is_out(peer, host.site) and not self._is_shut(peer, host.site, now)
         }
         return self.keys.among(partners, now)
@@ -60,6 +66,7 @@ class TunnelPartners:
             return self.keys.tick(now)
         self._shut_peers = {p: s for p, s in self._shut_peers.items() if p not in over}
         self._shut_sites = {p: s for p, s in self._shut_sites.items() if p not in sites}
+        self._seen = None
         return self.follow(now) + self.keys.tick(now)
 
     def next_deadline(self) -> Deadline | None:

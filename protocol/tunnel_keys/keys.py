@@ -42,6 +42,8 @@ class TunnelKeys:
         self._rows: dict[PeerId, SealedPeer] = {}
         self._round = 0
         self._changed = False
+        self._due_s: float | None = NEVER
+        """When to tick; None if that is to be looked for."""
 
     # -- what happened
 
@@ -64,6 +66,7 @@ class TunnelKeys:
         wanted = {peer: partners[peer] or _NO_END for peer in list(partners)[:PARTNERS_MOST]}
         if wanted == self._partners:
             return []
+        self._due_s = None
         before, self._partners, self._changed = self._partners, wanted, True
         for peer in before:
             if peer not in wanted:
@@ -83,11 +86,13 @@ class TunnelKeys:
         if end is None:
             self._count("tunnel-keys-no-partner")
             return []
+        self._due_s = None
         return end.handle(message, now) + self._told(end)
 
     def tick(self, now: float) -> list[Effect]:
         """Does what is due."""
         effects: list[Effect] = []
+        self._due_s = None
         for end in self._ends.values():
             if now >= end.next_s():
                 effects += end.tick(now)
@@ -96,8 +101,9 @@ class TunnelKeys:
 
     def next_deadline(self) -> Deadline | None:
         """When to tick."""
-        at_s = min((end.next_s() for end in self._ends.values()), default=NEVER)
-        return Deadline(at_s, "tunnel keys") if at_s != NEVER else None
+        if self._due_s is None:
+            self._due_s = min((end.next_s() for end in self._ends.values()), default=NEVER)
+        return Deadline(self._due_s, "tunnel keys") if self._due_s != NEVER else None
 
     # -- what is known
 
@@ -117,6 +123,7 @@ class TunnelKeys:
         assert len(indexes) == len(dict.fromkeys(indexes)), indexes
         for end in self._ends.values():
             end.sessions.check()
+            assert self._due_s is None or self._due_s <= end.next_s()
 
     # -- parts
 

@@ -83,3 +83,12 @@ def test_of_two_grids_the_newest_word_of_a_host_counts() -> None:
     for rows in ([older, other], [other, older]):
         one.host.leases.rows = lambda rows=rows: rows  # type: ignore[method-assign]
         assert sealed_with.hosts()[B].end == MOVED
+
+
+def test_nothing_is_looked_for_again_while_no_lease_changes() -> None:
+    one, sealed_with = carrying(Encryption.REQUIRED)
+    first = sealed_with.hosts()
+    assert sealed_with.hosts() is first
+    one.around.ends[B] = ToldEnd(B, END, 3)
+    one.keep(one.host.tunnels.told([B]))
+    assert sealed_with.hosts() is not first
