@@ -5,6 +5,8 @@ wire size.
 """
 
 import os
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -13,13 +15,67 @@ from typing import TypeVar
 
 from netns import program
 from netns.kernel import namespaces
-from netns.tunnel import client
+from netns.tunnel import client, process
 from netns.tunnel.tables import Member, Networks, Peers, SealedNetwork, SealedPeer, Session, State
 
 VNI, TAP, PORT, MTU = 7, "ovs-000007", 7790, 1418
 GATEWAY_MAC = "02:00:00:00:00:01"
 T = TypeVar("T")
-KEYS = {(a, b): bytes([number] * 32) for number, (a, b) in enumerate([("a", "b"), ("b", "a")], 1)}
+
+_RECEIVER = """
+import hashlib, socket, sys
+size, got, hashed = int(sys.argv[2]), 0, hashlib.sha256()
+with socket.create_server((sys.argv[1], 5001)) as server:
+    print("listening", flush=True)
+    connection, _ = server.accept()
+    while data := connection.recv(1 << 18):
+        hashed.update(data)
+        if got < size // 8 <= got + len(data):
+            print("some", flush=True)
+        got += len(data)
+    connection.sendall(b"thanks")
+assert got == size, got
+print(hashed.hexdigest())
+"""
+_SENDER = """
+import hashlib, random, socket, sys
+left, hashed, dice = int(sys.argv[2]), hashlib.sha256(), random.Random(7)
+with socket.create_connection((sys.argv[1], 5001), timeout=60) as connection:
+    while left:
+        data = dice.randbytes(min(left, dice.choice([1, 3, 777, 1378, 1379, 8191, 65537, 99991])))
+        connection.sendall(data)
+        hashed.update(data)
+        left -= len(data)
+    connection.shutdown(socket.SHUT_WR)
+    assert connection.recv(10) == b"thanks"
+print(hashed.hexdigest())
+"""
+_ECHO = """
+import socket, sys
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as handle:
+    handle.bind((sys.argv[1], 5002))
+    print("listening", flush=True)
+    while True:
+        data, source = handle.recvfrom(65536)
+        handle.sendto(data, source)
+"""
+_ASKER = """
+import os, socket, sys
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as handle:
+    handle.connect((sys.argv[1], 5002))
+    handle.settimeout(0.5)
+    for size in map(int, sys.argv[2].split(",")):
+        data = os.urandom(size)
+        for _ in range(20):
+            handle.send(data)
+            try:
+                if handle.recv(65536) == data:
+                    break
+            except TimeoutError:
+                pass
+        else:
+            sys.exit(f"a datagram of {size} bytes did not come back")
+"""
 
 
 class Host:
@@ -52,12 +108,14 @@ class Host:
 class SealedWorld:
     """Hosts `a` and `b`, wired but silent until `start`."""
 
-    def __init__(self) -> None:
+    def __init__(self, native: bool) -> None:
+        self.native = native
         self.prefix = f"sw{os.getpid() % 0xFFF:x}"
         self.root = Path(tempfile.mkdtemp(prefix="ovl", dir="/tmp"))
         self.a = Host("a", self.prefix, 1, self.root)
         self.b = Host("b", self.prefix, 2, self.root)
         self.generation = 0
+        self.sessions: dict[str, tuple[Session, ...]] = {}
 
     @property
     def hosts(self) -> tuple[Host, Host]:
@@ -73,9 +131,15 @@ class SealedWorld:
         )
         for host in self.hosts:
             self._wire(host)
-            host.on(lambda host=host: client.ensure(host.run_dir, PORT))
+            self.ensure(host)
         self.tell_networks()
         self.new_sessions()
+
+    def ensure(self, host: Host) -> State:
+        """A forwarder of the kind that is tried."""
+        if process.running(host.run_dir) is None:
+            process.start(host.run_dir, native=self.native)
+        return host.on(lambda: client.ensure(host.run_dir, PORT))
 
     def _wire(self, host: Host) -> None:
         lines = f"""
@@ -85,8 +149,6 @@ class SealedWorld:
             link set br0 up
             link add g0 type veth peer name eth0 netns {host.guest}
             link set g0 master br0 up
-            tuntap add {TAP} mode tap vnet_hdr
-            link set {TAP} master br0 up
         """
         inside = f"""
             link set eth0 address {host.mac} mtu {MTU} up
@@ -105,6 +167,14 @@ class SealedWorld:
                 ]
             )
             program.run(["ip", "-n", namespace, "-batch", "-"], text=text)
+        self.make_tap(host)
+
+    def make_tap(self, host: Host) -> None:
+        """In place of the one that may be there."""
+        if TAP in host.run("ip -o link"):
+            host.run(f"ip link del {TAP}")
+        host.run(f"ip tuntap add {TAP} mode tap vnet_hdr")
+        host.run(f"ip link set {TAP} master br0 up")
 
     def other(self, host: Host) -> Host:
         return self.b if host is self.a else self.a
@@ -123,8 +193,8 @@ class SealedWorld:
             table = Networks(host.next_epoch(), (network,))
             host.on(lambda host=host, table=table: client.tell_networks(host.run_dir, table))
 
-    def new_sessions(self) -> None:
-        """Keys that nobody has used, told to both sides."""
+    def new_sessions(self, places: dict[str, tuple[str, int]] | None = None) -> None:
+        """Keys that nobody has used, told to both sides; and where each is, if not at its host."""
         self.generation += 1
         for host in self.hosts:
             there = self.other(host)
@@ -135,13 +205,56 @@ class SealedWorld:
                 receive_key=self._key(there, host),
                 made_s=time.monotonic(),
             )
-            peer = SealedPeer(there.name, there.underlay, PORT, (session,))
+            address, port = (places or {}).get(there.name, (there.underlay, PORT))
+            before = self.sessions.get(host.name, ())
+            self.sessions[host.name] = (session, *before)[:2]
+            peer = SealedPeer(there.name, address, port, self.sessions[host.name])
             client.tell_peers(
                 host.run_dir, host.state().instance, Peers(host.next_epoch(), (peer,))
             )
 
     def _key(self, sender: Host, receiver: Host) -> bytes:
         return bytes([ord(sender.name), ord(receiver.name), self.generation] + [9] * 29)
+
+    def carries(self, size_bytes: int, between: Callable[[], None] | None = None) -> None:
+        """A stream from the guest on `a` to the one on `b`, in odd pieces: what arrives is what was sent.
+
+        `between` is done while it runs, once a part of it has arrived.
+        """
+        listens = self._python(self.b, _RECEIVER, self.b.address, str(size_bytes))
+        try:
+            assert listens.stdout is not None
+            assert listens.stdout.readline() == "listening\n"
+            sends = self._python(self.a, _SENDER, self.b.address, str(size_bytes))
+            try:
+                assert listens.stdout.readline() == "some\n"
+                if between is not None:
+                    between()
+                received, _ = listens.communicate(timeout=60)
+                sent, _ = sends.communicate(timeout=60)
+            finally:
+                sends.kill()
+        finally:
+            listens.kill()
+        assert received == sent
+        assert len(sent.strip()) == 64
+
+    def _python(self, host: Host, program_text: str, *words: str) -> subprocess.Popen[str]:
+        argv = ["ip", "netns", "exec", host.guest, sys.executable, "-I", "-c", program_text, *words]
+        return subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
+
+    def echoes(self, sizes: list[int]) -> None:
+        """Datagrams of those sizes to the guest on `b` and back; each comes back as it was sent."""
+        answers = self._python(self.b, _ECHO, self.b.address)
+        try:
+            assert answers.stdout is not None
+            assert answers.stdout.readline() == "listening\n"
+            self.a.in_guest(
+                sys.executable, "-I", "-c", _ASKER, self.b.address, ",".join(map(str, sizes))
+            )
+        finally:
+            answers.kill()
+            answers.communicate()
 
     def pings(self, host: Host, *options: str) -> bool:
         """Whether the other guest answers; asks again for a while."""

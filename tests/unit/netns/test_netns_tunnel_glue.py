@@ -1,7 +1,9 @@
 """Joining against a slow reference, and against cutting: a fault in it would be invisible to TCP."""
 
 from dataclasses import replace
+from typing import Any
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from tcp_frames import ACK, CWR, DF, ECE, FIN, PSH, SYN, Tcp, folded, same_but_id
@@ -10,6 +12,7 @@ from netns.tunnel import cut, glue, vnet
 from netns.tunnel.frame import NEEDS_CSUM, Inner
 
 LAST = PSH | FIN
+OTHER_FIELDS = ({"window": 9}, {"ttl": 63}, {"urgent": 1}, {"fragment": 0x8000 | DF})
 
 
 def sealed(frame: bytes) -> Inner:
@@ -99,6 +102,8 @@ def batches(draw: st.DrawFn) -> list[Tcp]:
             case 4:
                 segment = replace(segment, tos=3)
             case 5:
+                segment = replace(segment, **draw(st.sampled_from(OTHER_FIELDS)))
+            case 6:
                 found.reverse()
         found.append(segment)
     return found
@@ -122,6 +127,26 @@ def test_a_batch_is_joined_as_the_reference_joins_it(segments: list[Tcp]) -> Non
         )
         assert frame == whole.frame(), "length, both checksums and flags made from nothing"
         assert (header.gso_type, header.gso_size) == (vnet.GSO_TCPV4, len(group[0].data))
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        *OTHER_FIELDS,
+        {"ack": 6},
+        {"tos": 3},
+        {"options": bytes(4)},
+        {"flags": ACK | ECE},
+        {"ports": (2, 443)},
+    ],
+    ids=str,
+)
+def test_a_segment_that_differs_in_one_field_begins_anew(field: dict[str, Any]) -> None:
+    first = Tcp(b"x" * 10, sequence=0)
+    second = replace(first, sequence=10)
+    assert len(glue.joined([sealed(first.frame()), sealed(second.frame())])) == 1
+    other = replace(second, **field)
+    assert len(glue.joined([sealed(first.frame()), sealed(other.frame())])) == 2
 
 
 @given(batches())
