@@ -13,7 +13,7 @@ from netns.kernel import namespaces, observe
 
 _GRACE_S = 5.0
 _ALIAS = re.compile(r"overlayd/([^/]+)/(.+)")
-_OWN_LINK = re.compile(r"ov[bxv]-([0-9a-f]{6})")
+_OWN_LINK = re.compile(r"ov[bxsv]-([0-9a-f]{6})")
 
 
 class Running(NamedTuple):

@@ -14,6 +14,7 @@ from typing import TypeVar
 import httpx
 
 from netns.lab.lab import Lab
+from netns.tunnel import client
 from overlayd.adapters.credentials import add_site, create_federation, enrol_host, load_host
 
 T = TypeVar("T")
@@ -88,6 +89,7 @@ class Federation:
 
     def __exit__(self, *_: object) -> None:
         self.stop_all()
+        self.end_forwarders()
 
     def identity(self, site: str) -> Path:
         """A site admin's folder, for overlayctl --identity."""
@@ -189,6 +191,11 @@ class Federation:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait(5)
+
+    def end_forwarders(self) -> None:
+        """Ends what seals the hosts' networks, which outlives daemons as guests do."""
+        for host in self.hosts.values():
+            client.stop(host.folder / "state" / "networks")
 
     def ctl(self, peer: str, *arguments: str, site: str = "") -> subprocess.CompletedProcess[str]:
         """Runs overlayctl, which talks to one peer, with a site admin's identity."""

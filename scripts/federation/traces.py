@@ -5,7 +5,7 @@ from pathlib import Path
 
 from federation.launch import Host
 
-_OURS = ("ovb-", "ovx-", "ovv-", "ovt-")
+_OURS = ("ovb-", "ovx-", "ovs-", "ovv-", "ovt-")
 
 
 def of_host(host: Host) -> list[str]:
@@ -59,7 +59,11 @@ def _guests(host: Host) -> list[tuple[str, int]]:
 
 def _processes(host: Host) -> list[str]:
     words = ("qemu-system", "dnsmasq")
-    return [f"{pid} {argv[0]}" for pid, argv in _argvs(host) if any(w in argv[0] for w in words)]
+    return [
+        f"{pid} {argv[0]}"
+        for pid, argv in _argvs(host)
+        if any(w in argv[0] for w in words) or "netns.tunnel" in argv
+    ]
 
 
 def _argvs(host: Host) -> list[tuple[int, list[str]]]:
