@@ -55,6 +55,12 @@ def load_plan(directory: Path) -> SavedPlan | None:
     return read(directory / "plan.json", SavedPlan)
 
 
+def sealed_plans(run_dir: Path) -> tuple[NetworkPlan, ...]:
+    """Plans of the sealed networks that are here, or on their way, sorted."""
+    states = (load_plan(directory_of(run_dir, name)) for name in networks(run_dir))
+    return tuple(state.plan for state in states if state is not None and state.plan.sealed)
+
+
 def save_plan(directory: Path, state: SavedPlan) -> None:
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     write(directory / "plan.json", state)

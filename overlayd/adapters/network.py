@@ -7,7 +7,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, TypeVar
 
-from netns import traces
+from netns import saved, traces
 from netns.failures import NetnsError
 from netns.model import NetworkPlan
 from overlayd.adapters.watching import Watching
@@ -74,6 +74,9 @@ class KernelNetwork:
         if not await _in_thread(lambda: traces.any_of(self._run_dir, self._owner_tag)):
             return ()
         return await _in_thread(lambda: _apply().observe(self._run_dir, self._owner_tag))
+
+    async def sealed(self) -> tuple[NetworkPlan, ...]:
+        return await _in_thread(lambda: saved.sealed_plans(self._run_dir))
 
     async def reachable(self, network: str, address: str, port: int, timeout_s: float) -> bool:
         return await _in_thread(

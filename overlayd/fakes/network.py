@@ -74,6 +74,9 @@ class FakeNetwork:
     async def observe(self) -> tuple[str, ...]:
         return tuple(sorted(self.plans))
 
+    async def sealed(self) -> tuple[NetworkPlan, ...]:
+        return tuple(plan for _, plan in sorted(self.plans.items()) if plan.sealed)
+
     async def reachable(self, network: str, address: str, port: int, timeout_s: float) -> bool:
         if network not in self.plans:
             raise NetworkError(f"network {network} is not on this host; ensure it first")

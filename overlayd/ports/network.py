@@ -39,6 +39,9 @@ class Network(Protocol):
     async def observe(self) -> tuple[str, ...]:
         """Ids of the networks of which anything exists here, even from an earlier life of this process."""
 
+    async def sealed(self) -> tuple[NetworkPlan, ...]:
+        """The plans of sealed networks of which anything exists here, also of an earlier life. It is cheap."""
+
     async def reachable(self, network: str, address: str, port: int, timeout_s: float) -> bool:
         """Whether a TCP connection from inside the network's namespace on this host succeeds."""
 

@@ -130,6 +130,17 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
         made.close()
 
 
+async def test_sealed_networks_are_found_again_with_their_plans(bench: Bench) -> None:
+    await bench.start()
+    await bench.network.ensure(PLAN)
+    assert await bench.network.sealed() == ()
+    sealed = replace(PLAN, sealed=True, epoch=4)
+    await bench.network.ensure(sealed)
+    assert await bench.reborn().sealed() == (sealed,)
+    await bench.network.remove(NETWORK)
+    assert await bench.network.sealed() == ()
+
+
 async def test_what_is_ensured_is_observed_and_what_is_removed_is_not(bench: Bench) -> None:
     await bench.start()
     assert await bench.network.observe() == ()

@@ -1,0 +1,173 @@
+"""The port `Forwarder` by netns.tunnel: calls in a thread, epochs of tables, and the end of its process."""
+
+import asyncio
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
+
+from netns.failures import NetnsError
+from netns.tunnel.tables import (
+    Networks,
+    Peers,
+    SealedNetwork,
+    SealedPeer,
+    State,
+)
+from overlayd.ports.forwarder import ForwarderError, Forwarding, NewInstance
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+T = TypeVar("T")
+
+_TAPS = Path("/dev/net/tun")
+
+
+class TunnelForwarder:
+    """The forwarder of one host, in the network namespace of this process.
+
+    `run_dir` is this host's alone, the same as its networks'. `port` is its UDP port.
+    """
+
+    def __init__(self, run_dir: Path, port: int) -> None:
+        self._run_dir, self._port = run_dir, port
+        self._networks = Networks(0)
+        self._peers = Peers(0)
+        self._instance = 0
+        self._told: Callable[[], None] = lambda: None
+        self._end: tuple[int, int] | None = None
+        """The instance whose end is waited for, and a descriptor of it."""
+
+    async def fault(self) -> str:
+        return await asyncio.to_thread(self._fault)
+
+    async def ensure(self) -> Forwarding:
+        state = await _in_thread(lambda: _client().ensure(self._run_dir, self._port))
+        self._await_end(state)
+        return _forwarding(state)
+
+    async def tell_networks(self, networks: tuple[SealedNetwork, ...]) -> Forwarding:
+        return _forwarding(await _in_thread(lambda: self._tell_networks(networks)))
+
+    async def tell_peers(self, instance: str, peers: tuple[SealedPeer, ...]) -> None:
+        await _in_thread(lambda: self._tell_peers(int(instance), peers))
+
+    async def state(self) -> State | None:
+        def look() -> State | None:
+            try:
+                state: State = _client().state(self._run_dir)
+            except _client().NoForwarder:
+                return None
+            return state
+
+        return await _in_thread(look)
+
+    async def stop(self) -> None:
+        self._await_end(None)
+        await _in_thread(self._stop)
+
+    def watch(self, told: Callable[[], None]) -> None:
+        self._told = told
+
+    async def close(self) -> None:
+        self._await_end(None)
+
+    def _fault(self) -> str:
+        """Ciphers are tried by the process itself: their library takes 8 MiB, and most hosts seal nothing."""
+        from netns.tunnel import opening, process
+
+        try:
+            with _TAPS.open("r+b", buffering=0):
+                pass
+            if process.running(self._run_dir) is not None:
+                return ""
+            with opening.open_socket(self._port):
+                return ""
+        except (NetnsError, OSError) as error:
+            return str(error)
+
+    def _stop(self) -> None:
+        from netns.tunnel import process
+
+        if process.directory_of(self._run_dir).exists():
+            process.stop(self._run_dir)
+
+    def _tell_networks(self, networks: tuple[SealedNetwork, ...]) -> State:
+        client = _client()
+        state: State = client.state(self._run_dir)
+        there = {name for _, name in _links()}
+        carried = tuple(network for network in networks if network.tap in there)
+        table = Networks(self._networks.epoch, carried)
+        held = {network.tap for network in carried} <= set(state.taps)
+        if held and self._networks == table and state.networks_epoch == table.epoch:
+            return state
+        table = msgspec.structs.replace(table, epoch=state.networks_epoch + 1)
+        state = client.tell_networks(self._run_dir, table)
+        self._networks = table
+        return state
+
+    def _tell_peers(self, instance: int, peers: tuple[SealedPeer, ...]) -> None:
+        client = _client()
+        state: State = client.state(self._run_dir)
+        if state.instance != instance:
+            raise NewInstance(f"forwarder {instance} has ended; {state.instance} runs now")
+        table = Peers(self._peers.epoch, peers)
+        same = (self._instance, self._peers, state.peers_epoch) == (instance, table, table.epoch)
+        if same:
+            return
+        table = msgspec.structs.replace(table, epoch=state.peers_epoch + 1)
+        try:
+            client.tell_peers(self._run_dir, instance, table)
+        except client.OtherInstance as error:
+            raise NewInstance(str(error)) from error
+        self._instance, self._peers = instance, table
+
+    def _await_end(self, state: State | None) -> None:
+        """Waits for the end of the process of that state, and of no other."""
+        if self._end is not None and state is not None and self._end[0] == state.instance:
+            return
+        loop = asyncio.get_running_loop()
+        if self._end is not None:
+            loop.remove_reader(self._end[1])
+            os.close(self._end[1])
+            self._end = None
+        if state is not None:
+            from netns.tunnel import process
+
+            pidfd = process.pidfd(self._run_dir)
+            if pidfd is None:
+                loop.call_soon(self._told)  # it has ended already
+            else:
+                self._end = (state.instance, pidfd)
+                loop.add_reader(pidfd, self._ended)
+
+    def _ended(self) -> None:
+        self._await_end(None)
+        self._told()
+
+
+def _links() -> list[tuple[int, str]]:
+    import socket
+
+    return socket.if_nameindex()
+
+
+def _forwarding(state: State) -> Forwarding:
+    return Forwarding(str(state.instance), state.ciphers, state.taps)
+
+
+def _client() -> "ModuleType":
+    """The module, loaded when the first network is to be sealed."""
+    from netns.tunnel import client
+
+    return client
+
+
+async def _in_thread(work: Callable[[], T]) -> T:
+    try:
+        return await asyncio.to_thread(work)
+    except (NetnsError, ValueError, OSError) as error:
+        raise ForwarderError(str(error)) from error

@@ -1,0 +1,102 @@
+"""The port `Forwarder` in memory."""
+
+from collections.abc import Callable
+
+import msgspec
+
+from netns.tunnel.tables import Cipher, Networks, Peers, SealedNetwork, SealedPeer, State
+from overlayd.ports.forwarder import ForwarderError, Forwarding, NewInstance
+
+CIPHERS = (Cipher.AES_256_GCM, Cipher.CHACHA20_POLY1305)
+
+
+class FakeForwarder:
+    """A process that is a few values. `refusals` are texts of errors for the next calls of `ensure`, in order.
+
+    `taps` are those that are there to be opened. `end` is what kill -9 does.
+    """
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.refusals: list[str] = []
+        self.taps: set[str] = set()
+        self.starts = 0
+        self.runs = False
+        self.networks = Networks(0)
+        self.peers = Peers(0)
+        self.told: Callable[[], None] = lambda: None
+
+    async def fault(self) -> str:
+        return self.refusals[0] if self.refusals else ""
+
+    async def ensure(self) -> Forwarding:
+        if self.refusals:
+            raise ForwarderError(self.refusals.pop(0))
+        if not self.runs:
+            self.starts += 1
+            self.runs = True
+            self.networks, self.peers = Networks(0), Peers(0)
+        return self._forwarding()
+
+    async def tell_networks(self, networks: tuple[SealedNetwork, ...]) -> Forwarding:
+        self._must_run()
+        carried = tuple(network for network in networks if network.tap in self.taps)
+        if carried != self.networks.networks:
+            table = Networks(self.networks.epoch + 1, carried)
+            _checked(table)
+            self.networks = table
+        return self._forwarding()
+
+    async def tell_peers(self, instance: str, peers: tuple[SealedPeer, ...]) -> None:
+        self._must_run()
+        if instance != str(self.starts):
+            raise NewInstance(f"forwarder {instance} has ended; {self.starts} runs now")
+        if peers != self.peers.peers:
+            table = Peers(self.peers.epoch + 1, peers)
+            _checked(table)
+            self.peers = table
+
+    async def state(self) -> State | None:
+        if not self.runs:
+            return None
+        return State(
+            instance=self.starts,
+            pid=1,
+            port=self.port,
+            networks_epoch=self.networks.epoch,
+            peers_epoch=self.peers.epoch,
+            native=False,
+            ciphers=CIPHERS,
+            taps=self._forwarding().taps,
+            counters={},
+            peers=(),
+        )
+
+    async def stop(self) -> None:
+        self.runs = False
+
+    def watch(self, told: Callable[[], None]) -> None:
+        self.told = told
+
+    async def close(self) -> None:
+        self.told = lambda: None
+
+    def end(self) -> None:
+        """Its process ends by itself, or by somebody."""
+        self.runs = False
+        self.told()
+
+    def _forwarding(self) -> Forwarding:
+        taps = tuple(n.tap for n in self.networks.networks)
+        return Forwarding(str(self.starts), CIPHERS, taps)
+
+    def _must_run(self) -> None:
+        if not self.runs:
+            raise ForwarderError("no forwarder of sealed networks runs")
+
+
+def _checked(table: Networks | Peers) -> None:
+    try:
+        msgspec.structs.replace(table).check()
+    except ValueError as error:
+        raise ForwarderError(str(error)) from error

@@ -1,0 +1,60 @@
+"""The forwarder: a process of this host that seals what sealed networks send to other hosts.
+
+It decides nothing. It has two tables, whole ones: the networks that are here, and the keys for each other host.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+from netns.tunnel.tables import Cipher, SealedNetwork, SealedPeer, State
+
+
+class ForwarderError(Exception):
+    """It could not be started, or did not take a table. The text says why. A later try goes on from there."""
+
+
+class NewInstance(ForwarderError):
+    """Another process runs than the one that the keys were made for."""
+
+
+class Forwarding(msgspec.Struct, frozen=True):
+    """What runs after a call.
+
+    - `instance`: another one in each process. Keys are made for one instance, and told to no other.
+    - `ciphers`: what it can seal by, the quickest on this host first.
+    - `taps`: those that it has open.
+    """
+
+    instance: str
+    ciphers: tuple[Cipher, ...]
+    taps: tuple[str, ...] = ()
+
+
+class Forwarder(Protocol):
+    """Every call is idempotent, and looks at what runs before it changes anything. The process outlives us."""
+
+    async def fault(self) -> str:
+        """Why nothing can be sealed on this host, for people; empty if it can. It is only tried."""
+
+    async def ensure(self) -> Forwarding:
+        """One that runs and has its UDP port: what is there already, or a new one."""
+
+    async def tell_networks(self, networks: tuple[SealedNetwork, ...]) -> Forwarding:
+        """Has exactly these networks carried. One whose tap is not there is left out."""
+
+    async def tell_peers(self, instance: str, peers: tuple[SealedPeer, ...]) -> None:
+        """Has exactly these hosts talked to. Raises NewInstance if another process runs by now."""
+
+    async def state(self) -> State | None:
+        """What runs, and how it goes; None if nothing runs."""
+
+    async def stop(self) -> None:
+        """Leaves nothing of it."""
+
+    def watch(self, told: Callable[[], None]) -> None:
+        """`told` is called on the loop when the process has ended."""
+
+    async def close(self) -> None:
+        """Watches no more. The process goes on."""
