@@ -232,7 +232,7 @@ class Assembly:
             self.config, tag, self.view, self.supervisor, self._tell, self.now, boxes
         )
         await self._hosting.open()
-        self._doorway.open(self._hosting.realiser, self._hosting.bulk)
+        self._doorway.open(self._hosting.realiser, self._hosting.bulk, self._hosting.sealing)
         fitness, short = self._hosting.fitness, self.store.short
         self.supervisor.keep("store", lambda: fitness.follow_store(short))
         assert self._listening is not None

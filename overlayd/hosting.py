@@ -15,6 +15,7 @@ import msgspec
 from overlayd.adapters.attachments import DirectoryAttachments
 from overlayd.adapters.commits import DirectoryCommits
 from overlayd.adapters.egress import fault_of, way_out
+from overlayd.adapters.forwarder import TunnelForwarder
 from overlayd.adapters.images import DirectoryImages
 from overlayd.adapters.libvirt.compute import LibvirtCompute
 from overlayd.adapters.libvirt.users import UserRange
@@ -44,6 +45,7 @@ from overlayd.realise.image_cache import ImageCache
 from overlayd.realise.paths import Paths
 from overlayd.realise.realiser import Realiser, Tools
 from overlayd.realise.revoked import stopping
+from overlayd.realise.sealing import Sealing
 from overlayd.realise.strays import look_around, watch
 from overlayd.telemetry.logs import logger
 from overlayd.telemetry.supervisor import Supervisor
@@ -91,6 +93,9 @@ class Hosting:
         self._seeds = NoCloudSeeds(state / "seeds")
         self.attachments = DirectoryAttachments(state / "attachments")
         self._network = KernelNetwork(state / "networks", owner_tag)
+        self._forwarder = TunnelForwarder(state / "networks", config.network.tunnel_port)
+        self._sealing_fault = ""
+        self.sealing = Sealing(self._network, self._forwarder, tell, now)
         self._routes = Routes(view, self._seeds, tell, lambda g, w: self.realiser.asked(g, w), now)
         self._metadata = Server(self._routes.answer)
         self._doors = Doors(self._network, self._metadata)
@@ -141,6 +146,7 @@ class Hosting:
     def counts(self) -> Counter[str]:
         """How often something was dropped or failed here, by what it was."""
         counts = self.realiser.counts + self.bulk.counts + self.streams.counts
+        counts += self.sealing.counts
         return counts + self.attachment_traffic.counts + self._metadata.counts
 
     async def open(self) -> None:
@@ -148,6 +154,8 @@ class Hosting:
         await asyncio.to_thread(self._underlay.look)
         for grid in self._view.carried():
             self._console_room.settle(self._view.part_of(grid))
+        self._sealing_fault = await self._forwarder.fault()
+        _tell_sealing(self._sealing_fault, self._config.network.tunnel_port)
         offer = await self._compute.open(self._machine_changed)
         await self.fitness.look()
         if self.fitness.unfit:
@@ -157,6 +165,7 @@ class Hosting:
         if found := await look_around(self._tools(), self._view.carried()):
             self._supervisor.keep("unknown", lambda: watch(self._tools(), found))
         self.realiser.keep()
+        self._supervisor.keep("sealing", self.sealing.run)
         self._supervisor.spawn("mend commits", self._committer.mend())
         self._supervisor.keep("image cache", self.image_cache.watch)
         self._tell(ImagesChanged(labels_of(await self.images.list())))
@@ -168,6 +177,7 @@ class Hosting:
         """Closes everything. Guests go on."""
         self._doors.close()
         await self._network.close()
+        await self._forwarder.close()
         await self._compute.close()
 
     async def images_changed(self) -> None:
@@ -235,6 +245,7 @@ class Hosting:
             keepsake=self._view.keepsake,
             user_data=self._user_data,
             opening=self._doors,
+            carrying=self.sealing,
             started=self.fitness.started,
         )
 
@@ -320,14 +331,25 @@ class Hosting:
     def _with_underlay(self, facts: HostFacts, now: Underlay) -> HostFacts:
         """The facts with what the host's own network is like now."""
         fault = fault_of(self._config.network)
+        seals = not (self._sealing_fault or self.sealing.why)
         return msgspec.structs.replace(
             facts,
+            encrypts=seals,
+            tunnel_port=self._config.network.tunnel_port if seals else 0,
             underlay=now.address,
             mtu=now.mtu,
             underlay_fault=now.fault,
             egress=self._config.network.egress is EgressUse.NAT and not fault,
             egress_fault=fault,
         )
+
+
+def _tell_sealing(fault: str, port: int) -> None:
+    """Says in the log by which port sealed networks cross hosts, or why none can."""
+    if fault:
+        logger().error("networks.not-sealed", why=fault, means="no sealed network crosses hosts")
+    else:
+        logger().info("networks.sealed", udp_port=port)
 
 
 def _tell_confinement(confined: str) -> None:

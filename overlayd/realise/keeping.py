@@ -38,6 +38,16 @@ class Opening(Protocol):
         """The network is to go."""
 
 
+class Carrying(Protocol):
+    """What carries sealed networks to other hosts."""
+
+    async def stands(self, plan: NetworkPlan) -> None:
+        """The network is in force. Raises NetworkError if it cannot be carried."""
+
+    def changed(self) -> None:
+        """A network is no more."""
+
+
 class Keeping:
     """The upkeep of this host's networks."""
 
@@ -47,10 +57,11 @@ class Keeping:
         kick: Callable[[GridId], None],
         tell: Callable[[Event], None],
         opening: Opening | None = None,
+        carrying: Carrying | None = None,
     ) -> None:
-        """`kick` has a grid's networks ensured, by `ensure` here; `opening` hears of each that stands."""
+        """`kick` has a grid's networks ensured, by `ensure` here; the others hear of each that stands."""
         self._network, self._kick, self._tell = network, kick, tell
-        self._opening = opening
+        self._opening, self._carrying = opening, carrying
         self._mends = Mends()
         self._kept: set[str] = set()
         self._broken: dict[str, str] = {}
@@ -99,6 +110,8 @@ class Keeping:
             harm = await self._network.ensure(plan)
             if self._opening is not None:
                 await self._opening.stands(plan.network)
+            if self._carrying is not None:
+                await self._carrying.stands(plan)
         except NetworkError as error:
             self._failed(plan, str(error))
             raise
@@ -114,6 +127,8 @@ class Keeping:
         if self._opening is not None:
             self._opening.gone(network)
         await self._network.remove(network)
+        if self._carrying is not None:
+            self._carrying.changed()
         self._kept.discard(network)
         self._asked_s.pop(network, None)
         self._mends.forget(network)

@@ -1,5 +1,7 @@
 """From a host's part of a grid to what the ports are asked for. Pure, so it can be read and tested."""
 
+from collections.abc import Iterable, Iterator
+
 import msgspec
 
 from netns.model import Egress, Neighbour, NetworkPlan, Port, card_name, mac_of, tap_name
@@ -16,6 +18,7 @@ from overlayd.realise.paths import (
 )
 from protocol.grid.addresses import Card, gateway
 from protocol.grid.apply import cpus_seen, most_of
+from protocol.grid.carrier import Carrier, carrier_of
 from protocol.grid.lifecycle import Power
 from protocol.grid.model import SCRATCH, SCRATCH_PATH
 from protocol.grid.tunnel import mtus
@@ -47,7 +50,6 @@ def networks(
     vnis = dict(part.record.vnis)
     here = {p.workspace.name for p in part.mine if runs(p)} | ending
     host_of = part.record.placed
-    vias = _vias(part, site)
     sizes = mtu_of(part, site)
     plans = []
     for network in part.spec.networks:
@@ -56,6 +58,7 @@ def networks(
             continue
         name = network_name(part.record.id, network.name)
         away = [c for c in cards if c.workspace not in here and c.workspace in host_of]
+        sealed = carrier_of(network) is Carrier.SEALED
         plans.append(
             NetworkPlan(
                 network=name,
@@ -68,18 +71,10 @@ def networks(
                 domain=part.record.name,
                 epoch=part.record.epoch,
                 ports=tuple(_port(name, c, site.containers) for c in cards if c.workspace in here),
-                neighbours=tuple(
-                    Neighbour(
-                        mac=mac_of(name, c.address),
-                        address=c.address,
-                        name=c.workspace,
-                        via=vias[host_of[c.workspace]],
-                    )
-                    for c in away
-                    if host_of[c.workspace] in vias
-                ),
+                neighbours=tuple(_neighbours(part, site, name, away, sealed)),
                 others=_others(part, network.name, {*host_of}),
                 egress=site.egress if network.internet else None,
+                sealed=sealed,
             )
         )
     return tuple(plans)
@@ -104,6 +99,20 @@ def mtu_of(part: Part, site: Site) -> dict[str, int]:
     """The largest packet that each network of the grid takes, in bytes."""
     told = {peer: end.mtu for peer, end in part.ends} | {site.me: site.mtu}
     return dict(mtus(part.record, part.spec.networks, part.cards, told))
+
+
+def _neighbours(
+    part: Part, site: Site, network: str, away: Iterable[Card], sealed: bool
+) -> Iterator[Neighbour]:
+    """Members at other hosts. The forwarder of a sealed network knows where these are."""
+    vias = _vias(part, site)
+    for card in away:
+        host = part.record.placed[card.workspace]
+        mac = mac_of(network, card.address)
+        if sealed and host not in (site.me, *part.out):
+            yield Neighbour(mac, card.address, card.workspace, peer=host)
+        elif not sealed and host in vias:
+            yield Neighbour(mac, card.address, card.workspace, vias[host])
 
 
 def _vias(part: Part, site: Site) -> dict[PeerId, str]:

@@ -30,7 +30,7 @@ from overlayd.realise.cards import Cards
 from overlayd.realise.endings import Endings
 from overlayd.realise.fetch import Fetcher
 from overlayd.realise.image_here import image_here
-from overlayd.realise.keeping import Keeping, Opening
+from overlayd.realise.keeping import Carrying, Keeping, Opening
 from overlayd.realise.paths import Paths, grid_of, machine_name, scratch_name
 from overlayd.realise.relapses import Relapses, stays_off
 from overlayd.realise.sizes import MachineSizes
@@ -86,6 +86,8 @@ class Tools:
     """Machines that are held still for a moment (commits.py). They are not woken."""
     opening: Opening | None = None
     """What is opened in each network for its guests."""
+    carrying: Carrying | None = None
+    """What carries sealed networks to other hosts."""
     keepsake: Callable[[GridId], bytes] = lambda grid: b""
     """What the machines of a grid are given to keep."""
     user_data: UserData = no_user_data
@@ -103,7 +105,7 @@ class Realiser:
         self._whys: dict[tuple[GridId, str], str] = {}
         self._turns = Turns(_STARTS_AT_ONCE)
         self._relapses = Relapses()
-        self._keeping = Keeping(tools.network, self.kick, tools.tell, tools.opening)
+        self._keeping = Keeping(tools.network, self.kick, tools.tell, tools.opening, tools.carrying)
         self._cards = Cards(tools.network, tools.compute, self._turns)
         self._probes = probes
         self._watch = Watch(tools.network, self._keeping, supervisor, tools.tell, probes)

@@ -48,6 +48,21 @@ def test_frames_go_where_a_host_says_that_it_is_now(tmp_path: Path) -> None:
     assert moved.underlay == "192.0.2.1"
 
 
+def test_a_sealed_network_knows_its_members_by_their_hosts(tmp_path: Path) -> None:
+    """Where these are is the forwarder's business, so the plan stays as it is while they move."""
+    part = part_of(tmp_path)
+    (lan,) = part.spec.networks
+    asked = msgspec.structs.replace(lan, encryption=Encryption.REQUIRED)
+    spec = msgspec.structs.replace(part.spec, networks=(asked,))
+    silent = network(msgspec.structs.replace(part, spec=spec))
+    assert [(n.peer, n.via) for n in silent.neighbours] == [(OTHER, "")]
+    assert (silent.sealed, silent.mtu) == (True, SITE.mtu - 32)
+    told = msgspec.structs.replace(part, spec=spec, ends=((OTHER, TunnelEnd("192.0.2.9", 1450)),))
+    assert network(told) == silent
+    shut_out = msgspec.structs.replace(part, spec=spec, out=(OTHER,))
+    assert network(shut_out).neighbours == ()
+
+
 def test_only_a_network_with_internet_gets_the_way_out_of_its_host(tmp_path: Path) -> None:
     part, way = part_of(tmp_path), Egress(("10.0.0.0/8",), ("192.0.2.53",))
     site = msgspec.structs.replace(SITE, egress=way)

@@ -1,0 +1,217 @@
+"""Keeps the forwarder as it is to be: it runs while a sealed network is here, and knows members and keys.
+
+It is level-triggered. Each look takes the networks from their plans on disk, starts the forwarder if none
+runs, and tells what it does not know. Nothing is remembered that could be wrong after a kill: a daemon that was
+started again finds the forwarder at work, with keys that it does not know itself. It leaves them in force
+(`keep`) until the node has made new ones with the other host.
+
+Keys are made for one instance of the forwarder. When another one runs the node is told so, again and again
+until its keys are for that one.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+
+from netns.model import NetworkPlan
+from netns.tunnel.tables import Cipher as TunnelCipher
+from netns.tunnel.tables import Member, SealedNetwork, SealedPeer, Session
+from overlayd.ports.forwarder import Forwarder, ForwarderError, NewInstance
+from overlayd.ports.network import Network, NetworkError
+from overlayd.realise.mends import Mends
+from overlayd.realise.paths import grid_of
+from overlayd.telemetry.logs import logger
+from protocol.hosting.events import Care, Kept
+from protocol.node.events import Event, ForwarderBegan
+from protocol.terms import sealed
+from protocol.terms.effects import Sealed
+from protocol.terms.ids import PeerId
+
+EVERY_S = 30.0
+_AGAIN_S = 1.0
+"""After a failure, or while the node has not made keys yet."""
+_KEEP_S = 15.0
+"""So long after the first new keys of a host its old ones stay: it may still send by them."""
+_FAILURES = 5
+"""After so many looks that failed in a row the host is no longer said to seal."""
+_FORWARDER = "forwarder"
+
+
+class Sealing:
+    """The forwarder of this host, as long as the daemon lives."""
+
+    def __init__(
+        self,
+        network: Network,
+        forwarder: Forwarder,
+        tell: Callable[[Event], None],
+        now: Callable[[], float],
+    ) -> None:
+        """`now` is the clock by which the node says when keys were made."""
+        self._network, self._forwarder, self._tell = network, forwarder, tell
+        self._older_s = now() - time.monotonic()
+        self._table: Sealed | None = None
+        self._instance = ""
+        self._ciphers: tuple[sealed.Cipher, ...] = ()
+        self._first_s: dict[PeerId, float] = {}
+        """When keys for each host were told first in this life."""
+        self._mends = Mends()
+        self._why, self._failed = "", 0
+        self._again_s = EVERY_S
+        self._hint = asyncio.Event()
+        self._turn = asyncio.Lock()
+        self.counts: Counter[str] = Counter()
+        forwarder.watch(self._hint.set)
+
+    @property
+    def why(self) -> str:
+        """Why nothing is sealed here though something is to be, as several looks in a row found; else empty."""
+        return self._why if self._failed >= _FAILURES else ""
+
+    def seal(self, table: Sealed) -> None:
+        """The node's newest table."""
+        self._table = table
+        self._hint.set()
+
+    def changed(self) -> None:
+        """Networks of this host may be others than before."""
+        self._hint.set()
+
+    async def stands(self, plan: NetworkPlan) -> None:
+        """A network is in force. If it is sealed and has members elsewhere, it is carried when this returns.
+
+        Raises NetworkError if it cannot be.
+        """
+        if not plan.sealed or not plan.neighbours:
+            self.changed()
+            return
+        try:
+            taps = await self.settle()
+        except ForwarderError as error:
+            raise NetworkError(
+                f"network {plan.network} is sealed between hosts, and cannot be here: {error}"
+            ) from error
+        if plan.tunnel not in taps:
+            raise NetworkError(
+                f"network {plan.network}: the forwarder has not got {plan.tunnel} open"
+            )
+
+    async def run(self) -> None:
+        """Looks for as long as the daemon lives."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._again_s):
+                    await self._hint.wait()
+            self._hint.clear()
+            try:
+                await self.settle()
+            except (ForwarderError, NetworkError) as error:
+                self._again_s = _AGAIN_S
+                self._failed += 1
+                if str(error) != self._why:
+                    self._why = str(error)
+                    logger().error("forwarder.fails", error=self._why)
+
+    async def settle(self) -> tuple[str, ...]:
+        """One look. Answers the taps that the forwarder has open. Raises ForwarderError, NetworkError."""
+        async with self._turn:
+            plans = await self._network.sealed()
+            if not plans:
+                await self._forwarder.stop()
+                self._instance, self._again_s = "", EVERY_S
+                self._why, self._failed = "", 0
+                return ()
+            await self._ensure(plans)
+            taps = (await self._forwarder.tell_networks(networks_of(plans))).taps
+            await self._tell_peers()
+            self._why, self._failed = "", 0
+            return taps
+
+    async def _ensure(self, plans: tuple[NetworkPlan, ...]) -> None:
+        now_s = time.monotonic()
+        rests_s = self._mends.rests_s(_FORWARDER, now_s)
+        if rests_s and await self._forwarder.state() is None:
+            raise ForwarderError(
+                f"the forwarder ends again and again; it is started in {rests_s:.0f} s"
+            )
+        before, now = self._instance, await self._forwarder.ensure()
+        self._instance = now.instance
+        self._ciphers = tuple(sealed.Cipher(each.value) for each in now.ciphers)
+        if not before or before == self._instance:
+            return
+        self.counts["forwarder-restarted"] += 1
+        count, _ = self._mends.mended(_FORWARDER, now_s)
+        logger().warning("forwarder.restarted", count=count)
+        for plan in plans:
+            grid = grid_of(plan.network)
+            subject = f"{plan.domain}/{plan.network.removeprefix(f'{grid}.')}"
+            detail = "the forwarder that seals it had ended; started again, with new keys"
+            self._tell(Kept(grid, subject, Care.MENDED, detail))
+
+    async def _tell_peers(self) -> None:
+        table = self._table
+        if table is None or table.instance != self._instance:
+            self._tell(ForwarderBegan(self._instance, self._ciphers))
+            self._again_s = _AGAIN_S
+            return
+        self._again_s = EVERY_S
+        now_s = time.monotonic()
+        for peer in table.peers:
+            if peer.sessions:
+                self._first_s.setdefault(peer.peer, now_s)
+        fresh = {peer for peer, first_s in self._first_s.items() if now_s < first_s + _KEEP_S}
+        try:
+            await self._forwarder.tell_peers(
+                table.instance, peers_of(table.peers, fresh, self._older_s)
+            )
+        except NewInstance:
+            self._hint.set()
+
+
+def networks_of(plans: Iterable[NetworkPlan]) -> tuple[SealedNetwork, ...]:
+    """What the forwarder is to carry, by the plans of sealed networks."""
+    return tuple(
+        SealedNetwork(
+            vni=plan.vni,
+            tap=plan.tunnel,
+            mtu=plan.mtu,
+            local=tuple(port.mac for port in plan.ports),
+            gateway_mac=plan.gateway_mac,
+            members=tuple(Member(each.mac, each.address, each.peer) for each in plan.neighbours),
+        )
+        for plan in plans
+    )
+
+
+def peers_of(
+    peers: Iterable[sealed.SealedPeer], fresh: set[PeerId], older_s: float
+) -> tuple[SealedPeer, ...]:
+    """Whom the forwarder is to talk to: those that have told where.
+
+    Of those without keys, and of those in `fresh`, whose first ones are new, it keeps what it has besides.
+    `older_s` is what the node's clock shows more than the monotonic one.
+    """
+    return tuple(
+        SealedPeer(
+            peer=each.peer,
+            address=each.address,
+            port=each.port,
+            sessions=tuple(_session(one, older_s) for one in each.sessions),
+            keep=not each.sessions or each.peer in fresh,
+        )
+        for each in peers
+        if each.address and each.port
+    )
+
+
+def _session(one: sealed.SealedSession, older_s: float) -> Session:
+    return Session(
+        index=one.index,
+        peer_index=one.peer_index,
+        send_key=one.send.reveal(),
+        receive_key=one.receive.reveal(),
+        made_s=one.made_s - older_s,
+        cipher=TunnelCipher(one.cipher.value),
+    )

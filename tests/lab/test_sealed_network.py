@@ -1,0 +1,125 @@
+"""A grid that says nothing of encryption spans two sites: it works, and nobody reads it on the way."""
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from ipaddress import IPv4Address
+from pathlib import Path
+
+import pytest
+from federation import traces
+from federation.eavesdrop import Capture
+from federation.launch import PORT, wait_for
+from netns_world import Guest, echos_received, mac_bytes
+from paired_hosts import Pair
+
+from netns.kernel import namespaces
+from netns.lab.topology import Host, Site
+from netns.tunnel import client
+from protocol.grid.model import Encryption
+
+WITHIN_S = 20
+MARK = b"what only the two guests are to read. "
+SITES = (
+    Site("ams", "198.51.100.0/28", (Host("a", "198.51.100.1"),)),
+    Site("bnl", "203.0.113.0/28", (Host("b", "203.0.113.1"),)),
+)
+
+
+@pytest.fixture
+def pair(folder: Path) -> Iterator[Pair]:
+    made = Pair(folder / "f", Encryption.REQUIRED, *SITES)
+    try:
+        made.enrol()
+        made.start()
+        yield made
+    finally:
+        made.tear_down()
+
+
+class Talk:
+    """A TCP connection between two guests."""
+
+    def __init__(self, one: Guest, other: Guest) -> None:
+        self._near = namespaces.stream_socket_in(one.namespace)
+        with namespaces.stream_socket_in(other.namespace) as door:
+            door.bind((other.port.address, 0))
+            door.listen(1)
+            self._near.settimeout(WITHIN_S)
+            self._near.connect(door.getsockname())
+            door.settimeout(WITHIN_S)
+            self._far, _ = door.accept()
+        self._far.settimeout(WITHIN_S)
+
+    def __enter__(self) -> "Talk":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._near.close()
+        self._far.close()
+
+    def crosses(self, content: bytes) -> bool:
+        """Whether that gets there, and back."""
+        for here, there in ((self._near, self._far), (self._far, self._near)):
+            sender = threading.Thread(target=here.sendall, args=(content,))
+            sender.start()
+            got = b""
+            while len(got) < len(content) and (part := there.recv(1 << 16)):
+                got += part
+            sender.join()
+            if got != content:
+                return False
+        return True
+
+
+def test_a_network_crosses_sites_and_nobody_reads_it(pair: Pair) -> None:
+    one, other = pair.up()
+    wait_for(pair.meet, WITHIN_S, "guests meet")
+    assert pair.meet(1418), "the largest packet"
+    with Talk(one, other) as talk:
+        _nothing_is_read_on_the_way(pair, talk)
+        _a_connection_outlives_daemons_and_forwarders(pair, talk)
+    _a_grid_with_the_same_addresses_is_another(pair)
+    for name in ("pair", "twin"):
+        pair.down(name)
+    for host in pair.daemons.hosts.values():
+        wait_for(
+            lambda h=host: traces.of_host(h) == [], WITHIN_S, f"nothing is left on {host.name}"
+        )
+
+
+def _nothing_is_read_on_the_way(pair: Pair, talk: Talk) -> None:
+    one, other = pair.guests["pair"]
+    host, content = pair.lab.namespace("a"), MARK * 2000
+    with Capture(host, "eth0") as wide, Capture(host, one.port.tap) as near:
+        assert talk.crosses(content)
+    assert near.has(MARK), "so much for the capture"
+    assert wide.sent_to(PORT) > 2 * len(content), "it went there"
+    assert not wide.has(MARK)
+    for guest in (one, other):
+        assert not wide.has(mac_bytes(guest.port.mac))
+        assert not wide.has(IPv4Address(guest.port.address).packed)
+
+
+def _a_connection_outlives_daemons_and_forwarders(pair: Pair, talk: Talk) -> None:
+    forwarder = pair.host("a").folder / "state" / "networks"
+    before = client.state(forwarder)
+    pair.daemons.kill("a")
+    assert talk.crosses(b"without a daemon"), "the forwarder goes on"
+    pair.daemons.restart("a")
+    assert talk.crosses(b"with the next one")
+    assert client.state(forwarder).instance == before.instance
+    os.kill(before.pid, signal.SIGKILL)
+    assert talk.crosses(b"with the next forwarder")
+    assert client.state(forwarder).instance != before.instance
+
+
+def _a_grid_with_the_same_addresses_is_another(pair: Pair) -> None:
+    twins = pair.up("twin")
+    addresses = [{g.port.address for g in guests} for guests in (twins, pair.guests["pair"])]
+    assert addresses[0] == addresses[1]
+    wait_for(lambda: pair.meet(name="twin"), WITHIN_S, "the twins meet")
+    heard = [namespaces.inside(twin.namespace, echos_received) for twin in twins]
+    assert pair.meet()
+    assert heard == [namespaces.inside(twin.namespace, echos_received) for twin in twins]
