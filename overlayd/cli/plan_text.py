@@ -3,9 +3,11 @@
 from overlayd.api.views import ImageRow
 from overlayd.cli.words import moment, short
 from overlayd.config.userdata import Attachment
+from protocol.grid.carrier import carrier_of, carries
 from protocol.grid.expand import workspaces
 from protocol.grid.model import GridSpec
 from protocol.requesting.request import Planned, RequestState, RequestView
+from protocol.terms.limits import MTU_LEAST
 from protocol.terms.quantities import counted, cpus_in_words, format_duration, format_size
 
 
@@ -106,8 +108,9 @@ def _shared(spec: GridSpec, placed: dict[str, Planned]) -> list[tuple[str, str]]
     for network in spec.networks:
         on = [placed[w.name] for w in members if network.name in w.networks and w.name in placed]
         sites = len(dict.fromkeys(row.site for row in on))
-        mtu = f", mtu {min(row.mtu for row in on)}" if on else ""
-        lines.append((network.name, f"{network.cidr}, {counted(sites, 'site')}{mtu}"))
+        mtu = f", mtu {carries(network, min(row.mtu for row in on), MTU_LEAST)}" if on else ""
+        carrier = carrier_of(network)
+        lines.append((network.name, f"{network.cidr}, {counted(sites, 'site')}, {carrier}{mtu}"))
     for volume in spec.volumes:
         on = [
             placed[w.name]

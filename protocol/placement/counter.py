@@ -331,7 +331,9 @@ _RULES: dict[str, Callable[[GridSpec], GridSpec]] = {
     "placement.exclude-sites": _placed(exclude_sites=()),
     "labels.required": _all(labels=()),
     "driver": _any_driver,
-    "encryption of networks (write `encryption: none`)": _networks(encryption=Encryption.NONE),
+    "sealing of networks (`encryption: none`: readable on the way)": _networks(
+        encryption=Encryption.NONE
+    ),
     "`internet: true` in its networks": _networks(internet=False),
 }
 
@@ -343,7 +345,7 @@ _BY_CONSTRAINT = {
     Constraint.SITE: ("placement.sites", "placement.exclude", "placement.exclude-sites"),
     Constraint.LABEL: ("labels.required",),
     Constraint.DRIVER: ("driver",),
-    Constraint.ENCRYPTION: ("encryption of networks (write `encryption: none`)",),
+    Constraint.ENCRYPTION: ("sealing of networks (`encryption: none`: readable on the way)",),
     Constraint.EGRESS: ("`internet: true` in its networks",),
 }
 """Rules that may be left out when one binds. Not the architecture: the image would not start on another."""

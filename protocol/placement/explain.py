@@ -18,7 +18,7 @@ _ADVICE = {
     Constraint.APART: "leave that grid out of placement.apart, or take it down",
     Constraint.DISTANCE: "a longer placement.within",
     Constraint.UNDERLAY: "hosts of one site, or none behind NAT and each with its address; `overlayctl peers`",
-    Constraint.ENCRYPTION: "say `encryption: none` on the network to let it cross sites in the clear",
+    Constraint.ENCRYPTION: "hosts that seal networks; the log of one that cannot says why: networks.not-sealed",
     Constraint.EGRESS: 'hosts with `[network] egress = "nat"`, or leave out `internet`',
     Constraint.ARCHITECTURE: "another architecture, with an image for it",
     Constraint.DRIVER: "hosts with another driver; `overlayctl peers` shows what runs guests where",

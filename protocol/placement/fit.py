@@ -60,7 +60,7 @@ class Rules(msgspec.Struct, frozen=True):
     """All members must share it."""
     within_ms: int = 0
     one_site: bool = False
-    """Members must be at one site or on hosts that encrypt: some traffic may not cross in the clear."""
+    """Members must be at one site or on hosts that seal: some traffic may not cross in the clear."""
     tunnels: bool = False
     """Members share a network, and not all hosts can reach all. No tunnel leaves the site of a hidden host."""
     least: tuple[tuple[str, int], ...] = ()
@@ -221,7 +221,8 @@ def apart_from(offer: Offer, other: Offer, rules: Rules) -> Refusal | None:
                 f"no tunnel leaves site {behind.site}, where not every host can reach {behind.host}"
             )
         case _:
-            detail = "a network of this grid would cross sites in the clear"
+            clear = other if offer.facts.encrypts else offer
+            detail = f"{clear.host} cannot seal what a network of this grid sends to other sites"
     return Refusal(constraint, offer.host, detail=detail)
 
 

@@ -35,6 +35,5 @@ def narrowed(
 def _why(spec: GridSpec, rules: Rules) -> str:
     if rules.one_site:
         private = [n.name for n in spec.networks if n.encryption is Encryption.REQUIRED]
-        said = f"network {private[0]} may not cross sites in the clear"
-        return f"{said}, unless it says encryption: none"
+        return f"network {private[0]} is sealed between hosts, and not every host elsewhere can"
     return "no tunnel leaves the site of a host that not every host can reach"

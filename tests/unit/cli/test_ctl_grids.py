@@ -18,7 +18,7 @@ from protocol.requesting.request import RequestView
 
 PLAN = """\
 demo, 6 h from when it is up
-  lan       10.42.0.0/24, 1 site, mtu 1450
+  lan       10.42.0.0/24, 1 site, plain, mtu 1450
   scratch   1 GiB on h1
   head-1    h1  0.5 cpus   256 MiB              image cached
   worker-1  h1  0.25 cpus  128 MiB, 2 GiB disk  image cached

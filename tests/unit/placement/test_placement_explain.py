@@ -70,11 +70,11 @@ def test_in_the_clear_at_one_site_only() -> None:
     assert told(spec, *hosts) == (
         "cannot place 1 of 2 web: each needs 1 cpu, 1 GiB\n"
         "  1 host holds 1 of the 2 workspaces\n"
-        "  1 host: encryption: a network of this grid would cross sites in the clear (h2)\n"
+        "  1 host: encryption: h2 cannot seal what a network of this grid sends to other sites (h2)\n"
         "  1 host lacks cpus; the nearest, h1, by 1\n"
         "  would work: count 1 of web, now\n"
         "  would work: cpus 0.5 for web, now\n"
-        "  would work: without encryption of networks (write `encryption: none`), now"
+        "  would work: without sealing of networks (`encryption: none`: readable on the way), now"
     )
     assert spec.networks[0].encryption is Encryption.REQUIRED
 

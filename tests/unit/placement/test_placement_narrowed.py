@@ -23,8 +23,8 @@ def told(asked: GridSpec, where: dict[str, Offer], offers: tuple[Offer, ...] = (
 
 def test_a_spread_over_sites_that_a_private_network_keeps_at_one() -> None:
     assert told(spec(), AT_ONE_SITE) == (
-        "spread: site is narrowed to site ams: network lan may not cross sites in the clear,"
-        " unless it says encryption: none"
+        "spread: site is narrowed to site ams: network lan is sealed between hosts, and not every"
+        " host elsewhere can"
     )
 
 
