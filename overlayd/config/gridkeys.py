@@ -67,7 +67,9 @@ class NetworkKeys(Keys, frozen=True, kw_only=True):
     ]
     encryption: Annotated[
         Encryption,
-        Meta(description="`none` lets its traffic cross between hosts in the clear."),
+        Meta(
+            description="What goes from host to host is sealed. `none`: anybody on the way can read it."
+        ),
     ] = Encryption.REQUIRED
     internet: Annotated[
         bool,

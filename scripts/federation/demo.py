@@ -15,7 +15,8 @@ from rich.console import Console
 from rich.text import Text
 
 from federation import traces
-from federation.launch import BIN, Caps, Federation, Host, wait_for
+from federation.eavesdrop import Capture
+from federation.launch import BIN, PORT, Caps, Federation, Host, wait_for
 from netns.lab.lab import Lab
 from netns.model import namespace_name, tap_name
 from overlayd.adapters.credentials import load_host
@@ -31,7 +32,7 @@ BROUGHT = """\
 grid: brought
 lease: {for: 1h}
 networks:
-  lan: {cidr: 10.48.0.0/24, encryption: none}
+  lan: {cidr: 10.48.0.0/24}
 clusters:
   box: {image: debian-12, cpus: 1, memory: 512M, disk: 3G, networks: [lan], user-data: first-boot.sh}
 """
@@ -39,6 +40,7 @@ FIRST_BOOT = """\
 #!/bin/sh
 curl --silent --fail http://169.254.169.254/overlayd/v1/hosts >/root/hosts
 """
+SAID = "what-only-the-two-guests-are-to-read"
 SPIN_S = 6.0
 PINGS = 60
 
@@ -252,6 +254,7 @@ class Demo:
         for worker in ("worker-1", "worker-2", "worker-3", "worker-4"):
             self.shell("star", "head-1", f"ping -c 1 -W 3 {worker}")
         self.check("from the head every worker answers by name", True)
+        self.nobody_reads_it()
         # A name means what one's own site calls so. What is known already costs nothing to add.
         self.typed("fnal-1", "image", "add", str(IMAGE))
         self.typed(
@@ -271,6 +274,23 @@ class Demo:
         self.check("twin's DNS does not know star's names", answer == "unknown", answer)
         self.shell("twin", "node-1", "ping -c 1 -W 3 node-2")
         self.check("twin's own nodes find each other", True)
+
+    def nobody_reads_it(self) -> None:
+        """What crosses the wide area is searched for what the guests say."""
+        head = self.workspace("star", "head-1")
+        tap = tap_name(f"{head['grid_id']}.lan", "head-1")
+        page = f"mkdir -p /run/www; echo {SAID} >/run/www/page; httpd -p 80 -h /run/www"
+        self.shell("star", "worker-1", page)
+        host = self.lab.namespace(head["host"])
+        self.console.print(f"[dim]  frames on {head['host']}'s link to the others are kept[/dim]")
+        with Capture(host, "eth0") as wide, Capture(host, tap) as near:
+            asked = "printf 'GET /page HTTP/1.0\\r\\n\\r\\n' | nc -w 5 worker-1 80 | tail -n 1"
+            said = self.shell("star", "head-1", asked)
+        self.check(f"head-1 read {said!r} from worker-1", said == SAID, said)
+        self.check("it is readable at head-1's own card", near.has(SAID.encode()))
+        count = wide.sent_to(PORT)
+        self.check(f"{count} bytes crossed in sealed packets", count > len(SAID), count)
+        self.check("nothing of it is readable on the way", not wide.has(SAID.encode()))
 
     def volume_is_real(self) -> None:
         """Step 8: a file outlives pause, resume and restart."""
@@ -346,7 +366,7 @@ class Demo:
         victim, vni = row["host"], f"{self._vni('star'):06x}"
         self.shell("star", "worker-1", f"ping -c {PINGS} -i 0.2 head-1 >/run/pings 2>&1 & sleep 1")
         self.slips(victim, 1, "nft", "flush", "ruleset")
-        self.slips(victim, 2, "ip", "link", "delete", f"ovx-{vni}")
+        self.slips(victim, 2, "ip", "link", "delete", f"ovs-{vni}")
         found = self.shell(
             "star", "worker-1", "while killall -0 ping; do sleep 1; done; cat /run/pings"
         )

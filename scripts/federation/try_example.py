@@ -53,7 +53,7 @@ EXAMPLES = {
         ("3 ranks:", "head-1", "worker-1", "worker-2"),
     ),
     "web": Example(
-        ("--profile", "wide"),
+        (),
         ("front-1", "curl", "--silent", "--fail", "http://localhost/"),
         ("visit 1, from app-",),
     ),
