@@ -12,7 +12,8 @@ from random import Random
 import msgspec
 
 from protocol.grid.record import GridRecord
-from protocol.sim.experiments.market import GangRequest, Market
+from protocol.sim.experiments.gang import GangRequest
+from protocol.sim.experiments.market import Market
 
 SUCCESS_S = 30.0
 """A gang that is not placed after so many seconds has failed."""

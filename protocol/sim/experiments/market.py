@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from heapq import heappop
 from random import Random
-from typing import TypeVar, assert_never
+from typing import assert_never
 
 import msgspec
 
@@ -60,11 +60,11 @@ from protocol.register.asking import Unsettled
 from protocol.requesting.placing import Placing
 from protocol.requesting.policies import Plain
 from protocol.requesting.queueing import Queueing
-from protocol.requesting.request import StoryLine
 from protocol.requesting.shortlist import Candidate, told_by
 from protocol.requesting.silence import AllHeard
 from protocol.requesting.surroundings import Kept, Nameless
 from protocol.sim.doors import share_decoded
+from protocol.sim.experiments.gang import BestFit, GangRequest
 from protocol.sim.keys import SimFederation, SimSealer, SimVerifier, certified
 from protocol.sim.people import IMAGE, Admin
 from protocol.sim.timeline import Timeline
@@ -76,8 +76,6 @@ from protocol.trust.identity import Identity
 from protocol.trust.order import Action
 from protocol.trust.own_store import OwnStore
 
-T = TypeVar("T")
-
 START_S = 1_750_000_000.0
 SITE = "s1"
 _SLOT_BYTES = 1 << 28
@@ -86,53 +84,6 @@ _CHECK_EVERY = 997
 _ADVERT_EVERY_S, _ADVERT_ON_WAY_S = 1.0, 0.5
 _WATCHED_S = 3.0
 """For how many seconds a requester goes on telling hosts of what was decided."""
-
-
-class BestFit:
-    """Dice for requests that always take the very best host, as all others do. Only pauses are still drawn."""
-
-    def __init__(self, dice: Random) -> None:
-        self._dice = dice
-
-    def random(self) -> float:
-        """0, which is the first of any lot."""
-        return 0.0
-
-    def uniform(self, a: float, b: float) -> float:
-        """Drawn."""
-        return self._dice.uniform(a, b)
-
-    def choice(self, seq: Sequence[T]) -> T:
-        """The first."""
-        return seq[0]
-
-    def sample(self, population: Sequence[T], k: int) -> list[T]:
-        """The first."""
-        return list(population[:k])
-
-    def getrandbits(self, k: int, /) -> int:
-        """Drawn."""
-        return self._dice.getrandbits(k)
-
-
-class GangRequest(msgspec.Struct):
-    """One request and what became of it."""
-
-    name: str
-    size: int
-    asked_s: float
-    committed_s: float = 0.0
-    """When it was committed; 0 if it was not (yet)."""
-    crashed: bool = False
-    answer: tuple[str, ...] = ()
-    """Why it was not, once that is said."""
-    story: tuple[StoryLine, ...] = ()
-
-    @property
-    def at_once(self) -> bool:
-        """Whether it was committed, and no host had refused a hold."""
-        rounds = sum(line.text.startswith("round ") for line in self.story)
-        return self.committed_s > 0 and rounds == 1
 
 
 class MarketSurroundings(AllHeard, Nameless):
