@@ -1,5 +1,6 @@
 """The loops in C: the same bytes and counts as in Python, on anything that guests and strangers say."""
 
+import importlib.util
 import os
 import socket
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 import tunnel_sides
 from tunnel_sides import KEYS, MTU, Side, compare, compiled, drained, incoming, sealed, session
 
+import netns.tunnel
 from netns.tunnel import native_loops
 from netns.tunnel.counters import Count
 from netns.tunnel.tables import SESSION_RECEIVES_S, SESSION_SENDS_S, SealedPeer
@@ -22,7 +24,7 @@ FUZZED_S = 3.0
 @pytest.fixture(scope="module", autouse=True)
 def _built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """What is in the source now, whatever is installed."""
-    before = native_loops.native
+    before = getattr(native_loops, "native", None)
     tunnel_sides.use(compiled(tmp_path_factory.mktemp("native")))
     yield
     native_loops.native = before
@@ -157,6 +159,25 @@ def test_every_count_of_the_loops_has_a_name_in_python() -> None:
     names = set(native_loops.native.Loops().counted())
     assert names <= {count.value for count in Count}
     assert {count.value for count in Count} - names == {"arp-answered"}
+
+
+def test_without_the_module_it_says_so_and_python_runs(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, far: socket.socket
+) -> None:
+    monkeypatch.setitem(sys.modules, "netns.tunnel.native", None)
+    monkeypatch.delattr(netns.tunnel, "native", raising=False)
+    spec = importlib.util.find_spec("netns.tunnel.native_loops")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.is_built is False
+    assert "scripts/setup builds them" in caplog.text
+    side = Side(module.is_built, far)
+    side.from_socket(segments(0, 3), far)
+    assert len(side.written()) == 1
+    assert side.forwarder.state().native is False
+    side.close()
 
 
 def test_tables_that_make_no_sense_are_refused() -> None:
