@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benches.dataplane_carriers import CARRIERS
+from benches.dataplane_floods import FLOODS, costs_us
 from benches.dataplane_flows import Ends, answers, round_trip_us, small_kpps, tcp
 from benches.dataplane_hosts import Hosts, wait_until
 
@@ -130,6 +131,14 @@ def ratios_of(rows: dict[str, Figures]) -> Table:
     return table
 
 
+def floods_of(loops: dict[str, bool], for_s: float) -> Table:
+    """What datagrams cost a forwarder that no peer has sent, by which loop takes them."""
+    table = Table("microseconds of a core for a datagram", *FLOODS)
+    for name, native in loops.items():
+        table.add_row(name, *(f"{cost:.2f}" for cost in costs_us(native, for_s).values()))
+    return table
+
+
 def main() -> int:
     """The program."""
     parser = argparse.ArgumentParser(prog="scripts/bench dataplane", description=__doc__)
@@ -138,6 +147,7 @@ def main() -> int:
     parser.add_argument("--loss", nargs="*", type=float, default=list(LOSSES), metavar="SHARE")
     parser.add_argument("--seconds", type=float, default=5.0, help="of each flow")
     parser.add_argument("--runs", type=int, default=1, help="of each row; the table has medians")
+    parser.add_argument("--floods", action="store_true", help="what strangers' datagrams cost, too")
     options = parser.parse_args()
     console = Console(width=WIDTH)
     rows: dict[str, list[Figures]] = {}
@@ -151,6 +161,8 @@ def main() -> int:
     medians = {row: median(runs) for row, runs in rows.items()}
     console.print(table_of(medians))
     console.print(ratios_of(medians))
+    if options.floods:
+        console.print(floods_of({"in C": True, "in Python": False}, options.seconds))
     return 0
 
 

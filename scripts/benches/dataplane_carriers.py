@@ -33,6 +33,8 @@ TUNNEL = ("10.9.0.1", "10.9.0.2")
 """Addresses of the hosts inside a tunnel."""
 NETWORK = "bench.lan"
 SEALED_PORT, SEALED_MTU = 7790, 1_418
+KEYS = (bytes([1] * 32), bytes([2] * 32))
+"""What each host seals with in the rows of ours."""
 
 
 class Carrier(NamedTuple):
@@ -77,7 +79,7 @@ def plain(hosts: Hosts) -> Ends:
 def sealed(hosts: Hosts, native: bool = True) -> Ends:
     """A sealed network of ours: the forwarders as they are, with keys and tables from here."""
     hosts.guests(SEALED_MTU)
-    keys, made_s = (bytes([1] * 32), bytes([2] * 32)), time.monotonic()
+    made_s = time.monotonic()
     for end, far in ((0, 1), (1, 0)):
         run_dir = hosts.folder / f"run{end}"
         hosts.ip(end, "tuntap add sealed0 mode tap vnet_hdr")
@@ -89,7 +91,7 @@ def sealed(hosts: Hosts, native: bool = True) -> Ends:
         network = SealedNetwork(
             7, "sealed0", SEALED_MTU, (MACS[end],), "02:00:00:00:00:01", (member,)
         )
-        session = Session(end + 1, far + 1, keys[end], keys[far], made_s)
+        session = Session(end + 1, far + 1, KEYS[end], KEYS[far], made_s)
         peer = SealedPeer("far", UNDERLAY[far], SEALED_PORT, (session,))
         told = Networks(1, (network,))
         namespaces.inside(HOSTS[end], lambda d=run_dir, t=told: client.tell_networks(d, t))

@@ -19,6 +19,8 @@ PIECE_BYTES = 256 << 10
 SMALL_BYTES = 64
 SETTLES_S = 0.5  # until TCP has found its rate
 PINGS = 500
+CONGESTION = b"cubic"
+"""What guests have unless somebody chose, whatever this machine has. BBR would hide what loss costs."""
 _FORK = multiprocessing.get_context("fork")
 
 
@@ -50,7 +52,7 @@ def tcp(ends: Ends, streams: int, for_s: float) -> Flow:
     """So many connections at once, that long."""
     with (
         _receiving(ends, lambda tell: _take_streams(streams, for_s, tell)) as told,
-        _beside(ends.sender, lambda: _give_streams(ends.address, streams)),
+        beside(ends.sender, lambda: _give_streams(ends.address, streams)),
     ):
         return Flow(*told.recv())
 
@@ -59,7 +61,7 @@ def small_kpps(ends: Ends, for_s: float) -> float:
     """Thousands of datagrams of 64 bytes that arrive in a second, while as many are sent as can be."""
     with (
         _receiving(ends, lambda tell: _take_small(for_s, tell)) as told,
-        _beside(ends.sender, lambda: _give_small(ends.address)),
+        beside(ends.sender, lambda: _give_small(ends.address)),
     ):
         return float(told.recv()) / 1e3
 
@@ -83,15 +85,15 @@ def answers(ends: Ends) -> bool:
 def _receiving(ends: Ends, work: Callable[[Connection], None]) -> Iterator[Connection]:
     """The receiver is ready; what it tells afterwards comes through the connection."""
     told, tell = _FORK.Pipe(duplex=False)
-    with _beside(ends.receiver, lambda: work(tell)):
+    with beside(ends.receiver, lambda: work(tell)):
         tell.close()
         told.recv()
         yield told
 
 
 @contextmanager
-def _beside(namespace: str, work: Callable[[], None]) -> Iterator[None]:
-    """A process that does the work in the namespace, until the block ends."""
+def beside(namespace: str, work: Callable[[], None]) -> Iterator[None]:
+    """A process that does the work in that namespace, until the block ends."""
 
     def body() -> None:
         namespaces.enter(namespace)
@@ -129,6 +131,7 @@ def _give_streams(address: str, streams: int) -> None:
     ):  # the receiver has seen enough
         for _ in range(streams):
             stream = socket.create_connection((address, PORT))
+            stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, CONGESTION)
             stream.setblocking(False)
             ready.register(stream, selectors.EVENT_WRITE)
         while True:
