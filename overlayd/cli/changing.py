@@ -123,7 +123,8 @@ def show_plan(session: Session, change: Change, *, keep: bool = False, hold_s: f
     else:
         print_lines(change.lines(view))
         if view.until_s:
-            print_lines(quote_lines(view))
+            held = ["All of this is held."] if view.state is RequestState.HELD else []
+            print_lines([*held, *quote_lines(view)])
 
 
 def make(

@@ -5,6 +5,7 @@ peer, or of a release on its way. What is on disk here only lets people take a p
 """
 
 from protocol.contract.outcomes import Answer
+from protocol.grid.record import GridRecord
 from protocol.requesting.applying import Applying
 from protocol.requesting.placing import Placing
 from protocol.requesting.proposal import TABLE, Proposal, ProposalNotSaved, release
@@ -26,6 +27,8 @@ class Quotes:
         self._kept: dict[RequestId, Proposal] = {}
         self._taken: dict[RequestId, RequestId] = {}
         """Held plans that are being taken up, each with the request that does so."""
+        self._void: dict[RequestId, int] = {}
+        """Held plans of changes of grids that have changed otherwise, each with the epoch of its grid."""
 
     def resume(self, rows: dict[str, bytes], now: float) -> list[Effect]:
         """Takes in what was quoted in an earlier life. It still stands; how old it is shows when it is used."""
@@ -95,9 +98,23 @@ class Quotes:
         """The request that takes a held plan up; empty if none does."""
         return self._taken.get(quote, RequestId(""))
 
+    def decided(self, record: GridRecord) -> None:
+        """What a grid is now. A plan of a change of what it was can be made no more, so its hosts are told."""
+        for quote, proposal in self._kept.items():
+            late = proposal.held and proposal.epoch < record.epoch
+            if proposal.change == record.id and late and quote not in self._taken:
+                self._void[quote] = record.epoch
+
     def tidy(self) -> list[Effect]:
-        """Forgets plans whose requests have used them, or have ended."""
+        """Forgets plans whose requests have used them, or have ended, and those that came to nothing."""
         effects: list[Effect] = []
+        for quote, epoch in self._void.items():
+            if (void := self._kept.get(quote)) is None:
+                continue
+            why = f"{void.spec.name} is at epoch {epoch}, and this was for {void.epoch}"
+            self._requests.revise(quote, RequestState.DONE, (f"{why}: nothing is held", _OVER[1]))
+            effects += release(void) + self._forget(quote)
+        self._void = {}
         for quote, by in list(self._taken.items()):
             running = self._requests.running(by)
             taking = running if isinstance(running, Placing | Applying) else None

@@ -308,6 +308,7 @@ class Requester:
             known = known_of(record, spec, bytes.fromhex(digest), proof_of(decision))
             self.directory.notices.know(known)
             self.decided.shown(record)
+            self.quotes.decided(record)
             if record.state is GridState.DOWN:
                 self.attaching.over(record.id)
 

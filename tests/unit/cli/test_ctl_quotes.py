@@ -169,6 +169,7 @@ def test_a_change_is_quoted_and_taken_up_without_another_question(daemon: Daemon
 
 def test_a_change_is_held_beside_what_is_up_and_taken_up(daemon: Daemon) -> None:
     said, plan = changed(daemon, "--hold", "60s")
+    assert "\n1 to add\nAll of this is held.\nquote " in said
     assert said.endswith(f"`overlayctl request cancel {plan}` lets it go\n")
     node = daemon.host.node
     (row,) = node.host.holds.rows()

@@ -1,6 +1,7 @@
 """A change of a grid that is up is quoted, or held as a plan, and taken up: exactly that, or what has moved."""
 
-from deciding import proposed
+import msgspec
+from deciding import decided, proposed
 from negotiating import NOW, asks, refused, shop
 from one_requester import LITTLE, ME, released
 from test_requesting_applying import MORE, OWNER, RECORD, Changes, of, web
@@ -8,6 +9,7 @@ from test_requesting_applying import MORE, OWNER, RECORD, Changes, of, web
 from protocol.contract.messages import HoldReply
 from protocol.contract.outcomes import ChangeGrid, Propose
 from protocol.grid.model import GridSpec
+from protocol.grid.record import LeaseChange
 from protocol.grid.steps import Apply
 from protocol.requesting.events import PlanAsked
 from protocol.requesting.proposal import Proposal
@@ -16,7 +18,7 @@ from protocol.terms.effects import Effect
 from protocol.terms.ids import RequestId
 from protocol.terms.limits import PROPOSAL_S
 from protocol.terms.refusal import Constraint, Refusal
-from protocol.trust.order import SignedOrder
+from protocol.trust.order import Action, SignedOrder
 from protocol.wire.codec import encode
 
 THREE = shop(3)
@@ -188,3 +190,21 @@ def test_an_order_to_hold_for_another_epoch_is_told_what_changed() -> None:
     _given(scene, "h", OWNER.hold(THREE, 60.0, NOW, 4))
     assert scene.view("h").state is RequestState.FAILED
     assert "epoch 1" in scene.line("h")
+
+
+def test_a_plan_of_what_its_grid_is_no_more_is_let_go() -> None:
+    scene = Changes()
+    kept, asked = planned(scene, GROWN)
+    other = decided(msgspec.structs.replace(RECORD, epoch=2, extra_s=60, changes=(LONGER,)))
+    scene.requester.settled(ChangeGrid(RequestId("another")), scene.up, NOW)
+    scene.requester.notes()
+    assert scene.requester.quotes.get(kept.id) is not None, "it is for that epoch"
+    scene.requester.settled(ChangeGrid(RequestId("another")), other, NOW)
+    told = scene.requester.notes()
+    assert released(told) == {p: a.workspaces for p, a in asks(asked).items()}
+    assert scene.requester.quotes.get(kept.id) is None
+    assert scene.line("h") == "shop is at epoch 2, and this was for 1: nothing is held"
+    assert released(scene.requester.notes()) == {}
+
+
+LONGER = OWNER.order(Action.LEASE, RECORD.id, NOW, body=encode(LeaseChange(60)))
