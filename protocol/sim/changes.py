@@ -13,8 +13,10 @@ from protocol.grid.record import (
     ApplyTerms,
     GridRecord,
     GridState,
+    HoldTerms,
     LeaseChange,
     absent,
+    apply_terms,
     spec_of,
 )
 from protocol.requesting.events import CancelAsked
@@ -22,12 +24,14 @@ from protocol.sim.peer import SimPeer
 from protocol.sim.people import MIB
 from protocol.sim.world import World
 from protocol.terms.ids import RequestId
+from protocol.terms.limits import PLAN_HOLD_LEAST_S
 from protocol.trust.order import Action, SignedOrder, read_order
 from protocol.wire.codec import encode
 
 _COUNT_MOST = 7
 _FIRST = 0.2
 """Nobody changes a grid in the first share of the time: there are hardly any."""
+_HOLD_S = PLAN_HOLD_LEAST_S
 _GIB = 1 << 30
 BACK = NetworkSpec("back", "10.77.0.0/24", Encryption.NONE)
 """The network that comes and goes."""
@@ -71,6 +75,9 @@ class Changes:
         """Asks for a change: of one in four another is asked for at once, at another peer."""
         dice = self._dice
         order = self._changed(record)
+        if dice.random() < 0.15:
+            self._hold(record, order)
+            return
         given = self._give(order)
         chance = dice.random()
         if chance < 0.25:
@@ -80,6 +87,20 @@ class Changes:
         elif chance < 0.4 and given is not None:
             peer, request = given
             self._world.after(dice.uniform(0.0, 1.0), peer.feed, CancelAsked(request))
+
+    def _hold(self, record: GridRecord, order: SignedOrder) -> None:
+        """Has a plan of a change held for a while, and mostly takes it up."""
+        terms = apply_terms(read_order(order))
+        body = HoldTerms(terms.spec, _HOLD_S, terms.epoch, terms.without, terms.until_s)
+        given = self._give(self._order(Action.HOLD, record, body=encode(body)))
+        if given is not None:
+            peer, plan = given
+            after_s = self._dice.uniform(0.2, 0.4 * _HOLD_S)
+            self._world.after(after_s, self._take_up, peer, plan, order)
+
+    def _take_up(self, peer: SimPeer, plan: RequestId, order: SignedOrder) -> None:
+        if peer.up and not self._gone:
+            self.asked[self._world.give(peer, order, plan)] = order
 
     def _changed(self, record: GridRecord) -> SignedOrder:
         dice = self._dice
