@@ -6,6 +6,7 @@ Whatever knows of something wrong at this peer adds it to `problems`, in words f
 from collections import Counter
 from statistics import median
 
+from protocol.grid.problem import listed
 from protocol.hosting.probing import LEAVES
 from protocol.node.node import Node
 from protocol.node.seats import seats
@@ -17,6 +18,10 @@ from protocol.terms.limits import CERTIFICATE_WARN_S, MTU_USUAL
 from protocol.terms.problem import Problem
 from protocol.terms.quantities import counted, format_duration, format_moment
 from protocol.trust.certificate import read_certificate
+
+_FORWARDER_HELP = "the daemon starts it again by itself; its log says why it does not run"
+_TELLS_HELP = "overlayd of this version on them, with its forwarder running"
+_ANSWERS_HELP = "overlayctl peers shows whether they are heard; their status says what they lack"
 
 
 def status(node: Node, now: float) -> StatusRow:
@@ -72,6 +77,7 @@ def problems(node: Node, now: float) -> list[Problem]:
         *_keys(node, now),
         *_clock(node),
         *_underlay(node),
+        *_sealed(node, now),
         *_egress(node),
     )
     return [*mine, *_host(node), *_unknown(node)]
@@ -151,6 +157,23 @@ def _unknown(node: Node) -> list[Problem]:
 def _underlay(node: Node) -> list[Problem]:
     said, _, help_ = node.host.facts.underlay_fault.partition("; ")
     return [Problem("underlay", f"no networks can be made here: {said}", help_)] if said else []
+
+
+def _sealed(node: Node, now: float) -> list[Problem]:
+    """Hosts that share sealed networks with this one, and that there are no keys with."""
+    keys = node.tunnel_partners.keys
+    lacking = keys.lacking(now)
+    if not lacking:
+        return []
+    peers = [peer for peer, _ in lacking]
+    lasts = format_duration(now - min(since_s for _, since_s in lacking))
+    hosts = f"{counted(len(peers), 'host')} ({listed([name_of(node, peer) for peer in peers])})"
+    said = f"no sealed traffic with {hosts} for {lasts}"
+    if not keys.instance:
+        return [Problem("sealed", f"{said}: this host's forwarder does not run", _FORWARDER_HELP)]
+    if not any(keys.is_reachable(peer) for peer in peers):
+        return [Problem("sealed", f"{said}: none of them tells where it takes that", _TELLS_HELP)]
+    return [Problem("sealed", f"{said}: no keys were agreed on", _ANSWERS_HELP)]
 
 
 def _egress(node: Node) -> list[Problem]:

@@ -16,7 +16,7 @@ from protocol.terms.sealed import Cipher, SealedPeer
 from protocol.trust.identity import Identity
 from protocol.tunnel_keys.answerer import Answerer
 from protocol.tunnel_keys.beginner import Beginner
-from protocol.tunnel_keys.limits import ASK_FIRST_S, PARTNERS_MOST
+from protocol.tunnel_keys.limits import ASK_FIRST_S, LACKING_S, PARTNERS_MOST
 from protocol.tunnel_keys.messages import TunnelKeysMessage
 from protocol.tunnel_keys.own import Own
 from protocol.tunnel_keys.sessions import NEVER
@@ -40,6 +40,8 @@ class TunnelKeys:
         self._ends: dict[PeerId, Beginner | Answerer] = {}
         """This host's end of each pair; nobody, while there is no forwarder."""
         self._rows: dict[PeerId, SealedPeer] = {}
+        self._lacks: dict[PeerId, float] = {}
+        """Partners that there are no keys with, and since when."""
         self._round = 0
         self._changed = False
         self._due_s: float | None = NEVER
@@ -55,6 +57,7 @@ class TunnelKeys:
         self._instance, self._changed = instance, True
         self._own = Own(self._identity, exchange, ciphers, self._number, self._taken)
         heard = {p: end.heard for p, end in self._ends.items() if isinstance(end, Answerer)}
+        self._lacks = {peer: self._lacks.get(peer, now) for peer in self._partners}
         self._ends.clear()
         self._rows.clear()
         for peer in self._partners:
@@ -68,8 +71,10 @@ class TunnelKeys:
             return []
         self._due_s = None
         before, self._partners, self._changed = self._partners, wanted, True
+        self._lacks |= {peer: now for peer in wanted if peer not in before}
         for peer in before:
             if peer not in wanted:
+                self._lacks.pop(peer, None)
                 self._ends.pop(peer, None)
                 self._rows.pop(peer, None)
         for peer, end in wanted.items():
@@ -87,7 +92,7 @@ class TunnelKeys:
             self._count("tunnel-keys-no-partner")
             return []
         self._due_s = None
-        return end.handle(message, now) + self._told(end)
+        return end.handle(message, now) + self._told(end, now)
 
     def tick(self, now: float) -> list[Effect]:
         """Does what is due."""
@@ -96,7 +101,7 @@ class TunnelKeys:
         for end in self._ends.values():
             if now >= end.next_s():
                 effects += end.tick(now)
-                self._look(end)
+                self._look(end, now)
         return effects + self._table()
 
     def next_deadline(self) -> Deadline | None:
@@ -112,6 +117,14 @@ class TunnelKeys:
         """The forwarder that there are keys for; empty if there is none."""
         return self._instance
 
+    def lacking(self, now: float) -> list[tuple[PeerId, float]]:
+        """The partners that have been without keys for long, and since when."""
+        return [(p, since_s) for p, since_s in self._lacks.items() if now >= since_s + LACKING_S]
+
+    def is_reachable(self, peer: PeerId) -> bool:
+        """Whether it is known where that partner's forwarder is."""
+        return peer in self._partners and bool(self._partners[peer].port)
+
     def made(self, peer: PeerId) -> int:
         """How many sessions there are with that peer."""
         return len(self._ends[peer].sessions) if peer in self._ends else 0
@@ -119,6 +132,8 @@ class TunnelKeys:
     def check(self) -> None:
         """Keys are with partners only, and each index is of one session."""
         assert not [peer for peer in self._ends if peer not in self._partners]
+        assert all((p in self._lacks) is (not self.made(p)) for p in self._partners)
+        assert not [peer for peer in self._lacks if peer not in self._partners]
         indexes = [s.index for end in self._ends.values() for s in end.sessions.rows]
         assert len(indexes) == len(dict.fromkeys(indexes)), indexes
         for end in self._ends.values():
@@ -141,14 +156,18 @@ class TunnelKeys:
     def _taken(self, index: int) -> bool:
         return any(end.has(index) for end in self._ends.values())
 
-    def _look(self, end: Beginner | Answerer) -> None:
+    def _look(self, end: Beginner | Answerer, now: float) -> None:
         if end.sessions.changed:
+            if len(end.sessions):
+                self._lacks.pop(end.peer, None)
+            else:
+                self._lacks.setdefault(end.peer, now)
             end.sessions.changed = False
             self._rows.pop(end.peer, None)
             self._changed = True
 
-    def _told(self, end: Beginner | Answerer) -> list[Effect]:
-        self._look(end)
+    def _told(self, end: Beginner | Answerer, now: float) -> list[Effect]:
+        self._look(end, now)
         return self._table()
 
     def _table(self) -> list[Effect]:

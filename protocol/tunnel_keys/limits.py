@@ -22,6 +22,8 @@ HURRY_S = 0.5
 OFFERS_BURST, OFFERS_PER_S = 8.0, 0.2
 """How many offers of one partner are answered with new keys: each costs about 0.3 ms. An honest one makes
 one in two minutes, and one at each start of its daemon or its forwarder."""
+LACKING_S = 15.0
+"""How long a partner is without keys before people are told: a start and a few tries take less."""
 PARTNERS_MOST = 8192
 """Hosts that share networks with this one: as many as a federation is made for. Of more the last have none."""
 PAYLOAD_BYTES = 1024

@@ -28,8 +28,8 @@ CIPHERS = (Cipher.AES_256_GCM,)
 class Scene:
     """`shop` is on two of three hosts, each of a site of its own."""
 
-    def __init__(self) -> None:
-        self.world = world = World(7, 3, 3)
+    def __init__(self, world: World | None = None) -> None:
+        self.world = world = world or World(7, 3, 3)
         world.start_all()
         world.run(5.0)
         asked = world.peers[0]
@@ -152,3 +152,51 @@ async def test_no_key_is_in_what_is_written_of_an_event_that_failed(
 def test_a_forwarder_of_which_nothing_is_known_is_said_as_an_event() -> None:
     plain = msgspec.to_builtins(ForwarderBegan("one", CIPHERS))
     assert json.loads(json.dumps(plain)) == {"instance": "one", "ciphers": ["aes-256-gcm"]}
+
+
+def sealed_problems(peer: SimPeer) -> list[str]:
+    assert peer.node is not None
+    found = PeerView(peer.node).problems(peer.now_s)
+    return [problem.what for problem in found if problem.kind == "sealed"]
+
+
+def test_status_says_which_hosts_there_are_no_keys_with_and_why(scene: Scene) -> None:
+    one, other = scene.pair
+    scene.world.run(20.0)
+    assert sealed_problems(one) == []
+    other.crash()
+    scene.world.run(500.0)
+    assert sealed_problems(one) == [], "its forwarder goes on by the keys that it has"
+    scene.world.run(150.0)
+    (what,) = sealed_problems(one)
+    assert what.startswith(f"no sealed traffic with 1 host ({other.name}) for ")
+    assert what.endswith("no keys were agreed on")
+    other.start()
+    scene.world.run(40.0)
+    assert sealed_problems(one) == sealed_problems(other) == []
+
+
+def test_status_says_that_a_host_has_no_forwarder_or_its_partner_tells_of_none() -> None:
+    world = World(7, 3, 3)
+    for peer in world.peers:
+        peer.forwards = lambda **_: None  # type: ignore[method-assign]  # none of them runs
+    scene = Scene(world)
+    scene.world.run(20.0)
+    for peer in scene.pair:
+        (what,) = sealed_problems(peer)
+        assert what.endswith("this host's forwarder does not run")
+    for peer in scene.pair:
+        peer.feed(ForwarderBegan("one", CIPHERS))
+    scene.world.run(10.0)
+    assert sealed_problems(scene.pair[0]) == []
+
+
+def test_status_says_that_a_partner_does_not_tell_where_it_takes_sealed_traffic() -> None:
+    world = World(7, 3, 3)
+    for peer in world.peers:
+        assert peer.facts is not None
+        peer.facts = msgspec.structs.replace(peer.facts, tunnel_port=0)
+    scene = Scene(world)
+    scene.world.run(20.0)
+    (what,) = sealed_problems(scene.pair[0])
+    assert what.endswith("none of them tells where it takes that")
