@@ -12,11 +12,13 @@ from overlayd.cli.failure import FAILED, INTERRUPTED, USAGE, Failure, failure
 from overlayd.cli.plan_text import quote_lines
 from overlayd.cli.session import Session
 from overlayd.cli.show import print_lines, unchanged
+from overlayd.cli.standing import standing_of
 from overlayd.cli.words import clean
 from overlayd.config.userdata import Attachment
 from protocol.grid.apply import Delta, delta
 from protocol.grid.apply_faults import fixed_faults, network_faults
 from protocol.grid.change_words import change_lines, disrupted, nothing_changes, numbers
+from protocol.grid.elastic import by_room_alone
 from protocol.grid.expand import workspaces
 from protocol.grid.model import GridSpec
 from protocol.grid.record import ApplyTerms, HoldTerms
@@ -25,6 +27,9 @@ from protocol.requesting.request import RequestState, RequestView
 from protocol.terms.ids import RequestId
 from protocol.trust.order import Action
 from protocol.wire.codec import encode
+
+_AGAIN_MOST = 3
+"""So often a change is asked for again, where an elastic grid was faster."""
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -136,9 +141,11 @@ def make(
     no_wait: bool,
     keep_waiting: bool = False,
     quote: str = "",
+    again: int = _AGAIN_MOST,
 ) -> None:
     """Makes a change, after a person agreed. `command` is what was typed; with `keep_waiting` also guests are
-    waited for that say that their first boots failed; `quote` is what it is to be exactly. Raises Failure."""
+    waited for that say that their first boots failed; `quote` is what it is to be exactly. If room alone has
+    changed the grid meanwhile, it is asked for at most `again` times more. Raises Failure."""
     from overlayd.cli.progress import Watched, watching  # They draw; `plan` need not wait for it.
 
     name = change.standing.name
@@ -172,6 +179,23 @@ def make(
             view = follow(session, accepted.request, watch, lambda view: over(view, keep_waiting))
     except KeyboardInterrupt:
         raise _interrupted(session, accepted.request, standing) from None
+    failed = view.state is RequestState.FAILED and not quote
+    if failed and again and (now := _moved_by_room(session, standing)):
+        if not session.plain:
+            last = now.past[-1]
+            said = f"{clean(last.said)} by {clean(last.by)}"
+            typer.echo(f"{name} was changed meanwhile ({said}); asked again", err=True)
+        anew = msgspec.structs.replace(change, standing=now)
+        make(
+            session,
+            anew,
+            command,
+            yes=True,
+            no_wait=no_wait,
+            keep_waiting=keep_waiting,
+            again=again - 1,
+        )
+        return
     if session.plain:
         unchanged(session, session.client.raw("GET", f"/requests/{accepted.request}"))
         if view.state is RequestState.DONE:
@@ -187,6 +211,15 @@ def _may_sign(session: Session, standing: Standing) -> None:
     if site != standing.owner_site:
         said = f"{standing.name} is a grid of {standing.owner_site}, and an identity of {site} was named"
         raise failure(said, f"--identity with the folder of {standing.owner_site}", USAGE)
+
+
+def _moved_by_room(session: Session, standing: Standing) -> Standing | None:
+    """The grid as it is now, if nothing but room has changed it since that was read; else None."""
+    with suppress(Failure):
+        now = standing_of(session, str(standing.grid))
+        if now.epoch > standing.epoch and by_room_alone(now.past, standing.epoch):
+            return now
+    return None
 
 
 def _agree(session: Session, change: Change, command: str) -> None:

@@ -108,7 +108,7 @@ def scale(
     def change() -> Change:
         standing = standing_of(session, found["grid"])
         cluster, number = _cluster(standing, found["cluster"]), int(found["number"])
-        here = len(_indices(standing, cluster))
+        here = _wanted(standing, cluster)
         count = {"": number, "+": here + number, "-": here - number}[found["by"]]
         fewest = _fewest(standing, cluster)
         if count < fewest:
@@ -156,7 +156,9 @@ def _scaled(standing: Standing, cluster: ClusterSpec, count: int, which: tuple[s
     free = (index for index in range(1, WORKSPACES_MAX + 1) if index not in here)
     stay += [next(free) for _ in range(count - len(stay))]
     # A cluster that may not be smaller than it is may not be smaller than the new one.
-    least = count if _as_many_as_there_are(cluster, here) else cluster.minimum
+    least = (
+        count if not cluster.elastic and _as_many_as_there_are(cluster, here) else cluster.minimum
+    )
     stays = [workspace_name(cluster.name, index) for index in stay]
     sizes = tuple(size for size in cluster.sizes if size.workspace in stays)
     scaled = msgspec.structs.replace(cluster, count=max(stay), minimum=least, sizes=sizes)
@@ -179,7 +181,18 @@ def _with_which(standing: Standing, cluster: ClusterSpec, left: int, which: tupl
 
 def _fewest(standing: Standing, cluster: ClusterSpec) -> int:
     """How far a cluster can be scaled down: to one, or to the `min` that its file says."""
+    if cluster.elastic:
+        return cluster.least + 1  # One that cannot give room would not be elastic.
     return 1 if _as_many_as_there_are(cluster, _indices(standing, cluster)) else cluster.least
+
+
+def _wanted(standing: Standing, cluster: ClusterSpec) -> int:
+    """How many of a cluster there are; of an elastic one how many there would be if there were room."""
+    here = _indices(standing, cluster)
+    if not cluster.elastic:
+        return len(here)
+    out = [name for name in standing.out if name.rpartition("-")[0] == cluster.name]
+    return cluster.count - len(out)
 
 
 def _as_many_as_there_are(cluster: ClusterSpec, here: list[int]) -> bool:
@@ -348,10 +361,13 @@ def _changed(
     if wrong := problems(spec):
         raise _no_grid(standing, new, wrong[0])
     there = [row.workspace for row in standing.placed]
+    by_room = {c.name for c in spec.clusters if c.elastic}
     out = [
         workspace.name
         for workspace in workspaces(spec)
-        if workspace.name not in there and (holes is None or workspace.cluster != new.name)
+        if workspace.name not in there
+        and (holes is None or workspace.cluster != new.name)
+        and (workspace.cluster not in by_room or workspace.name in standing.out)
     ]
     return Change(standing, spec, without=(*out, *(holes or ())))
 

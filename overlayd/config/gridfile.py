@@ -175,6 +175,7 @@ def _cluster(name: str, keys: ClusterKeys) -> model.ClusterSpec:
             model.OwnSize(workspace, int(size.cpus or 0), int(size.memory or 0))
             for workspace, size in keys.sizes.items()
         ),
+        elastic=keys.elastic,
     )
 
 

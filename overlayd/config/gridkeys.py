@@ -140,6 +140,13 @@ class ClusterKeys(Keys, frozen=True, kw_only=True):
         int | None,
         Meta(description="Fewest that still make a grid; as many as count if left out."),
     ] = None
+    elastic: Annotated[
+        bool,
+        Meta(
+            description="Whether it grows to count as room comes, and gives room down to min when others need"
+            " it, the newest first. It needs a min below count, and lease.best-effort."
+        ),
+    ] = False
     image: Annotated[
         str,
         Meta(

@@ -10,6 +10,8 @@ first moment at which it no longer fits. That moment is the plan. It follows fro
 from the order in which groups came, so it needs no memory of its own. Disk never yields.
 """
 
+from collections.abc import Iterable
+
 import msgspec
 
 from protocol.capacity.quantum import Quantum, total
@@ -143,17 +145,30 @@ class Ledger:
         self._table.release(key)
         self.plan()
 
+    def planned_without(self, keys: Iterable[EntryKey]) -> dict[Group, float]:
+        """Until when each group could run if these entries were not there. Nothing is changed."""
+        gone = frozenset(keys)
+        self._plan(gone)
+        until_s = self.until_s
+        self.plan()
+        return until_s
+
     def plan(self) -> None:
         """Lets every group that yields run for as long as it fits, in the order they came."""
+        self._plan(frozenset())
+
+    def _plan(self, without: frozenset[EntryKey]) -> None:
         if not self._yielding:
             self.until_s = {}
             return
         groups: dict[Group, list[EntryKey]] = {}
         since: dict[Group, float] = {}
         for key, (yields, _) in self._yielding.items():
+            self._table.reserve(key, self._firm.spans(key))
+            if key in without:
+                continue
             groups.setdefault(yields.group, []).append(key)
             since[yields.group] = max(yields.since_s, since.get(yields.group, 0.0))
-            self._table.reserve(key, self._firm.spans(key))
         self.until_s = {}
         for group in sorted(groups, key=lambda g: (since[g], g)):
             members = groups[group]

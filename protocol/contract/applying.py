@@ -6,6 +6,8 @@ for this attempt. Beside the record before (`check_applied_step`): what stays is
 what `grid/next_epoch.py` makes of it. Who missed epochs in between sees that no lease and no volume was lost.
 """
 
+from collections import Counter
+from collections.abc import Collection
 from ipaddress import IPv4Network
 
 import msgspec
@@ -14,6 +16,7 @@ from protocol.contract.changes import Changed, Judged
 from protocol.contract.granting import checked_grants
 from protocol.contract.permitting import permit
 from protocol.contract.reading import Reading
+from protocol.contract.scaling import check_own_word
 from protocol.grid.addresses import capacity
 from protocol.grid.apply import delta
 from protocol.grid.apply_faults import apply_faults, fixed_faults, network_faults
@@ -31,7 +34,7 @@ from protocol.grid.record import (
     order_part,
 )
 from protocol.grid.volumes import deletes, pinned, volumes_after, volumes_at
-from protocol.terms.ids import PeerId
+from protocol.terms.ids import GridId, PeerId
 from protocol.trust.order import Action, Order, SignedOrder, order_key
 from protocol.trust.signing import Reason, Untrusted
 
@@ -76,12 +79,29 @@ def _check(
     _check_epoch(record, applied, terms)
     gone = frozenset((*ordered.gone, *terms.without))
     there = [name for name in names(spec) if name not in gone]
-    if sorted(a.workspace for a in record.assignments) != sorted(dict.fromkeys(there)):
-        raise _wrong("a record of other workspaces than were ordered")
+    _check_there(record, spec, dict.fromkeys(there), ordered)
     _check_missing(applied, reading.spec(applied.before or record.order))
     _check_places(applied, spec)
     _check_volumes(record, applied, spec)
     _check_promised(record, applied, spec, ordered, reading)
+
+
+def _check_there(
+    record: GridRecord, spec: GridSpec, meant: Collection[str], ordered: Changed
+) -> None:
+    """All is there that was ordered; of an elastic cluster at least its `min`, ended ones included."""
+    here = [a.workspace for a in record.assignments]
+    short = Counter(name.rpartition("-")[0] for name in meant if name not in here)
+    if len(set(here)) != len(here) or not set(here) <= set(meant):
+        raise _wrong("a record of other workspaces than were ordered")
+    ended = Counter(name.rpartition("-")[0] for name in ordered.gone)
+    for cluster in spec.clusters:
+        most = len([name for name in meant if name.rpartition("-")[0] == cluster.name])
+        least = most
+        if cluster.elastic:
+            least = min(most, cluster.least - ended[cluster.name])
+        if most - short[cluster.name] < least:
+            raise _wrong("a record of other workspaces than were ordered")
 
 
 def _is_to_apply(order: Order, signed: SignedOrder, reading: Reading) -> None:
@@ -108,6 +128,7 @@ def _check_epoch(record: GridRecord, applied: Applied, terms: ApplyTerms) -> Non
     if len(before) < applied.folded or not all(map(stays, before)):
         raise _wrong("a record that kept other changes than it may")
     steps = record.epoch - (terms.epoch + 1) - (len(record.changes) - applied.folded)
+    steps -= record.steps_by_room
     # One that is down because its time was over took a step without an order.
     if steps not in ((0, 1) if record.state is GridState.DOWN else (0,)):
         raise _wrong(f"an epoch of {record.epoch}, which no order explains")
@@ -166,7 +187,7 @@ def _check_promised(
         mine.setdefault(host, set()).add(name)
         if name not in promises.get(host, ()):
             raise _wrong(f"a record of {name} on a host that did not grant it")
-        if name in fresh and grants[host].change != applied.attempt:
+        if name in fresh and not _of_it(grants[host].change, record, applied):
             raise _wrong(f"a record of {name} that its host granted for something else")
         on = networks.get(name.rpartition("-")[0], ())
         if any(ids.get(network) not in grants[host].vnis for network in on):
@@ -174,10 +195,18 @@ def _check_promised(
     needed = {*placed.values(), *(kept.host for kept in applied.volumes)}
     for host, grant in grants.items():
         promised = promises[host].difference(ordered.gone)
-        if grant.change == applied.attempt and promised != mine.get(host, set()):
+        of_it = _of_it(grant.change, record, applied)
+        if of_it and promised != mine.get(host, set()):
             raise _wrong("a record that places otherwise than its hosts granted")
-        if host not in needed and not promises[host].intersection(ordered.gone):
+        gave = record.scaled is not None and of_it and not grant.workspaces
+        if host not in needed and not gave and not promises[host].intersection(ordered.gone):
             raise _wrong("a record of a host that carries nothing of it")
+
+
+def _of_it(change: GridId, record: GridRecord, applied: Applied) -> bool:
+    """Whether a grant is for the attempt that was decided, or for one since by which room changed the grid."""
+    by_room = record.scaled is not None and order_part(change) == order_part(applied.attempt)
+    return change == applied.attempt or by_room
 
 
 def _fresh(record: GridRecord, spec: GridSpec, reading: Reading) -> list[str]:
@@ -209,8 +238,17 @@ def check_applied_step(
             raise _wrong(f"a record of another {field} than before")
     _nothing_lost(record, applied, before, reading)
     _networks_kept(record, terms.spec, before, reading)
-    if terms.epoch == before.epoch:
+    if terms.epoch == before.epoch and record.scaled is not None:
+        check_own_word(record, before, _gone_by(terms, ordered, before), reading)
+    elif terms.epoch == before.epoch:
         _is_next(record, applied, before, terms, ordered, reading)
+
+
+def _gone_by(terms: ApplyTerms, ordered: Changed, before: GridRecord) -> tuple[str, ...]:
+    """What its owner ordered gone of a record: one by one, or because the new file has it no more."""
+    stays = {*names(terms.spec)}.difference(terms.without)
+    left = (a.workspace for a in before.assignments if a.workspace not in stays)
+    return (*ordered.gone, *left)
 
 
 def _nothing_lost(

@@ -79,6 +79,11 @@ class Authority:
         """
         return self._reading.to_change(made, change, of, now, fresh)
 
+    def to_grow(self, record: GridRecord, by: PeerId, now: float) -> Deployment:
+        """What room may make of a decided grid, for its host `by` (reading.py). It came last, so what others
+        claim goes before. Raises Untrusted."""
+        return self._reading.to_grow(record, by, now)
+
     def spec(self, signed: SignedOrder) -> GridSpec:
         """The grid in an order, whether or not it makes sense. Raises Untrusted if it cannot be read."""
         return self._reading.spec(signed)

@@ -10,7 +10,7 @@ from protocol.contract.permitting import permit
 from protocol.contract.reading import Reading
 from protocol.grid.asked import was_asked
 from protocol.grid.record import GridRecord, attempt_of, order_part, register_key
-from protocol.grid.steps import Decline, Finish, Lapse, Step, Vote
+from protocol.grid.steps import Decline, Finish, Lapse, Rescale, Step, Vote
 from protocol.terms.ids import GridId, PeerId
 from protocol.trust.order import Order, SignedOrder, order_key
 from protocol.trust.signing import Reason, Untrusted
@@ -35,8 +35,12 @@ def require_decliner(
         return
     if step.order is None or order_key(step.order) != order_part(step.extension):
         raise Untrusted(Reason.WRONG_ROLE, "who votes against a change shows the order to change")
+    grows = step.order == record.standing and record.names(step.by)
+    if grows and was_asked(reading.verifier, step.by, step.extension, asker, step.asked):
+        return
     change = reading.signed(step.order)
-    permit(change, record)
+    if step.order != record.order:
+        permit(change, record)
     if not _is_for(change.order, asker) and not _was_asked(
         reading, change.order, step.extension, asker, step.asked
     ):
@@ -65,6 +69,10 @@ def require_entitled(
         case Lapse():
             if record is not None and not record.names(asker):
                 raise Untrusted(Reason.WRONG_ROLE, "only who carries a grid says that it is over")
+        case Rescale():
+            if record is not None and asker not in record.carriers():
+                why = "only who carries a grid says that there is room for more of it, or less"
+                raise Untrusted(Reason.WRONG_ROLE, why)
         case Finish():
             up = reading.signed(order)
             near = site == up.principal.site or asker in (*up.order.stewards, *stewards)

@@ -16,6 +16,7 @@ from protocol.contract.entitled import require_decliner, require_voter
 from protocol.contract.granting import check_granted
 from protocol.contract.permitting import permit, require_later
 from protocol.contract.reading import Reading
+from protocol.contract.scaling import check_scaled
 from protocol.contract.vouching import vouch
 from protocol.grid.decision import Certificate, Decision, check_certificate, follow_seals
 from protocol.grid.expand import names
@@ -42,6 +43,7 @@ from protocol.grid.steps import (
     Lapse,
     Remove,
     Replace,
+    Rescale,
     Step,
     Vote,
     apply,
@@ -157,6 +159,8 @@ def _ordered(reading: Reading, up: CheckedOrder, record: GridRecord) -> None:
         check_applied(record, ordered, mine, reading)
     else:
         check_granted(record, ordered.gone, reading)
+    if record.scaled is not None:
+        check_scaled(record, ordered, reading)
 
 
 def _signed(reading: Reading, signed: SignedOrder, record: GridRecord) -> Order:
@@ -204,6 +208,9 @@ def follow(
             # If another change was first, nothing is to be judged: the step does not apply.
             if record is not None and record.id == made.id and record.epoch + 1 == made.epoch:
                 _appliable(reading, record, made, now)
+        case Rescale(record=made):
+            if record is not None and record.id == made.id and record.epoch + 1 == made.epoch:
+                _scalable(reading, record, made, asker, now)
         case Lapse():
             _over(reading, record, asker, now)
         case Decline():
@@ -239,6 +246,27 @@ def _appliable(reading: Reading, record: GridRecord, made: GridRecord, now: floa
     if now > checked.fresh_until_s + ORDER_LATE_S:
         raise Untrusted(Reason.EXPIRED, "the order came too late; sign it again")
     vouch(reading, made, record, now, lapsed=False)
+    _small_enough(made)
+
+
+def _scalable(
+    reading: Reading, record: GridRecord, made: GridRecord, asker: PeerId, now: float
+) -> None:
+    """Raises Untrusted unless the grid may become that by room, for one of its hosts, and its owner's authority
+    still stands."""
+    if asker not in record.carriers():
+        raise Untrusted(Reason.WRONG_ROLE, "only who carries a grid says that there is room for it")
+    if made.scaled is None or made.room == record.room or made.state is not GridState.UP:
+        raise Untrusted(Reason.MALFORMED, "room makes the next epoch of what was ordered")
+    if made.changes != record.changes:
+        raise Untrusted(Reason.MALFORMED, "room brings no order")
+    if len(made.assignments) > len(record.assignments):
+        reading.order(record.standing, now, fresh=False)
+    vouch(reading, made, record, now, lapsed=False)
+    _small_enough(made)
+
+
+def _small_enough(made: GridRecord) -> None:
     if (size := len(encode(made))) > CHANGED_RECORD_BYTES:
         most = CHANGED_RECORD_BYTES >> 10
         why = f"its record would take {size >> 10} KiB, at most {most} are accepted; down, and up again"

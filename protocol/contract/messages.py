@@ -81,6 +81,11 @@ class HoldAsk(msgspec.Struct, frozen=True, tag="hold-ask"):
     asked: Signature = b""
     """By the peer that the order is for, that it asks this host (grid/asked.py). With it the host may vote
     against the attempt. Of an order that is for anybody there is none."""
+    shown: Certificate | None = None
+    """What was decided of the grid, if room came for more of it: then `change` is the order by which it stands,
+    which needs to be fresh no more, and who asks is one of its hosts."""
+    until_s: Moment = 0.0
+    """When its lease ends there, Unix seconds; a host of which nothing was asked before ends it no later."""
 
 
 class HoldReply(msgspec.Struct, frozen=True, tag="hold-reply"):

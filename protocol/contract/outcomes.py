@@ -46,6 +46,12 @@ class AskFoundling(msgspec.Struct, frozen=True):
     grid: GridId
 
 
+class YieldMembers(msgspec.Struct, frozen=True):
+    """A host gives up members of an elastic grid that it carries, because others need the room."""
+
+    grid: GridId
+
+
 class ReplaceSteward(msgspec.Struct, frozen=True):
     """A steward has another that is gone replaced, in the register with that key."""
 
@@ -53,7 +59,7 @@ class ReplaceSteward(msgspec.Struct, frozen=True):
 
 
 RequesterPurpose = CommitGrid | ChangeGrid | ConfirmGrid
-HostPurpose = VoidHold | AuditLease | AskFoundling
+HostPurpose = VoidHold | AuditLease | AskFoundling | YieldMembers
 Purpose = RequesterPurpose | HostPurpose
 """What a change of a register is for. Its outcome goes back to the side that can say what follows."""
 

@@ -209,6 +209,27 @@ class Reading:
             via=checked.order.via,
         )
 
+    def to_grow(self, record: GridRecord, by: PeerId, now: float) -> Deployment:
+        """What the standing order of a decided record allows of its grid, for the host `by` of it.
+
+        Raises Untrusted if its signer could not order it now.
+        """
+        if record.applied is None:
+            grid = self._sensible(record.order, self.order(record.order, now, fresh=False))
+        else:
+            grid = self.applied(record.standing, now, fresh=False)[1]
+        return Deployment(
+            order=order_key(record.standing),
+            name=grid.spec.name,
+            owner=record.owner,
+            owner_site=record.owner_site,
+            spec=grid.spec,
+            workspaces=_there(grid),
+            issued_at_s=now,
+            stewards=read_order(record.order).stewards,
+            via=by,
+        )
+
     def stored(self, record: GridRecord) -> Deployment:
         """What a record in this peer's own store is to be. It was believed when it was stored.
 

@@ -5,6 +5,7 @@ from protocol.contract.changes import Changed, changed
 from protocol.contract.granting import check_granted, check_step, vnis_fault
 from protocol.contract.permitting import permit
 from protocol.contract.reading import Deployment, Reading
+from protocol.contract.scaling import check_rescaled, check_scaled
 from protocol.grid.lease import start_fault
 from protocol.grid.record import GridRecord, GridState, order_part
 from protocol.trust.order import Order, SignedOrder, read_order
@@ -34,17 +35,24 @@ def vouch(
     if record.state is GridState.DOWN and not ordered.down and not lapsed:
         raise Untrusted(Reason.MALFORMED, "a record that is down without an order")
     applies = before is None or before.became != record.became
-    if record.applied is not None and applies:
+    scales = before is None or before.room != record.room
+    if record.applied is not None and (applies or scales):
         check_applied(record, ordered, believed, reading)
     elif record.state is GridState.UP and before is None:
         _enough(deployment, [*(a.workspace for a in record.assignments), *ordered.gone])
     if before is not None and applies:
         check_applied_step(record, before, ordered, reading)
+    elif before is not None and scales:
+        if record.applied is None:
+            check_granted(record, ordered.gone, reading)
+        check_rescaled(record, before, ordered, reading)
     elif before is not None:
         _nothing_vanished(record, before, ordered)
         check_step(record, before)
     elif record.applied is None:
         check_granted(record, ordered.gone, reading)
+    if record.scaled is not None and scales:
+        check_scaled(record, ordered, reading)
     return deployment
 
 

@@ -111,11 +111,8 @@ def delta(
     for cluster in new.clusters:
         before = were.get(cluster.name)
         manners = _Manners(before, cluster, old, new) if before is not None else None
-        for index in range(1, cluster.count + 1):
+        for index, name in _meant(cluster, there, without):
             manner = manners.of(index) if manners is not None else Manner.SAME
-            name = workspace_name(cluster.name, index)
-            if name in without:
-                continue
             names[name] = None
             if name not in there:
                 added.append(name)
@@ -125,6 +122,22 @@ def delta(
                 changed.append((name, manner))
     gone = tuple(name for name in placed if name not in names)
     return Delta(tuple(added), gone, tuple(changed), tuple(same))
+
+
+def _meant(
+    cluster: ClusterSpec, there: Container[str], without: Container[str]
+) -> list[tuple[int, str]]:
+    """The workspaces that a cluster is to have, by number and name. Of an elastic one those that are there and,
+    if they are fewer than its `min`, the first of the others: what it has beyond that comes by room
+    (elastic.py).
+    """
+    every = ((i, workspace_name(cluster.name, i)) for i in range(1, cluster.count + 1))
+    meant = [(index, name) for index, name in every if name not in without]
+    if not cluster.elastic:
+        return meant
+    short = cluster.least - sum(name in there for _, name in meant)
+    first = [name for _, name in meant if name not in there][: max(0, short)]
+    return [(index, name) for index, name in meant if name in there or name in first]
 
 
 class _Manners:

@@ -19,7 +19,7 @@ from protocol.terms.quantities import counted
 LINES_MOST = 60
 """So many lines are said of each kind of change; more are counted."""
 
-_LATER = ("restart", "stop-within", "requires", "provides", "labels", "near", "min")
+_LATER = ("restart", "stop-within", "requires", "provides", "labels", "near", "min", "elastic")
 """What of a cluster is only looked at when a workspace is placed or started, or ends."""
 
 _FIXED = ("name", "vo", "lease", "networks")
@@ -137,17 +137,21 @@ def _networks(old: GridSpec, new: GridSpec) -> tuple[list[str], list[str]]:
 
 def _beside(old: GridSpec, new: GridSpec) -> Iterator[Difference]:
     """What changes no workspace: of the grid as a whole, and what of a cluster is only looked at later."""
+    elastic = {cluster.name for cluster in new.clusters if cluster.elastic}
     for each in differences(new, old):
         first, *rest = each.path.split(".")
         of_cluster = first == "clusters" and len(rest) > 1
         if first == "networks" and len(rest) == 1:
             continue  # It comes or goes.
-        if first not in ("clusters", "volumes") or (of_cluster and rest[1] in _LATER):
+        later = of_cluster and (rest[1] in _LATER or (rest[1] == "count" and rest[0] in elastic))
+        if first not in ("clusters", "volumes") or later:
             yield each
 
 
 def _alters(each: Difference) -> str:
     """What comes of a difference that is of no workspace."""
+    if each.path.endswith(".count"):
+        return "as room comes"
     fixed = each.path.split(".")[0] in _FIXED
     return "not while it is up" if fixed else "touches no workspace"
 

@@ -115,6 +115,21 @@ def _names(spec: GridSpec) -> Iterator[Problem]:
                 yield Problem((field, index, "name"), message)
 
 
+def _elastic_problems(spec: GridSpec, cluster: ClusterSpec, at: Path) -> Iterator[Problem]:
+    """What keeps a cluster from growing and giving room by itself, each with what would work."""
+    if not spec.lease.best_effort:
+        works = "write lease: {best-effort: true}, or leave elastic out"
+        yield Problem(
+            at, f"found true; only what makes room for others can have what is left: {works}"
+        )
+    if cluster.least >= cluster.count:
+        works = f"write a min below count, {cluster.count}, or leave elastic out"
+        yield Problem(at, f"found true, and nothing between min and count: {works}")
+    if cluster.mounts:
+        works = "leave its volumes out (scratch is each one's own disk), or elastic"
+        yield Problem(at, f"found true, and volumes, which stay on their hosts: {works}")
+
+
 def _volume_problems(spec: GridSpec) -> Iterator[Problem]:
     for index, volume in enumerate(spec.volumes):
         yield from _between(
@@ -138,6 +153,8 @@ def _cluster_problems(spec: GridSpec, index: int) -> Iterator[Problem]:
     if _count_allowed(cluster.count) and not 1 <= cluster.least <= cluster.count:
         allowed = f"allowed are 1 to the count, {cluster.count}"
         yield Problem((*at, "minimum"), f"found {_number(cluster.least)}; {allowed}")
+    if cluster.elastic:
+        yield from _elastic_problems(spec, cluster, (*at, "elastic"))
     if message_ := image_problem(cluster.image.name, cluster.image.digest):
         yield Problem((*at, "image"), message_)
     yield from _between(

@@ -21,14 +21,17 @@ def history(record: GridRecord) -> tuple[Past, ...]:
     Raises Malformed or Untrusted if an order in it cannot be read.
     """
     told = record.applied.past if record.applied is not None else ()
+    told += record.scaled.past if record.scaled is not None else ()
     made = (line_of(record.order, 1, ""),) if len(told) < PAST_MOST else ()
     return (*made, *told, *lines_since(record))
 
 
 def lines_since(record: GridRecord) -> tuple[Past, ...]:
-    """A line for each order that changed a grid since it was made, or since the last one was applied to it."""
-    since = record.changes[record.folded :]
-    first = record.applied_epoch + 1
+    """A line for each order that changed a grid since it was made, or since the last one was applied to it, or
+    since room changed its size."""
+    scaled = record.scaled
+    since = record.changes[scaled.told if scaled is not None else record.folded :]
+    first = (scaled.epoch if scaled is not None else record.applied_epoch) + 1
     return tuple(
         line_of(signed, epoch, _said(signed)) for epoch, signed in enumerate(since, start=first)
     )

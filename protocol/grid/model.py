@@ -214,6 +214,8 @@ class ClusterSpec(msgspec.Struct, frozen=True):
     """What the next ones wait for then."""
     sizes: tuple[OwnSize, ...] = ()
     """Those that have another size than `cpus_milli` and `memory_bytes`."""
+    elastic: bool = False
+    """Whether it is as large as there is room for, from `minimum` to `count`: only of best-effort grids."""
 
     @property
     def least(self) -> int:

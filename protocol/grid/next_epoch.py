@@ -20,6 +20,9 @@ from protocol.grid.record import (
     GridRecord,
     HostRef,
     Places,
+    Word,
+    absent,
+    terminated,
     vni_of,
 )
 from protocol.grid.volumes import deletes, volumes_after, volumes_at
@@ -39,6 +42,8 @@ class Added(msgspec.Struct, frozen=True):
     """Hosts that carried nothing of the grid before."""
     grants: tuple[SignedGrant, ...] = ()
     """What every host that was asked granted: all that it carries then."""
+    words: tuple[Word, ...] = ()
+    """If room made it: that a host of the grid asked for each of them."""
 
 
 def applied_to(
@@ -58,6 +63,7 @@ def applied_to(
     grants = {grant.host: grant for grant in (*before.grants, *added.grants)}
     changes = tuple(filter(stays, before.changes))
     past = before.applied.past if before.applied is not None else ()
+    past += before.scaled.past if before.scaled is not None else ()
     line = line_of(order, before.epoch + 1, said_of(before, old, terms))
     return msgspec.structs.replace(
         before,
@@ -77,6 +83,7 @@ def applied_to(
             past=(*past, *lines_since(before), line)[-PAST_MOST:],
             missing=missing_in(before, old) or msgspec.UNSET,
         ),
+        room=msgspec.UNSET,
     )
 
 
@@ -88,9 +95,15 @@ def vnis_after(before: GridRecord, spec: GridSpec, attempt: GridId) -> tuple[tup
 
 
 def missing_in(record: GridRecord, spec: GridSpec) -> tuple[str, ...]:
-    """The workspaces of a grid's standing order, which `spec` is of, that are not there."""
-    there = record.placed
-    return tuple(name for name in names(spec) if name not in there)
+    """The workspaces of a grid's standing order, which `spec` is of, that are not there. Of an elastic cluster
+    those that were ordered gone, or left out: others only lack room."""
+    there, out = record.placed, {*terminated(record), *absent(record.standing)}
+    elastic = {cluster.name for cluster in spec.clusters if cluster.elastic}
+    return tuple(
+        name
+        for name in names(spec)
+        if name not in there and (name in out or name.rpartition("-")[0] not in elastic)
+    )
 
 
 def places_in(record: GridRecord, spec: GridSpec) -> tuple[Places, ...]:

@@ -23,7 +23,7 @@ from protocol.grid.limits import (
     WORKSPACES_MAX,
 )
 from protocol.grid.model import GridSpec
-from protocol.grid.seal import Closing, Seal, Seats, seats_of
+from protocol.grid.seal import Closing, Seal, Seats, Signature, seats_of
 from protocol.terms.ids import GridId, KeyId, PeerId, short_hash
 from protocol.terms.limits import (
     ATTEMPT_MOST,
@@ -114,6 +114,35 @@ class Applied(msgspec.Struct, frozen=True):
     since. Without any, and in what older builds decided, there is no such field."""
 
 
+class Word(msgspec.Struct, frozen=True, array_like=True):
+    """A host's word that it asked another one, or itself, for that attempt (asked.py)."""
+
+    host: PeerId
+    """Who was asked."""
+    by: PeerId
+    """A host of the grid."""
+    attempt: GridId
+    asked: Signature
+
+
+class Scaled(msgspec.Struct, frozen=True):
+    """How room changed the size of an elastic grid since its standing order (elastic.py)."""
+
+    epoch: Number
+    """In which epoch it did last."""
+    attempt: GridId
+    """The attempt of that. Its number is the epoch before, so what hosts granted for it is for no other."""
+    steps: Count
+    """How many epochs since the standing order room made."""
+    words: Annotated[tuple[Word, ...], Meta(max_length=2 * WORKSPACES_MAX)] = ()
+    """For each host whose grant is for such an attempt: which of the grid's hosts asked for it, and which other
+    one called it first."""
+    told: Count = 0
+    """How many of the record's `changes` are from before the last of them, and told of in `past`."""
+    past: Annotated[tuple[Past, ...], Meta(max_length=PAST_MOST)] = ()
+    """The changes decided last since the standing order, the oldest first."""
+
+
 class GridRecord(msgspec.Struct, frozen=True):
     """One grid. `order` is the signed request, with the whole specification in its body."""
 
@@ -140,6 +169,13 @@ class GridRecord(msgspec.Struct, frozen=True):
     became: Applied | msgspec.UnsetType = msgspec.UNSET
     """What it became since, as `applied` answers it. A grid that is as it was made has no such field: what was
     decided of it by older builds stays the same, byte for byte."""
+    room: Scaled | msgspec.UnsetType = msgspec.UNSET
+    """What room made of it since, as `scaled` answers it; there is no such field where it changed nothing."""
+
+    @property
+    def scaled(self) -> Scaled | None:
+        """How room changed its size since its standing order; None if it did not."""
+        return self.room if isinstance(self.room, Scaled) else None
 
     @property
     def applied(self) -> Applied | None:
@@ -160,6 +196,11 @@ class GridRecord(msgspec.Struct, frozen=True):
     def applied_epoch(self) -> int:
         """The epoch in which the last order was applied, or in which it was made."""
         return apply_terms(read_order(self.applied.order)).epoch + 1 if self.applied else 1
+
+    @property
+    def steps_by_room(self) -> int:
+        """How many epochs since its standing order came by room, and by no order."""
+        return self.scaled.steps if self.scaled is not None else 0
 
     @property
     def folded(self) -> int:
@@ -346,10 +387,10 @@ def was_decided(record: GridRecord, attempt: GridId) -> bool:
     It is the last one that was, or a host still carries something by it. Raises Malformed if a grant cannot be
     read.
     """
-    if record.applied is None:
+    if record.applied is None and record.scaled is None:
         return False
-    told = (read_grant(grant).change for grant in record.grants)
-    return attempt == record.applied.attempt or attempt in told
+    last = [one.attempt for one in (record.applied, record.scaled) if one is not None]
+    return attempt in last or attempt in (read_grant(grant).change for grant in record.grants)
 
 
 def spec_of(order: Order) -> GridSpec:
@@ -384,6 +425,12 @@ def absent(signed: SignedOrder) -> tuple[str, ...]:
     """The workspaces that a standing order leaves out of its clusters. Raises Malformed or Untrusted."""
     order = read_order(signed)
     return apply_terms(order).without if order.action is Action.APPLY else ()
+
+
+def terminated(record: GridRecord) -> tuple[str, ...]:
+    """The workspaces that were ordered gone since the standing order."""
+    orders = [read_order(signed) for signed in record.changes[record.folded :]]
+    return tuple(order.workspace for order in orders if order.action is Action.TERMINATE)
 
 
 def hold_terms(order: Order) -> HoldTerms:

@@ -73,6 +73,16 @@ class Apply(msgspec.Struct, frozen=True, tag="apply"):
     record: GridRecord
 
 
+class Rescale(msgspec.Struct, frozen=True, tag="rescale"):
+    """Make an elastic grid as large as this record says, in its next epoch: room came, or others need it.
+
+    Only who carries the grid may ask for it. Nothing happens if that attempt was voted down, or another change
+    was first.
+    """
+
+    record: GridRecord
+
+
 class Decline(msgspec.Struct, frozen=True, tag="decline"):
     """A vote against an extension, or an attempt to apply, that is not decided.
 
@@ -83,6 +93,8 @@ class Decline(msgspec.Struct, frozen=True, tag="decline"):
     extension: GridId
     order: SignedOrder | None = None
     asked: Signature = b""
+    by: PeerId = PeerId("")
+    """Who asked, where that is no peer that the order is for, but a host of the grid for which room came."""
 
 
 class Remove(msgspec.Struct, frozen=True, tag="remove"):
@@ -111,7 +123,7 @@ class Replace(msgspec.Struct, frozen=True, tag="replace"):
     """The one that the heir has."""
 
 
-Step = Commit | Vote | End | Lapse | Extend | Apply | Decline | Remove | Finish | Replace
+Step = Commit | Vote | End | Lapse | Extend | Apply | Rescale | Decline | Remove | Finish | Replace
 
 
 def against(grid: GridId, asked: bytes = b"") -> Vote:
@@ -144,6 +156,8 @@ def apply(step: Step, register: Register, now_s: float) -> Register:
             return _extended(register, step)
         case Apply(record=record):
             return _applied(register, record)
+        case Rescale(record=record):
+            return _rescaled(register, record)
         case Decline(grid=grid, extension=extension):
             return _declined(register, grid, extension, now_s)
         case Remove(grid=grid, workspace=workspace, order=order):
@@ -209,6 +223,15 @@ def _applied(register: Register, record: GridRecord) -> Register:
     if old is None or applied is None or record.epoch != old.epoch + 1:
         return register
     if register.is_declined(applied.attempt):
+        return register
+    return msgspec.structs.replace(register, record=record)
+
+
+def _rescaled(register: Register, record: GridRecord) -> Register:
+    old, scaled = _up(register, record.id), record.scaled
+    if old is None or scaled is None or record.epoch != old.epoch + 1:
+        return register
+    if register.is_declined(scaled.attempt):
         return register
     return msgspec.structs.replace(register, record=record)
 

@@ -22,9 +22,12 @@ from protocol.hosting.lease_book import LeaseBook
 from protocol.hosting.taking_up import TakingUp
 from protocol.terms.effects import Effect, Note, Realise, Send
 from protocol.terms.ids import PeerId
-from protocol.trust.order import Action
+from protocol.trust.order import Action, read_order
 from protocol.trust.signing import Untrusted
 from protocol.trust.used import UsedOrders
+
+CHANGING = "a change of it is being decided\n  would work: the same again in a few seconds"
+"""Why something waits for a change of a grid for which this host holds."""
 
 
 class Acting:
@@ -105,3 +108,19 @@ class Acting:
 
 def _reply(sender: PeerId, message: Act, workspace: str, problem: str) -> Effect:
     return Send(sender, ActReply(message.request, workspace, problem), message.request)
+
+
+def unsaved(message: Act, *, suspends: bool, changing: bool) -> ActReply | None:
+    """Why a host cannot save what it is asked to suspend; None if it can, or if that is not asked.
+
+    `suspends` says whether it saves guests at all, `changing` whether it holds for a change of that grid: what
+    is held has no room for a larger memory on disk. What is wrong with the order is said where it is believed.
+    """
+    try:
+        order = read_order(message.order)
+    except Untrusted:
+        return None
+    if order.action is not Action.SUSPEND or (suspends and not changing):
+        return None
+    why = "its guests cannot be saved to disk (containers never can); pause keeps their memory"
+    return ActReply(message.request, order.workspace, CHANGING if suspends else why)

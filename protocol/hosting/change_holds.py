@@ -25,6 +25,8 @@ from protocol.contract.authority import Authority, Deployment
 from protocol.contract.messages import HoldAsk, HoldReply
 from protocol.contract.outcomes import Answer, RoomChanged
 from protocol.grid.apply_faults import apply_faults
+from protocol.grid.decision import Certificate
+from protocol.grid.elastic import is_attempt_at, missing
 from protocol.grid.lease import asked, kept_s, start_fault, window
 from protocol.grid.limits import LEASE_S_MAX
 from protocol.grid.model import Workspace
@@ -41,13 +43,14 @@ from protocol.hosting.holds import Holds
 from protocol.hosting.lease import Lease, allowed
 from protocol.hosting.leases import Leases
 from protocol.hosting.taken import Taken
+from protocol.hosting.yielding import AHEAD_S, stop_s
 from protocol.placement.fit import Offer, lacking, quantum_of, refusals, rules_of, unsuitable
 from protocol.terms.effects import Note, Persist, Send
 from protocol.terms.ids import GridId, PeerId, StoreId
 from protocol.terms.limits import CLEAR_S, SLACK_S
 from protocol.terms.refusal import Constraint, Refusal
 from protocol.trust.order import SignedOrder, read_order
-from protocol.trust.signing import Signer, Untrusted
+from protocol.trust.signing import Reason, Signer, Untrusted
 from protocol.trust.used import UsedOrders
 
 _FOREVER = 1e12
@@ -103,7 +106,7 @@ class ChangeHolds:
         """Grants or refuses. What is held already is only said again."""
         old = self._holds.row(ask.grid)
         try:
-            believed = self._believed(ask, change, now, fresh=old is None)
+            believed = self._believed(requester, ask, change, now, fresh=old is None)
         except Untrusted as error:
             return refuse(self._host, requester, ask, Constraint.AUTHORITY, str(error)), []
         for fault in (
@@ -127,8 +130,12 @@ class ChangeHolds:
 
     # -- what is believed
 
-    def _believed(self, ask: HoldAsk, change: SignedOrder, now: float, *, fresh: bool) -> _Asked:
+    def _believed(
+        self, requester: PeerId, ask: HoldAsk, change: SignedOrder, now: float, *, fresh: bool
+    ) -> _Asked:
         """Raises Untrusted."""
+        if ask.shown is not None:
+            return self._growing(requester, ask, change, ask.shown, now)
         deployment = self._authority.to_change(ask.order, change, ask.of, now, fresh)
         terms = change_terms(read_order(change))
         assert terms is not None, "an order to change was read"
@@ -136,6 +143,36 @@ class ChangeHolds:
         row = self._leases.row(ask.of)
         spec = deployment.spec
         needs = ChangeNeeds(self._me, self._leases, self._ledger, row, members, spec)
+        return _Asked(ask, change, deployment, terms, row, members, needs)
+
+    def _growing(
+        self, requester: PeerId, ask: HoldAsk, change: SignedOrder, shown: Certificate, now: float
+    ) -> _Asked:
+        """Room came for more of an elastic grid: its stewards' word says what it is. Raises Untrusted."""
+        record = self._authority.decision(shown).register.record
+        if record is None or record.state is not GridState.UP or record.id != ask.of:
+            raise Untrusted(Reason.MALFORMED, "what is shown decides nothing of that grid")
+        if (record.order, record.standing, record.start_s) != (ask.order, change, ask.start_s):
+            raise Untrusted(Reason.MALFORMED, "the grid stands by another order")
+        if requester not in record.carriers():
+            raise Untrusted(Reason.WRONG_ROLE, "only a host of a grid asks for more room for it")
+        if not is_attempt_at(ask.grid, change, record.epoch):
+            raise Untrusted(Reason.MALFORMED, "the attempt is at another epoch")
+        deployment = self._authority.to_grow(record, requester, now)
+        more = missing(record, deployment.spec)
+        there = {a.workspace: a.host for a in record.assignments}
+        if any(n not in more and there.get(n) != self._me for n in ask.workspaces):
+            raise Untrusted(Reason.MALFORMED, "it may not grow by all that is asked for")
+        named = {*there, *ask.workspaces}
+        without = tuple(w.name for w in deployment.workspaces if w.name not in named)
+        begins_s = max(now, record.start_s)
+        most_s = begins_s + deployment.spec.lease_s + record.extra_s
+        terms = ApplyTerms(
+            deployment.spec, record.epoch, without, min(ask.until_s or most_s, most_s)
+        )
+        members = {w.name: w for w in deployment.workspaces if w.name in named}
+        row = self._leases.row(ask.of)
+        needs = ChangeNeeds(self._me, self._leases, self._ledger, row, members, deployment.spec)
         return _Asked(ask, change, deployment, terms, row, members, needs)
 
     def _identity_fault(
@@ -152,12 +189,16 @@ class ChangeHolds:
         if old is not None and (old.of, old.vnis, old.start_s) != (ask.of, ask.vnis, ask.start_s):
             why = "it is held for another grid, with other VXLAN ids, or another start"
             return Constraint.NETWORK_ID, why
-        if old is None and (fault := spent(self._used, deployment, self._ledger.now_s)):
+        grows = ask.shown is not None
+        if (
+            old is None
+            and not grows
+            and (fault := spent(self._used, deployment, self._ledger.now_s))
+        ):
             return fault
         other = self._holds.change_of(ask.of)
         if other is not None and other.grid not in (ask.grid, self._plan_of(asked_for)):
-            terms = other.terms
-            if terms is not None and terms.epoch < asked_for.terms.epoch:
+            if other.of_epoch < asked_for.terms.epoch:
                 self._holds.hurry(other.grid, self._ledger.now_s)
             how = "held as a plan" if other.plan else "held"
             return Constraint.CONTENDED, f"another change of {other.name} is {how}, id {other.grid}"
@@ -303,6 +344,9 @@ class ChangeHolds:
         if yields:
             # Its cpus and memory are promised for as long as starting it is worth; its disk stays.
             end_s = window(asked(spec), now, suspends=True).end_s
+            if ask.shown is not None:
+                # What would have to yield again at once does not come.
+                end_s += self._leases.preemption.lead_s() + stop_s(spec) + AHEAD_S
             time = Window(time.start_s, end_s, _FOREVER)
         return HoldRow(
             grid=ask.grid,
@@ -324,6 +368,7 @@ class ChangeHolds:
             of=ask.of,
             asked=ask.asked,
             ends_s=ends_s if lease is None else 0.0,
+            grows=ask.shown is not None,
         )
 
     def _ends_s(self, asked_for: _Asked, now: float) -> float:

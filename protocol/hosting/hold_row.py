@@ -11,6 +11,7 @@ from protocol.grid.record import (
     GridRecord,
     GridState,
     Register,
+    attempt_of,
     change_terms,
     was_decided,
 )
@@ -54,6 +55,14 @@ class HoldRow(msgspec.Struct, frozen=True):
     """For a change: what each of `workspaces` takes beside what a lease has here already."""
     ends_s: float = 0.0
     """For a change of a grid of which nothing was here: when its lease ends, Unix seconds."""
+    grows: bool = False
+    """Whether room came for it, so that `change` is the order by which the grid stands already."""
+
+    @property
+    def of_epoch(self) -> int:
+        """The epoch of the grid that the change for which it is held is made of."""
+        terms = self.terms if not self.grows else None
+        return terms.epoch if terms is not None else attempt_of(self.grid)
 
     @property
     def ordered(self) -> SignedOrder:
@@ -88,8 +97,7 @@ def fate(row: HoldRow, register: Register) -> Fate:
         return Fate.VOID
     if was_decided(record, row.grid):
         return Fate.DECIDED
-    terms = row.terms
-    beyond = terms is not None and record.epoch > terms.epoch
+    beyond = row.change is not None and record.epoch > row.of_epoch
     return Fate.VOID if beyond or register.is_declined(row.grid) else Fate.OPEN
 
 
@@ -111,7 +119,8 @@ def vote_against(row: HoldRow) -> Step:
     """What the stewards are to decide of a hold whose time is up."""
     if row.change is None:
         return against(row.grid, row.asked)
-    return Decline(row.of, row.grid, row.change, row.asked)
+    by = PeerId(row.requester) if row.grows else PeerId("")
+    return Decline(row.of, row.grid, row.change, row.asked, by)
 
 
 class HoldNotSaved(msgspec.Struct, frozen=True):

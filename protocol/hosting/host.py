@@ -1,6 +1,5 @@
 """This peer as a host: what it offers, what it has promised, what it carries."""
 
-import contextlib
 from collections.abc import Callable
 from typing import assert_never
 
@@ -15,7 +14,6 @@ from protocol.capacity.timetable import ALWAYS
 from protocol.contract.authority import Authority
 from protocol.contract.messages import (
     Act,
-    ActReply,
     Decided,
     HoldAsk,
     HoldRelease,
@@ -35,6 +33,7 @@ from protocol.contract.outcomes import (
     HostPurpose,
     RoomChanged,
     VoidHold,
+    YieldMembers,
 )
 from protocol.contract.told import Notices
 from protocol.grid.decision import Certificate, Decision
@@ -43,6 +42,7 @@ from protocol.grid.lifecycle import Status
 from protocol.grid.record import GridState
 from protocol.grid.tunnel import TunnelEnd, usable
 from protocol.hosting import events
+from protocol.hosting.acting import unsaved
 from protocol.hosting.change_holds import ChangeHolds
 from protocol.hosting.chronicle import TABLE as STORIES
 from protocol.hosting.chronicle import Chronicle
@@ -50,17 +50,19 @@ from protocol.hosting.claims import Claims
 from protocol.hosting.foundlings import Foundlings
 from protocol.hosting.giving_back import GivingBack
 from protocol.hosting.guest_words import GuestWords
+from protocol.hosting.handing_over import joined
 from protocol.hosting.hold_row import HoldNotSaved
 from protocol.hosting.holds import NOT_HELD, Holds
 from protocol.hosting.holds import TABLE as HELD
 from protocol.hosting.in_use import taken_by
 from protocol.hosting.lease_book import TABLE as CARRIED
-from protocol.hosting.leases import CHANGING, Leases
+from protocol.hosting.leases import Leases
 from protocol.hosting.names import Names
 from protocol.hosting.probing import probed_notes, told
 from protocol.hosting.surroundings import HostSurroundings
 from protocol.hosting.taken import Taken
 from protocol.hosting.tunnels import Tunnels
+from protocol.hosting.yielding import Yielding
 from protocol.placement.fit import Offer
 from protocol.terms.coordinate import Coordinate, known
 from protocol.terms.dice import Dice
@@ -69,7 +71,7 @@ from protocol.terms.ids import GridId, PeerId, StoreId
 from protocol.terms.limits import LATER_STEPS, MTU_USUAL
 from protocol.terms.refusal import Constraint, Refusal
 from protocol.trust.identity import Identity
-from protocol.trust.order import Action, SignedOrder, read_order
+from protocol.trust.order import SignedOrder
 from protocol.trust.signing import Untrusted
 from protocol.trust.used import TABLE as USED
 from protocol.trust.used import UsedOrders
@@ -140,6 +142,7 @@ class Host:
         self.changes = ChangeHolds(
             identity.peer, identity.name, *held_by, identity.signer, used, store
         )
+        self.yielding = Yielding(identity, self.ledger, self.leases, authority, store, dice)
         self.tunnels = Tunnels(identity.peer, self.leases, lambda: self.tunnel, surroundings.tunnel)
         self.chronicle = Chronicle(
             rows.get(STORIES, {}), lambda grid: self.leases.last(grid) is not None
@@ -282,18 +285,10 @@ class Host:
 
     def _act(self, sender: PeerId, message: Act, now: float) -> Answer:
         """An action on workspaces here, which this host may be unable to do at all."""
-        with contextlib.suppress(
-            Untrusted
-        ):  # what is wrong with the order is said where it is believed
-            order = read_order(message.order)
-            if order.action is Action.SUSPEND and not self._facts.suspends:
-                why = "its guests cannot be saved to disk (containers never can); pause keeps their memory"
-                reply = ActReply(message.request, order.workspace, why)
-                return [Send(sender, reply, message.request)], []
-            if order.action is Action.SUSPEND and self.holds.changing(message.grid):
-                # What is held for the change has no room for a larger memory on disk.
-                reply = ActReply(message.request, order.workspace, CHANGING)
-                return [Send(sender, reply, message.request)], []
+        changing = self.holds.changing(message.grid)
+        refusal = unsaved(message, suspends=self._facts.suspends, changing=changing)
+        if refusal is not None:
+            return [Send(sender, refusal, message.request)], []
         return self.leases.act(sender, message, now)
 
     def handle(self, event: HostEvent, now: float) -> Answer:
@@ -346,9 +341,10 @@ class Host:
                         over, changed = self.holds.refused(grid)
                         return [*effects, *over], [*outcomes, *changed]
                 return effects, outcomes
-            case AuditLease(grid=grid):
+            case AuditLease(grid=grid) | YieldMembers(grid=grid):
+                shown = self.yielding.told(purpose, decision)
                 try:
-                    return self.leases.audited(grid, decision, now)
+                    return joined(self.leases.audited(grid, decision, now), (shown, []))
                 except Untrusted as error:
                     return [Note("record.refused", f"audit:{grid}", str(error))], []
             case AskFoundling(grid=grid):
@@ -381,11 +377,12 @@ class Host:
     def tick(self, now: float) -> Answer:
         """Moves claims, holds and leases on to this time."""
         self.ledger.advance(now)
+        sure = not self._surroundings.clock().doubt
         effects, outcomes = self.leases.tick(now)
-        over, proposals = self.holds.tick(now, sure=not self._surroundings.clock().doubt)
-        asks = self.foundlings.tick(now)
-        answer = effects + over, [*outcomes, *proposals, *asks, *self.claims.tick(now)]
-        return self._told(answer, now)
+        over, proposals = self.holds.tick(now, sure=sure)
+        asks = self.foundlings.tick(now) + self.yielding.tick(now, sure=sure)
+        due = [*outcomes, *proposals, *asks, *self.claims.tick(now)]
+        return self._told((effects + over, due), now)
 
     def clock_changed(self, now: float) -> Answer:
         """Something else is to be thought of this host's clock. What it means for leases follows at once."""
@@ -409,6 +406,7 @@ class Host:
             self.leases.next_deadline(),
             self.claims.next_deadline(),
             self.foundlings.next_deadline(),
+            self.yielding.next_deadline(),
         )
 
     def check(self) -> None:

@@ -28,7 +28,7 @@ from protocol.grid.record import GridRecord, GridState, Register, order_part
 from protocol.grid.steps import Step, apply
 from protocol.grid.tunnel import Telling, newest, untold
 from protocol.grid.volumes import kept_volumes
-from protocol.hosting.acting import Acting
+from protocol.hosting.acting import CHANGING, Acting
 from protocol.hosting.auditing import Auditing, decidable, restored
 from protocol.hosting.definitions import members_of
 from protocol.hosting.events import Happened
@@ -54,8 +54,6 @@ from protocol.trust.signing import Untrusted
 from protocol.trust.used import UsedOrders
 
 _NEVER = float("inf")
-CHANGING = "a change of it is being decided\n  would work: the same again in a few seconds"
-"""Why something waits for a change of a grid for which this host holds."""
 
 
 class Leases:

@@ -24,7 +24,7 @@ class Preemption:
     """Which clusters must make room on this host, and which ones wait for room on other hosts."""
 
     def __init__(self, ledger: Ledger, rates: Callable[[], Rates]) -> None:
-        self._ledger, self._rates = ledger, rates
+        self._ledger, self.rates = ledger, rates
         self._here: dict[Group, None] = {}
         self._there: dict[GridId, dict[PeerId, tuple[str, ...]]] = {}
 
@@ -42,7 +42,7 @@ class Preemption:
     def lead_s(self) -> float:
         """How many seconds before its start a reservation must be asked for, to displace what yields here."""
         memory_bytes = sum(self._ledger.yielding().values())
-        return YIELD_EARLY_S + self._rates().save_s(memory_bytes)
+        return YIELD_EARLY_S + self.rates().save_s(memory_bytes)
 
     def heard(self, grid: GridId, peer: PeerId, clusters: tuple[str, ...]) -> bool:
         """Another host of that grid tells for which clusters it has no room. True if that is news."""
@@ -89,7 +89,7 @@ class Preemption:
 
     def _begins(self) -> dict[Group, float]:
         """When each group that must go must begin to be saved, those that must go first at the beginning."""
-        memory, rates, sum_s = self._ledger.yielding(), self._rates(), 0.0
+        memory, rates, sum_s = self._ledger.yielding(), self.rates(), 0.0
         begins: dict[Group, float] = {}
         until = self._ledger.until_s
         for group in sorted(until, key=lambda g: (until[g], g)):

@@ -60,7 +60,7 @@ class TakingUp:
         was = members_of(self._authority, old)
         had = with_memory(was, old)
         row = _placed(old, record, self._me)
-        if record.standing == old.record.standing:
+        if record.standing == old.record.standing and record.room == old.record.room:
             return row
         now_is = self._authority.remembered(record.standing).members
         manners = self._manners(old, record)
@@ -206,7 +206,9 @@ def turn_notes(before: Lease, row: Lease) -> list[Note]:
 def changed_notes(old: Lease | None, row: Lease) -> list[Note]:
     """What to say of a change to a grid that this host carried before."""
     record = row.record
-    if old is None or record.state is GridState.DOWN or record.standing == old.record.standing:
+    if old is None or record.state is GridState.DOWN:
+        return []
+    if record.standing == old.record.standing and record.room == old.record.room:
         return []
     before = {w.workspace: w for w in old.wanted}
     words: list[str] = []
@@ -221,7 +223,10 @@ def changed_notes(old: Lease | None, row: Lease) -> list[Note]:
         elif now.boot != was.boot:
             words.append(f"~ {now.workspace} (started anew)")
     words += [f"~ {b.workspace.name} (in its turn)" for b in row.behind]
-    notes = [Note("grid.changed", record.name, ", ".join(words) or "sizes", record.id)]
+    said = ", ".join(words) or "sizes"
+    if record.scaled is not None and record.room != old.record.room:
+        said = f"{said}, by {record.scaled.past[-1].by}"
+    notes = [Note("grid.changed", record.name, said, record.id)]
     if row.lacks:
         why = f"no room here for {', '.join(row.lacks)}, which it promised; done once there is"
         notes.append(Note("grid.lacks", record.name, why, record.id))

@@ -23,6 +23,7 @@ from protocol.membership.membership import Membership
 from protocol.membership.messages import Contact, Hello, MembershipMessage, Pong, Unwelcome
 from protocol.node.attachments import GridsFiles
 from protocol.node.deadlines import Deadlines
+from protocol.node.elastic import ElasticGrids
 from protocol.node.events import (
     Arrived,
     Connected,
@@ -93,19 +94,17 @@ class Node:
         levels_above: int = LEVELS_ABOVE,
     ) -> None:
         """`rows` is the whole store, by table, and empty for a new peer. `facts` may come later (Probed)."""
-        self.me = identity.peer
-        contacts = known_contacts(joins, rows)
+        self.me, contacts = identity.peer, known_contacts(joins, rows)
         me = Contact(self.me, identity.site, identity.address)
         self.membership = membership = Membership(me, dice, contacts, now, joins)
         near = NearPeers(membership)
         self.relay = relay = Relay(
             self.me, identity.site, identity.address, identity.reach, identity.sealer, dice, near
         )
-        reachability = relay.reachability
         self.overlay = Overlay(
             identity,
             membership,
-            lambda: near.whereabouts(reachability.reach),
+            lambda: near.whereabouts(relay.reachability.reach),
             FAMILIES,
             rows,
             dice,
@@ -154,6 +153,7 @@ class Node:
             self.broadcast.incarnation,
             rows,
             self.host.used,
+            ElasticGrids(self.host),
         )
         self.files = GridsFiles(self.host, self.registers.acceptor, self.requester)
         self.tunnel_partners = TunnelPartners(identity, self.overlay, self.host, rows, now)
@@ -181,7 +181,7 @@ class Node:
     # -- the three doors
 
     def handle(self, event: Event, now: float) -> list[Effect]:
-        """What follows from an event. Whatever has come due by `now` is done as well."""
+        """What follows from an event, and from what has come due by `now`."""
         self._deadlines.event(event)
         effects = self._lateness(event, now)
         effects += self._dispatch(event, now)

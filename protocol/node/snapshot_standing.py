@@ -5,7 +5,7 @@ import msgspec
 from protocol.grid.history import history
 from protocol.grid.model import GridSpec
 from protocol.grid.next_epoch import missing_in
-from protocol.grid.record import GridRecord, absent
+from protocol.grid.record import GridRecord, absent, terminated
 from protocol.node.node import Node
 from protocol.node.standing import PastRow, Placed, Standing
 from protocol.terms.ids import GridId
@@ -57,6 +57,7 @@ def _standing(node: Node, record: GridRecord) -> Standing:
         ),
         ends_s=max((heard.notice.ends_s for heard in told), default=0.0),
         before_without=missing,
+        out=tuple(dict.fromkeys((*absent(record.standing), *terminated(record)))),
     )
 
 

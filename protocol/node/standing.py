@@ -50,3 +50,5 @@ class Standing(msgspec.Struct, frozen=True):
     """When its lease ends, Unix seconds, as the last of its hosts tells it; 0 if none tells."""
     before_without: tuple[str, ...] = ()
     """The workspaces of `before` that were not there then."""
+    out: tuple[str, ...] = ()
+    """The workspaces of `spec` that were ordered gone, or left out. Others that are not there lack room."""

@@ -384,7 +384,8 @@ class Attempt:
         if change is None:
             return ask
         made, of, start_s = change.record.order, change.record.id, change.record.start_s
-        return msgspec.structs.replace(ask, order=made, change=order, of=of, start_s=start_s)
+        ask = msgspec.structs.replace(ask, order=made, change=order, of=of, start_s=start_s)
+        return change.proven(ask)
 
     def reply(self, sender: PeerId, reply: HoldReply) -> list[Refusal]:
         """A host holds, or says why not. Answers what is newly refused. Its grant's signature is checked."""

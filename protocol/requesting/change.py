@@ -5,41 +5,69 @@ the host that carries it, which needs room for what it grows by. What has a volu
 Only the rest of what is added may go anywhere.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import msgspec
 
 from protocol.capacity.quantum import Quantum
+from protocol.contract.messages import HoldAsk
 from protocol.grid.apply import Delta, Manner, delta
 from protocol.grid.apply_faults import apply_faults
 from protocol.grid.change_words import summary
+from protocol.grid.decision import Certificate
 from protocol.grid.differences import differences
+from protocol.grid.elastic import ROOM_CAME, line_by_room, rescaled
 from protocol.grid.expand import workspaces
 from protocol.grid.grant import SignedGrant
 from protocol.grid.model import GridSpec
 from protocol.grid.next_epoch import Added, applied_to
-from protocol.grid.record import ApplyTerms, GridRecord, HostRef
+from protocol.grid.record import ApplyTerms, GridRecord, HostRef, Word
 from protocol.grid.volumes import pinned, volumes_at
 from protocol.placement.fit import quantum_of
 from protocol.terms.ids import GridId, PeerId
 from protocol.trust.order import SignedOrder
 
 
+class ByRoom(msgspec.Struct, frozen=True):
+    """That it is no order's change, but room that came (by_room.py)."""
+
+    more: tuple[str, ...]
+    """What may come: as much of it as there is room for."""
+    shown: Certificate
+    """What the grid's stewards decided of it."""
+    ends_s: float
+    """When its lease ends, Unix seconds."""
+    at_s: float
+    """When it was found, Unix seconds."""
+    by: PeerId
+    """The host of the grid that asks for it."""
+    asked: Callable[[GridId, PeerId], bytes]
+    """Its word that it asks another one for an attempt."""
+
+
 class Change:
     """One change of one grid, from the record that is read to the record that is proposed."""
 
     def __init__(
-        self, record: GridRecord, old: GridSpec, terms: ApplyTerms, ends_s: float = 0.0
+        self,
+        record: GridRecord,
+        old: GridSpec,
+        terms: ApplyTerms,
+        ends_s: float = 0.0,
+        by_room: ByRoom | None = None,
     ) -> None:
         """`old` is what the record's standing order asks for. Neither has `check.problems`.
 
         `ends_s` is when its lease ends, Unix seconds, as far as that is known; 0 if it is not.
         """
+        self.by_room = by_room
         self.record, self._old, self._terms = record, old, terms
         self.ends_s = terms.until_s or ends_s
         self.new = terms.spec
         host_of = record.placed
         self.delta: Delta = delta(tuple(host_of), old, self.new, terms.without)
+        if by_room is not None:
+            self.delta = Delta(added=by_room.more, same=tuple(host_of))
         self.stays = {name: host_of[name] for name in self.delta.same}
         self.changed = {name: host_of[name] for name, _ in self.delta.changed}
         self.gone = {name: host_of[name] for name in self.delta.gone}
@@ -66,6 +94,17 @@ class Change:
     def said(self) -> str:
         """What it changes, in a line: `+2 worker, head-1 memory 4 GiB > 8 GiB`."""
         return summary(self.delta, self._old, self.new)
+
+    def proven(self, ask: HoldAsk) -> HoldAsk:
+        """The same ask; where room came, with what its host needs to believe that."""
+        if self.by_room is None:
+            return ask
+        return msgspec.structs.replace(ask, shown=self.by_room.shown, until_s=self.by_room.ends_s)
+
+    def said_of(self, record: GridRecord) -> str:
+        """What room added to it, in a line: `+worker-5, +worker-6`."""
+        were = {a.workspace for a in self.record.assignments}
+        return ", ".join(f"+{a.workspace}" for a in record.assignments if a.workspace not in were)
 
     def faults(self) -> tuple[str, ...]:
         """Why it cannot be, in lines for people; empty if it can."""
@@ -107,6 +146,13 @@ class Change:
 
         Raises ValueError where a network is full, Malformed or Untrusted if the record cannot be read.
         """
+        if self.by_room is not None:
+            came = {name: held[name] for name in self.by_room.more if name in held}
+            said = line_by_room(tuple(came), (), ROOM_CAME, self.by_room.at_s)
+            by, asked = self.by_room.by, self.by_room.asked
+            words = tuple(Word(g.host, by, attempt, asked(attempt, g.host)) for g in grants)
+            added = Added(attempt, came, hosts, grants, words)
+            return rescaled(self.record, self._old, added, (), said)
         placed = {name: held[name] for name in self.delta.added}
         added = Added(attempt, placed, hosts, grants)
         return applied_to(self.record, self._old, order, self._terms, added)

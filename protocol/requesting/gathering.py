@@ -9,6 +9,7 @@ import msgspec
 
 from protocol.contract.authority import Deployment
 from protocol.contract.messages import HoldReply, Quote
+from protocol.grid.elastic import attempt_at
 from protocol.grid.lease import late
 from protocol.grid.record import grid_id
 from protocol.placement.choose import Choice
@@ -152,6 +153,8 @@ class Gathering:
         if self._order is not None:
             attempt = min(max(0, self.tries - 1, self.first), ATTEMPT_MOST - 1)
             grid = grid_id(self._order, attempt, f"{world.me}/{self._request}")
+        if self._change is not None and self._change.by_room is not None:
+            grid = attempt_at(self._change.record, f"{world.me}/{self._request}")
         candidates = world.candidates() if self.tries else ()
         opening = self._policy.opening(claimed)
         deployment, dice, change = self._deployment, self._dice, self._change

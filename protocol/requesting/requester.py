@@ -43,6 +43,8 @@ from protocol.requesting.decided import DecidedRecords
 from protocol.requesting.earlier import TABLE as ASKED
 from protocol.requesting.events import CancelAsked, GridsAsked, OrderGiven, PlanAsked
 from protocol.requesting.extending import Extending
+from protocol.requesting.growing import Growing
+from protocol.requesting.growth import Carries, Growth, Nothing
 from protocol.requesting.host_directory import HostDirectory
 from protocol.requesting.orders import Orders
 from protocol.requesting.outlook import OtherSites, Outlook
@@ -82,6 +84,7 @@ class Requester:
         incarnation: int,
         rows: dict[str, dict[str, bytes]],
         used: UsedOrders | None = None,
+        carries: Carries | None = None,
     ) -> None:
         """`other_sites` asks for hosts where they are not all known. `rows` is the whole store, by table.
 
@@ -96,6 +99,15 @@ class Requester:
         self.attaching = Attaching(rows.get(ATTACHED, {}))
         quotes, files, signer = self.quotes, self.attaching, identity.signer
         surroundings = Outlook(life, directory, other_sites, quotes, host, files, signer)
+        self._growth = Growth(
+            carries or Nothing(),
+            authority,
+            directory,
+            surroundings,
+            self.requests,
+            dice,
+            directory.born_s,
+        )
         self.queue = Queue(self.requests, authority, surroundings, dice)
         admission = Admission(
             identity,
@@ -149,7 +161,7 @@ class Requester:
         match message:
             case Quote(request=request):
                 running = self.requests.running(request)
-                if isinstance(running, Placing | Applying):
+                if isinstance(running, Placing | Applying | Growing):
                     return running.quote(sender, message, now)
             case HoldReply(grid=grid):
                 holding = self.requests.holding(grid)
@@ -157,7 +169,7 @@ class Requester:
                     return holding.hold_reply(sender, self._granted(message), now)
             case DecidedAck(grid=grid):
                 for running in self.requests.about(grid):
-                    if isinstance(running, Placing | Extending | Applying):
+                    if isinstance(running, Placing | Extending | Applying | Growing):
                         running.acknowledged(sender, message, now)
                     elif isinstance(running, Changing):
                         running.acknowledged(sender, message)
@@ -211,6 +223,8 @@ class Requester:
                 running = self.requests.running(request)
                 if isinstance(running, Extending):
                     return running.settled(decision, now), []
+                if isinstance(running, Growing):
+                    return running.settled(decision, now)
                 if isinstance(running, Applying):
                     effects, outcomes = running.settled(decision, now)
                     self._remind(running, now)
@@ -233,7 +247,7 @@ class Requester:
                 return placing.unsettled(why, now) if placing is not None else ([], [])
             case ChangeGrid(request=request):
                 running = self.requests.running(request)
-                if isinstance(running, Applying):
+                if isinstance(running, Applying | Growing):
                     return running.unsettled(why, now)
                 if isinstance(running, Changing):
                     return running.unsettled(why, now), []
@@ -285,12 +299,18 @@ class Requester:
         """Lets requests go on whose time has come."""
         self.attaching.tick(self.directory.notices, now)
         effects, outcomes = self.requests.tick(now)
+        grown, proposed = self._growth.tick(now)
         more, found = self._found([], now)
-        return effects + self.quotes.tick(now) + more, outcomes + found
+        effects += grown + self.quotes.tick(now) + more
+        return effects, [*outcomes, *proposed, *found]
 
     def next_deadline(self) -> Deadline | None:
         """When to tick."""
-        return earliest(self.requests.next_deadline(), self.quotes.next_deadline())
+        return earliest(
+            self.requests.next_deadline(),
+            self.quotes.next_deadline(),
+            self._growth.next_deadline(),
+        )
 
     def notes(self) -> list[Effect]:
         """Notes for the answers that were not told yet, and writes for requests that wait no more."""

@@ -12,13 +12,14 @@ from protocol.requesting.changing import Changing
 from protocol.requesting.earlier import Earlier
 from protocol.requesting.extending import Extending
 from protocol.requesting.finding import Finding
+from protocol.requesting.growing import Growing
 from protocol.requesting.placing import Placing
 from protocol.requesting.request import RequestState, RequestView
 from protocol.terms.effects import Deadline, Effect, Note, earliest
 from protocol.terms.ids import GridId, PeerId, RequestId
 from protocol.terms.limits import REQUESTS_KEPT
 
-AnyRequest = Placing | Changing | Acting | Extending | Applying | Finding
+AnyRequest = Placing | Changing | Acting | Extending | Applying | Growing | Finding
 
 
 class Requests:
@@ -35,8 +36,9 @@ class Requests:
     def add(self, request: AnyRequest) -> None:
         """Takes in a request. If that is too many, the oldest that has its answer is forgotten."""
         self._all[request.id] = self._running[request.id] = request
-        self._begun.append(request.id)
-        self.earlier.again(request.id)
+        if not isinstance(request, Growing):
+            self._begun.append(request.id)
+            self.earlier.again(request.id)
         self._bound()
 
     def refused(self, view: RequestView) -> None:
@@ -87,9 +89,13 @@ class Requests:
         """The grids to which running requests apply an order."""
         return [r.grid_id for r in self._running.values() if isinstance(r, Applying)]
 
-    def holding(self, grid: GridId) -> Placing | Applying | None:
+    def growing(self) -> int:
+        """How many grids are being made larger because room came."""
+        return sum(isinstance(r, Growing) for r in self._running.values())
+
+    def holding(self, grid: GridId) -> Placing | Applying | Growing | None:
         """The running request for which hosts hold under that id; None if there is none."""
-        applying = (r for r in self._running.values() if isinstance(r, Applying))
+        applying = (r for r in self._running.values() if isinstance(r, Applying | Growing))
         return next((r for r in applying if r.attempt == grid), None) or self.placing_of(grid)
 
     def finding(self) -> list[Finding]:
@@ -110,7 +116,7 @@ class Requests:
             match request:
                 case Placing() | Changing() | Acting() | Applying():
                     request.noticed(peer, notice, now)
-                case Extending() | Finding():
+                case Extending() | Finding() | Growing():
                     pass
                 case _:
                     assert_never(request)
@@ -121,7 +127,7 @@ class Requests:
         outcomes: list[Outcome] = []
         for request in self._running.values():
             match request:
-                case Placing() | Extending() | Applying():
+                case Placing() | Extending() | Applying() | Growing():
                     more, due = request.tick(now)
                     effects += more
                     outcomes += due
@@ -142,12 +148,17 @@ class Requests:
 
     def views(self) -> list[RequestView]:
         """All remembered requests, oldest first."""
-        now = [r if isinstance(r, RequestView) else r.view() for r in self._all.values()]
+        told = [r for r in self._all.values() if not (isinstance(r, Growing) and r.quiet)]
+        now = [r if isinstance(r, RequestView) else r.view() for r in told]
         return self.earlier.views() + now
 
     def settle(self) -> list[RequestView]:
         """The requests that got their answers since the last call. They run no more."""
         ended = [r for r in self._running.values() if not r.running]
+        for quiet in [r for r in ended if isinstance(r, Growing) and r.quiet]:
+            # Nobody asked for it, and nothing came of it.
+            ended.remove(quiet)
+            del self._running[quiet.id], self._all[quiet.id]
         views = [request.view() for request in ended]
         for view in views:
             self._all[view.id] = view

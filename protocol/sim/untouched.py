@@ -4,9 +4,10 @@ from collections import Counter
 
 from protocol.grid.addresses import Card, plan, seated
 from protocol.grid.apply import Manner, delta
+from protocol.grid.elastic import missing
 from protocol.grid.expand import names
-from protocol.grid.model import GridSpec
-from protocol.grid.record import GridRecord, GridState, absent, order_part, spec_of
+from protocol.grid.model import ClusterSpec, GridSpec
+from protocol.grid.record import GridRecord, GridState, absent, order_part, spec_of, terminated
 from protocol.terms.ids import GridId
 from protocol.trust.order import Action, SignedOrder, read_order
 
@@ -24,6 +25,8 @@ class Untouched:
         self._booted: Counter[tuple[GridId, str]] = Counter()
         self.changes = 0
         """How often an order to apply was decided."""
+        self.by_room = 0
+        """How often room changed an elastic grid."""
 
     def ordered(self, signed: SignedOrder) -> None:
         """Somebody gave an order."""
@@ -52,6 +55,8 @@ class Untouched:
         if before is None or before.standing == record.standing:
             if before is None:
                 self._starts.update((record.id, name) for name in here)
+            if before is not None and before.room != record.room:
+                return self._by_room(before, record)
             return _moved(before, record, tuple(here)) if before is not None else ""
         self.changes += 1
         old, new = _spec(before), _spec(record)
@@ -61,11 +66,44 @@ class Untouched:
         self._starts.update((record.id, name) for name in made.added)
         anew = [name for name, manner in made.changed if manner is not Manner.LIVE]
         self._starts.update((record.id, name) for name in anew)
+        fixed = {c.name for c in new.clusters if not c.elastic}
         wanted = [name for name in names(new) if name not in left_out]
+        came = (*made.added, *made.same, *(name for name, _ in made.changed))
+        wanted = [n for n in wanted if n in came or n.rpartition("-")[0] in fixed]
         if sorted(here) != sorted(wanted):
             return f"{record.name} became {sorted(here)}, not {sorted(wanted)}"
         stays = (*made.same, *(name for name, _ in made.changed))
         return _moved(before, record, stays)
+
+    def _by_room(self, before: GridRecord, record: GridRecord) -> str:
+        """The same, where room changed an elastic grid: between `min` and `count`, and nothing else."""
+        self.by_room += 1
+        spec = _spec(record)
+        were = {a.workspace: a.host for a in before.assignments}
+        here = {a.workspace: a.host for a in record.assignments}
+        came, went = [n for n in here if n not in were], [n for n in were if n not in here]
+        self._starts.update((record.id, name) for name in came)
+        allowed, out = missing(before, spec), set(terminated(record))
+        if record.epoch == before.epoch + 1 and any(name not in allowed for name in came):
+            return f"{record.name} grew by {sorted(came)}, not by some of {allowed}"
+        may_go = {n for n in were if _cluster_of(spec, n).elastic} | out
+        if any(name not in may_go for name in went):
+            return f"{record.name} gave up {sorted(went)}, of which some are not elastic"
+        counts = Counter(name.rpartition("-")[0] for name in here)
+        ended = Counter(name.rpartition("-")[0] for name in out)
+        for cluster in spec.clusters:
+            if not cluster.elastic:
+                continue
+            if counts[cluster.name] + ended[cluster.name] < cluster.least:
+                return f"{record.name} has fewer than {cluster.least} of {cluster.name}"
+            if counts[cluster.name] > cluster.count:
+                return f"{record.name} has more than {cluster.count} of {cluster.name}"
+        return _moved(before, record, tuple(n for n in here if n in were))
+
+
+def _cluster_of(spec: GridSpec, name: str) -> ClusterSpec:
+    of = name.rpartition("-")[0]
+    return next(cluster for cluster in spec.clusters if cluster.name == of)
 
 
 def _moved(before: GridRecord, record: GridRecord, stays: tuple[str, ...]) -> str:

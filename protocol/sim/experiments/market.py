@@ -36,14 +36,12 @@ from protocol.contract.messages import (
     ToHost,
 )
 from protocol.contract.outcomes import (
-    AskFoundling,
-    AuditLease,
     ChangeGrid,
     CommitGrid,
     ConfirmGrid,
+    HostPurpose,
     Outcome,
     Propose,
-    VoidHold,
 )
 from protocol.grid.decision import Certificate
 from protocol.grid.lifecycle import Phase
@@ -225,8 +223,9 @@ class Party:
         self._carry_out(effects, [])
         now = self._market.now_s
         for outcome in settled:
-            match outcome.purpose:
-                case VoidHold() | AuditLease() | AskFoundling() as purpose:
+            purpose = outcome.purpose
+            match purpose:
+                case _ if isinstance(purpose, HostPurpose):
                     if isinstance(outcome, Unsettled):
                         self._carry_out(*self.host.unsettled(purpose, now))
                     else:
@@ -238,7 +237,7 @@ class Party:
                 case ChangeGrid() | ConfirmGrid():
                     raise AssertionError("nobody changes a grid here")
                 case _:
-                    assert_never(outcome.purpose)
+                    assert_never(purpose)
 
     def _fire(self, at_s: float) -> None:
         if at_s != self._wake_s:

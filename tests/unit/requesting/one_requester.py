@@ -38,6 +38,7 @@ from protocol.membership.membership import Membership
 from protocol.membership.messages import Contact
 from protocol.membership.presence import Known
 from protocol.requesting.events import CancelAsked, OrderGiven
+from protocol.requesting.growth import Carries
 from protocol.requesting.host_directory import HostDirectory
 from protocol.requesting.request import RequestView
 from protocol.requesting.requester import Requester
@@ -93,7 +94,10 @@ class Scene:
     """One life of the requester. B and C are alive and have told of their room."""
 
     def __init__(
-        self, rows: dict[str, dict[str, bytes]] | None = None, born_s: float = NOW - 1.0
+        self,
+        rows: dict[str, dict[str, bytes]] | None = None,
+        born_s: float = NOW - 1.0,
+        carries: Carries | None = None,
     ) -> None:
         identity, dice = _identity(), Random(3)
         contact = Contact(identity.peer, identity.site, identity.address)
@@ -113,6 +117,7 @@ class Scene:
             dice,
             1,
             rows or {},
+            carries=carries,
         )
         self.requests = self.requester.requests
         for peer in (B, C):
