@@ -114,6 +114,19 @@ def test_asked_twice_it_is_held_once() -> None:
     assert one.host.ledger.free == free
 
 
+def test_what_is_held_is_said_again_also_where_its_owners_orders_are_as_many_as_are_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    one = Changing()
+    record = one.up()
+    change = to_apply(shop(2))
+    first = one.hold(record, change, "web-1", "web-2")
+    monkeypatch.setattr(one.host.used, "full", lambda owner, now: "too many orders")
+    assert one.hold(record, change, "web-1", "web-2", now=NOW + 1) == first
+    other = to_apply(shop(2), admin=ADMIN, now=NOW + 1)
+    assert why(one.hold(record, other, "web-1", "web-2")) == (Constraint.LIMIT, "too many orders")
+
+
 def test_more_of_one_attempt_can_be_asked_for() -> None:
     one = Changing()
     record = one.up()
