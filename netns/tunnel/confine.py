@@ -4,6 +4,8 @@ It parses what strangers send, so whoever takes it over must find nothing: a use
 the whole file system, a network namespace with nothing in it, no capabilities and none to be had, and a filter
 that lets it ask the kernel for what the loop needs only. Its taps and its UDP socket, which it is given open,
 keep their namespace.
+
+It stays in the host's mount namespace: in one of its own it would hold on to whatever is unmounted later.
 """
 
 import ctypes
@@ -16,7 +18,7 @@ from pathlib import Path
 
 from netns.failures import NetnsError
 
-_CLONE_NEWNS, _CLONE_NEWIPC, _CLONE_NEWNET = 0x0002_0000, 0x0800_0000, 0x4000_0000
+_CLONE_NEWIPC, _CLONE_NEWNET = 0x0800_0000, 0x4000_0000
 _PR_SET_DUMPABLE, _PR_SET_SECCOMP, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 4, 22, 24, 38
 _SECCOMP_MODE_FILTER = 2
 _CAPABILITY_VERSION_3 = 0x2008_0522
@@ -55,7 +57,7 @@ def enter(uid: int, empty: Path) -> None:
     """
     try:
         _limit()
-        _call("unshare", _CLONE_NEWNS | _CLONE_NEWIPC | _CLONE_NEWNET)
+        _call("unshare", _CLONE_NEWIPC | _CLONE_NEWNET)
         os.chroot(empty)
         os.chdir("/")
         _prctl(_PR_SET_NO_NEW_PRIVS, 1)

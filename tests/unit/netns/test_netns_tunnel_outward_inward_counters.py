@@ -357,3 +357,17 @@ def test_garbage_that_a_peer_sealed_raises_nothing(garbage: bytes, keep: int) ->
 def test_garbage_from_a_tap_raises_nothing(garbage: bytes, keep: int) -> None:
     a = End("a")
     a.sends(Tcp(b"x" * 40).frame()[:keep] + garbage[10:], garbage[:10])
+
+
+def test_what_was_recorded_before_a_restart_opens_nothing_after_it(ends: tuple[End, End]) -> None:
+    """Whoever is begun anew has new keys, even should a session's index come again."""
+    a, b = ends
+    recorded = [a.sends(udp())[0] for _ in range(3)]
+    assert len(b.gets(*recorded)) == 3
+    again = End("b")
+    fresh = Session(INDEXES["ba"], INDEXES["ab"], b"n" * 32, b"m" * 32, NOW_S)
+    again.sessions.replace(Peers(2, (SealedPeer("a", UNDERLAY["a"], 7790, (fresh,)),)), NOW_S)
+    assert again.gets(*recorded) == []
+    again.sessions.replace(Peers(3), NOW_S)
+    assert again.gets(*recorded) == []
+    assert again.counted() == {"in-forged": 3, "in-unknown-session": 3}
