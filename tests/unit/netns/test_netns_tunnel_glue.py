@@ -219,3 +219,9 @@ def test_what_cannot_be_told_to_be_of_another_flow_is_not_overtaken() -> None:
         assert [written(one)[1] for one in found] == [first, between, second]
     datagram = first[:23] + b"\x11" + first[24:]
     assert len(glue.joined([sealed(first), sealed(datagram), sealed(second)])) == 2
+
+
+@pytest.mark.parametrize("flags", [0, PSH, SYN, ACK | SYN, ACK | 0x04, ACK | 0x20, ACK | CWR])
+def test_segments_with_flags_that_mean_more_than_data_stay_alone(flags: int) -> None:
+    pair = [sealed(Tcp(b"x" * 10, sequence=at, flags=flags).frame()) for at in (0, 10)]
+    assert len(glue.joined(pair)) == 2
