@@ -12,7 +12,7 @@ from negotiating import ADMIN, AUTHORITY, FEDERATION, NOW, RIVAL, A, B, C, recor
 from protocol.contract import judging
 from protocol.contract.authority import Authority
 from protocol.grid.limits import CHANGED_RECORD_BYTES
-from protocol.grid.model import GridSpec
+from protocol.grid.model import GridSpec, OwnSize
 from protocol.grid.record import (
     Assignment,
     GridRecord,
@@ -389,6 +389,15 @@ def test_a_grid_that_was_made_larger_than_any_may_be_is_not_counted_out() -> Non
     record = grown(order, {"web-3": C}, made)
     with pytest.raises(Untrusted, match="more than 1024"):
         AUTHORITY.judges(order_part(made.id), encode(Register(record)))
+
+
+def test_a_grid_with_more_sizes_than_any_may_have_is_not_looked_through() -> None:
+    many = tuple(OwnSize(f"web-{n}", 100) for n in range(1, 34))
+    record = grown(to_apply(spec_of(3, sizes=many)), {"web-3": C})
+    with pytest.raises(Untrusted, match="more than 32 sizes"):
+        AUTHORITY.judges(KEY, encode(Register(record)))
+    few = grown(to_apply(spec_of(3, sizes=many[2:3])), {"web-3": C})
+    assert after(few) == by_itself(few) == few
 
 
 @pytest.mark.parametrize("what", FORGED)

@@ -2,12 +2,14 @@
 
 import json
 
+import msgspec
 import pytest
 from metadata_world import BACK, HEAD, KEY, LAN, OTHER, STAR, WORKER, MetadataWorld
 
 from overlayd.metadata import routes
 from overlayd.metadata.answer import Request
 from protocol.grid.lifecycle import Power, Wanted, Word
+from protocol.grid.model import OwnSize
 from protocol.hosting.events import GuestSaid
 from protocol.terms.allowance import Allowance
 
@@ -32,6 +34,17 @@ async def test_its_grid(world: MetadataWorld) -> None:
     assert (worker["phase"], worker["ready"], worker["host_keys"]) == ("ready", True, [KEY])
     assert (far["name"], far["index"], far["ready"]) == ("worker-2", 2, False)
     assert world.asked == [(STAR, "head-1")]
+
+
+async def test_one_of_a_cluster_that_has_another_size(world: MetadataWorld) -> None:
+    part = world.parts[STAR]
+    head, worker = part.spec.clusters
+    larger = msgspec.structs.replace(worker, sizes=(OwnSize("worker-2", 2000, 128 << 20),))
+    spec = msgspec.structs.replace(part.spec, clusters=(head, larger))
+    world.parts[STAR] = msgspec.structs.replace(part, spec=spec)
+    _, one, other = json.loads((await world.get("/overlayd/v1/grid")).body)["members"]
+    assert (one["cpus"], other["cpus"]) == (worker.cpus_milli / 1000, 2.0)
+    assert (one["memory_bytes"], other["memory_bytes"]) == (worker.memory_bytes, 128 << 20)
 
 
 async def test_its_grid_for_a_shell_by_the_addresses_that_it_reaches(world: MetadataWorld) -> None:
