@@ -7,6 +7,7 @@ from overlayd.cli.failure import FAILED
 from overlayd.cli.session import session_of
 from overlayd.cli.show import print_lines, unchanged
 from overlayd.cli.words import age, moment, size_of
+from protocol.grid.carrier import SEALED_MORE_BYTES
 from protocol.node.status_rows import StatusRow
 from protocol.terms.problem import Tried
 from protocol.terms.quantities import counted, format_duration
@@ -103,7 +104,10 @@ def _networks(row: StatusRow) -> str:
     """Where the tunnels of grids' networks end."""
     if not row.underlay:
         return "it is not known yet where their tunnels end"
-    return f"tunnels end at {row.underlay}, for packets of up to {row.mtu} bytes"
+    ends = f"tunnels end at {row.underlay}, for packets of up to {row.mtu} bytes"
+    if not row.tunnel_port:
+        return f"{ends}; it seals none, and its log says why: networks.not-sealed"
+    return f"{ends}, {row.mtu - SEALED_MORE_BYTES} sealed, by UDP port {row.tunnel_port}"
 
 
 def _carries(row: StatusRow) -> str:

@@ -112,7 +112,7 @@ class Sealing:
                 self._failed += 1
                 if str(error) != self._why:
                     self._why = str(error)
-                    logger().error("forwarder.fails", error=self._why)
+                    logger().error("networks.not-sealed", why=self._why)
 
     async def settle(self) -> tuple[str, ...]:
         """One look. Answers the taps that the forwarder has open. Raises ForwarderError, NetworkError."""

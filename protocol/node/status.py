@@ -51,6 +51,7 @@ def status(node: Node, now: float) -> StatusRow:
         workspaces=len(host.ledger),
         underlay=host.facts.underlay,
         mtu=host.facts.mtu or MTU_USUAL,
+        tunnel_port=host.facts.tunnel_port,
         leaving=node.announcer.leaving,
         seats=seats(node, now),
         problems=tuple(problems(node, now)),

@@ -47,7 +47,9 @@ class StatusRow(msgspec.Struct, frozen=True):
     underlay: str = ""
     """Where it takes the traffic of grids' networks; empty if that is not known yet."""
     mtu: int = 0
-    """The largest packet that it carries for them, in bytes."""
+    """The largest packet that it carries for plain ones, in bytes."""
+    tunnel_port: int = 0
+    """Where it takes what is sealed, UDP; 0 if it cannot seal."""
     leaving: bool = False
     """Whether it is to be stopped for good."""
     seats: int = 0

@@ -48,6 +48,7 @@ FACTS = HostFacts(
     accelerator_why="no guest runs here",
     underlay="192.0.2.1",
     encrypts=False,
+    tunnel_port=7700,
 )
 
 

@@ -12,7 +12,7 @@ from asked_daemon import Daemon
 from overlayd.cli.show import print_lines
 from overlayd.cli.status import lines
 from protocol.membership.messages import Contact
-from protocol.node.events import Undialled
+from protocol.node.events import Probed, Undialled
 from protocol.node.status_rows import StatusRow
 from protocol.peering.joining import Joining
 from protocol.terms.ids import PeerId
@@ -39,7 +39,10 @@ def test_a_first_host_alone_is_well(daemon: Daemon) -> None:
     assert said[-1].split() == ["problems", "none"]
     assert any(line.startswith("overlay      alone") for line in said)
     assert any(line.startswith("room         4 cpus, 4 GiB") for line in said)
-    assert any(line.startswith("networks     tunnels end at 192.0.2.1, for") for line in said)
+    (networks,) = [line for line in said if line.startswith("networks")]
+    assert networks.split(maxsplit=1)[1] == (
+        "tunnels end at 192.0.2.1, for packets of up to 1450 bytes, 1418 sealed, by UDP port 7700"
+    )
     found = json.loads(daemon.ask("status", "-o", "json").stdout)
     assert (found["overlay"], found["problems"]) == ("alone", [])
     assert yaml.safe_load(daemon.ask("-o", "yaml", "status").stdout)["overlay"] == "alone"
@@ -84,3 +87,10 @@ def test_what_strangers_say_is_made_harmless(
     assert "ENDED" in text
     assert "1 h behind the median of 2 neighbours" in text
     assert "none is offered: nothing found" in text
+
+
+def test_a_host_that_cannot_seal_says_where_to_look(daemon: Daemon) -> None:
+    facts = msgspec.structs.replace(daemon.host.node.host.facts, tunnel_port=0)
+    daemon.call(lambda: daemon.host.submit(Probed(facts)))
+    until(lambda: row_of(daemon).tunnel_port == 0)
+    assert "it seals none, and its log says why: networks.not-sealed" in daemon.ask("status").stdout
