@@ -23,7 +23,6 @@ from overlayd.adapters.libvirt.users import built_in_containers
 from overlayd.api.views import ConsoleRequest
 from overlayd.realise.paths import machine_name
 from protocol.grid.model import (
-    Encryption,
     GridSpec,
     Mount,
     NetworkSpec,
@@ -46,7 +45,7 @@ TOPOLOGY = Topology(
 UP_WITHIN_S = 120
 OWN = """\
 grid: own
-networks: {lan: {cidr: 10.45.0.0/24, encryption: none}}
+networks: {lan: {cidr: 10.45.0.0/24}}
 clusters:
   n: {image: box, cpus: 0.25, memory: 64M, disk: 96M, networks: [lan]}
 """
@@ -69,7 +68,7 @@ def asked(spec: GridSpec) -> GridSpec:
     return msgspec.structs.replace(
         spec,
         clusters=(store, msgspec.structs.replace(cluster, count=1, minimum=1)),
-        networks=(NetworkSpec("lan", "10.44.0.0/24", Encryption.NONE),),
+        networks=(NetworkSpec("lan", "10.44.0.0/24"),),
         volumes=(VolumeSpec("data", 64 << 20),),
         placement=PlacementSpec(spread=Spread.HOST),
     )
@@ -94,6 +93,7 @@ def test_containers_are_made_as_virtual_machines_are(federation: Federation) -> 
     assert done.state is RequestState.DONE, (done.answer, phases(a))
     wait_for(lambda: is_ready(a) and is_ready(b), 60, f"all are ready: {phases(a)}")
     consoles_answer(federation, "first")
+    they_reach_each_other(a, federation)
 
     # A daemon is killed with its libvirtd: the containers go on, and are found again.
     federation.kill("b")
@@ -126,6 +126,16 @@ def test_containers_are_made_as_virtual_machines_are(federation: Federation) -> 
     assert [line for line in all_mounts() if "/dev/loop" in line or AT in line] == []
     for host in (a, b):
         assert list((host.folder / "state" / "containers").iterdir()) == []
+
+
+def they_reach_each_other(asked: Host, federation: Federation) -> None:
+    """By name, from site to site, sealed as all networks are."""
+    where = {row.workspace: row for row in orders.grid(asked, "boxes").workspaces}
+    for one, other in (("n-1", "store-1"), ("store-1", "n-1")):
+        host = federation.hosts[where[one].host]
+        machine = machine_name(GridId(where[one].grid_id), one)
+        said = in_container(host, f"ping -c 3 -w 20 {other}", machine).stdout
+        assert ", 0% packet loss" in said or " 3 packets received" in said, said
 
 
 def consoles_answer(federation: Federation, word: str) -> None:
@@ -206,7 +216,7 @@ def in_container(
 ) -> subprocess.CompletedProcess[str]:
     """What root of a container says to a script: of the host's newest, or of a machine's."""
     pid = inside(host, machine).parent.name
-    enter = ["nsenter", "--target", pid, "--user", "--mount", "--pid", "--root", "--wd"]
+    enter = ["nsenter", "--target", pid, "--user", "--mount", "--pid", "--net", "--root", "--wd"]
     argv = [*enter, "/bin/sh", "-c", script]
     return subprocess.run(argv, capture_output=True, text=True, check=False)
 
