@@ -371,3 +371,11 @@ def test_what_was_recorded_before_a_restart_opens_nothing_after_it(ends: tuple[E
     again.sessions.replace(Peers(3), NOW_S)
     assert again.gets(*recorded) == []
     assert again.counted() == {"in-forged": 3, "in-unknown-session": 3}
+
+
+def test_no_counter_is_used_twice_whatever_is_sent(ends: tuple[End, End]) -> None:
+    a, _ = ends
+    gso = vnet.written(1, vnet.GSO_TCPV4, 54, 1000, 34, 16)
+    sent = [one for size in (1, 5000, 999, 1001) for one in a.sends(Tcp(b"x" * size).frame(), gso)]
+    sent += a.sends(udp())
+    assert [frame.addressed(one) for one in sent] == [(21, counter) for counter in range(10)]
