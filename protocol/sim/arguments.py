@@ -57,7 +57,7 @@ def parse(arguments: Sequence[str] | None) -> Arguments:
     if wanted.seeds > 1 and (wanted.trace or wanted.plot):
         parser.error("--trace and --plot show one world; ask for one seed")
     plan = _plan(wanted)
-    if plan.wiped and wanted.grids:
+    if plan.wiped and (wanted.grids or wanted.elastic):
         parser.error(
             "--wiped with --grids: a steward that loses its disk can vote twice, so nothing would hold; "
             "leave one of them out (--faults net loses disks; --wiped 0 does not)"
@@ -69,6 +69,7 @@ def parse(arguments: Sequence[str] | None) -> Arguments:
         seconds=wanted.seconds,
         grids=wanted.grids,
         changes=wanted.changes,
+        elastic=wanted.elastic,
         plan=plan,
         latencies=latencies,
         latency_file=wanted.latencies or "",
@@ -127,6 +128,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--grids", type=_many, default=0, help="how many people ask for (default 0)")
     add("--changes", type=_many, default=0, help="how many changes of them (default 0)")
+    add("--elastic", type=_many, default=0, help="how many elastic grids besides (default 0)")
     add("--tell", type=_many, default=0, help="lines of news told, and timed (default 0)")
     add("--die", type=_share, default=0.0, help="share of hosts that lose power at once")
     add("--split", type=_seconds, default=0.0, help="two halves are apart for so many seconds")

@@ -8,6 +8,7 @@ import msgspec
 
 from protocol.sim.changes import Changes
 from protocol.sim.crowd import Crowd
+from protocol.sim.elastics import Elastics
 from protocol.sim.faults import NONE, FaultPlan
 from protocol.sim.graph import connected
 from protocol.sim.peer import MANY_PEERS
@@ -96,19 +97,24 @@ def _play(scenario: Scenario, trace: Trace | None, tell: Progress) -> Outcome:
         trace=trace,
         latencies=scenario.latencies,
         levels_above=scenario.levels_above,
-        probed=bool(scenario.grids) or scenario.peers <= MANY_PEERS,
+        probed=bool(scenario.grids or scenario.elastic) or scenario.peers <= MANY_PEERS,
     )
     joined_s = _join(world, scenario, tell)
     crowd = Crowd(world, scenario.grids, scenario.seconds * 0.8, world.new_dice())
     changing = None
     if scenario.changes:
         changing = Changes(world, scenario.changes, scenario.seconds, world.new_dice())
+    elastics = None
+    if scenario.elastic:
+        elastics = Elastics(world, scenario.elastic, scenario.seconds, world.new_dice())
     _schedule(world, scenario)
     world.trouble.begin()
     _pass(world, scenario.length_s, "running", tell)
     crowd.end()
     if changing is not None:
         changing.end()
+    if elastics is not None:
+        elastics.end()
     world.trouble.end()
     quiet_s = settle(world, scenario.quiet_within_s, tell)
     if scenario.plan.liars:

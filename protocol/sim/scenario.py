@@ -25,6 +25,8 @@ class Scenario:
     grids: int = 0
     changes: int = 0
     """How many changes of them people ask for."""
+    elastic: int = 0
+    """How many elastic grids people have, and as many reservations beside them."""
     plan: FaultPlan = NONE
     latencies: Latencies | None = None
     """How far sites are from each other; with None that is drawn for `sites` sites."""
@@ -67,6 +69,7 @@ class Scenario:
             "levels_above",
             "grids",
             "changes",
+            "elastic",
             "tell",
             "die",
             "split_s",

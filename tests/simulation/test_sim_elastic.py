@@ -1,6 +1,9 @@
 """Elastic grids: they begin with what fits, grow as room comes, give room to others, and keep to min."""
 
+import os
+
 import msgspec
+import pytest
 from sim_calm import answer, calm_world
 
 from protocol.capacity.quantum import Quantum
@@ -8,9 +11,12 @@ from protocol.grid.history import history
 from protocol.grid.model import GridSpec, LeaseTerms
 from protocol.grid.record import GridRecord, GridState
 from protocol.requesting.request import RequestView
+from protocol.sim.faults import MANY, NONE, SOME
+from protocol.sim.many import Result, play_many
 from protocol.sim.people import AT_ONCE, MIB, grid_spec
 from protocol.sim.quiet import newest_records
-from protocol.sim.run import settle
+from protocol.sim.run import Outcome, settle
+from protocol.sim.scenario import Scenario
 from protocol.sim.world import World
 from protocol.trust.order import Action
 from protocol.wire.codec import encode
@@ -165,3 +171,34 @@ def test_a_change_of_an_epoch_that_room_has_moved_is_told_and_works_when_asked_a
     world.run(100.0)
     assert len(members(world, "work")) == 3
     settle(world)
+
+
+# -- many worlds
+
+
+def by_room(outcome: Outcome) -> tuple[int, int]:
+    """How often room changed a grid, and how many orders to apply were decided."""
+    untouched = outcome.world.invariants.untouched
+    return untouched.by_room, untouched.changes
+
+
+def played(scenarios: list[Scenario]) -> list[Result]:
+    """All results. The story of the first that does not hold is the failure."""
+    jobs = 1 if "PYTEST_XDIST_WORKER" in os.environ else None
+    results = []
+    for result in play_many(scenarios, jobs, look=by_room):
+        assert not result.broken, f"{result.broken}\n\n{result.scenario.command()}"
+        results.append(result)
+    return results
+
+
+@pytest.mark.parametrize("first", range(7000, 7040, 20))
+def test_random_growth_beside_changes_and_reservations_with_all_faults(first: int) -> None:
+    """Never below min, never above count, and what is not named is never touched (untouched.py)."""
+    plans = (NONE, SOME, MANY)
+    worlds = [
+        Scenario(seed, 4, 2, 120.0, changes=4, elastic=2, plan=plans[seed % len(plans)])
+        for seed in range(first, first + 20)
+    ]
+    results = played(worlds)
+    assert sum(result.more[0] for result in results) > len(worlds) // 2
