@@ -151,7 +151,8 @@ def _beside(old: GridSpec, new: GridSpec) -> Iterator[Difference]:
 def _alters(each: Difference) -> str:
     """What comes of a difference that is of no workspace."""
     if each.path.endswith(".count"):
-        return "as room comes"
+        larger = int(each.wanted) > int(each.standing)
+        return "as room comes" if larger else "the most it may be"
     fixed = each.path.split(".")[0] in _FIXED
     return "not while it is up" if fixed else "touches no workspace"
 

