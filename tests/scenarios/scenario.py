@@ -59,8 +59,9 @@ def load(path: Path) -> Scenario:
 
 
 def scenarios() -> list[Path]:
-    """All files, by topic and name. Those of `changes` are changing.py's."""
-    return sorted(path for path in FOLDER.glob("*/*.yaml") if path.parent.name != "changes")
+    """All files, by topic and name. Those of `changes` are changing.py's, those of `elastic` elastic.py's."""
+    others = ("changes", "elastic")
+    return sorted(path for path in FOLDER.glob("*/*.yaml") if path.parent.name not in others)
 
 
 def normal(scenario: Scenario) -> str:
