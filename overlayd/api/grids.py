@@ -5,6 +5,7 @@ An order's request id is derived from the order itself, so sending it twice is t
 
 import asyncio
 import secrets
+from collections import Counter
 from typing import Annotated
 
 from litestar import Router, delete, get, post
@@ -13,7 +14,7 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from overlayd.api.attaching import FILES_BODY_BYTES, Wanted, attach, files_of, ordered_files
 from overlayd.api.problems import ApiProblem, no_such
 from overlayd.api.service import Here, Service
-from overlayd.api.views import Accepted, GridView, OrderBody, PlanBody
+from overlayd.api.views import Accepted, ElasticView, GridView, OrderBody, PlanBody
 from overlayd.ports.peer import Busy
 from protocol.grid.record import is_about
 from protocol.node.rows import GridRow, UnknownRow, WorkspaceRow
@@ -117,7 +118,22 @@ def grid_view(service: Service, name: str, site: str = "") -> GridView:
     (found,) = grids
     row = next(row for row in rows if row.grid == found)
     workspaces, story = tuple(view.workspaces(found, now)), tuple(view.story(found))
-    return GridView(row, workspaces, story, files_of(service, found))
+    return GridView(
+        row, workspaces, story, files_of(service, found), _elastic(view.standing(found))
+    )
+
+
+def _elastic(now: Standing | None) -> tuple[ElasticView, ...]:
+    """How large the elastic clusters of a grid are and may be, as far as this peer was shown."""
+    if now is None:
+        return ()
+    here = Counter(row.workspace.rpartition("-")[0] for row in now.placed)
+    out = Counter(name.rpartition("-")[0] for name in now.out)
+    return tuple(
+        ElasticView(c.name, here[c.name], c.least, c.count - out[c.name])
+        for c in now.spec.clusters
+        if c.elastic
+    )
 
 
 def ordered_action(signed: SignedOrder, action: Action, what: str) -> Order:

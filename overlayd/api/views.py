@@ -107,6 +107,16 @@ class FileView(msgspec.Struct, frozen=True):
     """-1 if it has yet to come to the peer that was asked."""
 
 
+class ElasticView(msgspec.Struct, frozen=True):
+    """How large an elastic cluster is, and may be."""
+
+    cluster: str
+    here: int
+    least: int
+    most: int
+    """As many as were asked for, without what was ordered gone."""
+
+
 class GridView(msgspec.Struct, frozen=True):
     """One grid with its workspaces, in the record's order."""
 
@@ -116,6 +126,8 @@ class GridView(msgspec.Struct, frozen=True):
     """What happened to it, oldest first."""
     files: tuple[FileView, ...] = ()
     """The user-data of its clusters, if the peer that was asked carries the grid or keeps its record."""
+    elastic: tuple[ElasticView, ...] = ()
+    """Its elastic clusters, if the peer that was asked was shown what was decided of it."""
 
 
 class ImageHost(msgspec.Struct, frozen=True):

@@ -201,6 +201,7 @@ def _grid(view: GridView) -> None:
             *_networks(grid),
             *_volumes(grid),
             *_files(view),
+            *_elastic(view),
             *grid.lost,
             "",
         ]
@@ -230,6 +231,12 @@ def _files(view: GridView) -> list[str]:
         f"{f.cluster} {short(f.digest)} ({size})" for f, size in zip(view.files, sizes, strict=True)
     ]
     return [f"user-data   {', '.join(told)}"] if told else []
+
+
+def _elastic(view: GridView) -> list[str]:
+    """How large its elastic clusters are, and may be."""
+    told = [f"{e.cluster} {e.here}, {e.least} to {e.most} as there is room" for e in view.elastic]
+    return [f"elastic     {', '.join(told)}"] if told else []
 
 
 def explain(

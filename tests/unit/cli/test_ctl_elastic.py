@@ -55,6 +55,7 @@ def test_it_grows_by_itself_and_history_says_so(elastic: Daemon) -> None:
     assert (now.past[-1].action, now.past[-1].by) == ("elastic", "room that came")
     assert "room that came" in elastic.ask("history", "demo").stdout
     assert "by room that came" in elastic.ask("explain", "demo").stdout
+    assert "elastic     worker 5, 1 to 5 as there is room" in elastic.ask("show", "demo").stdout
     assert now.epoch > seen.epoch
 
 
