@@ -22,6 +22,7 @@ class FakeForwarder:
         self.taps: set[str] = set()
         self.starts = 0
         self.runs = False
+        self.counters: dict[str, int] = {}
         self.networks = Networks(0)
         self.peers = Peers(0)
         self.told: Callable[[], None] = lambda: None
@@ -68,7 +69,7 @@ class FakeForwarder:
             native=False,
             ciphers=CIPHERS,
             taps=self._forwarding().taps,
-            counters={},
+            counters=dict(self.counters),
             peers=(),
         )
 

@@ -36,6 +36,8 @@ _KEEP_S = 15.0
 """So long after the first new keys of a host its old ones stay: it may still send by them."""
 _FAILURES = 5
 """After so many looks that failed in a row the host is no longer said to seal."""
+_DROPPED = ("in-", "out-")
+"""How the counters of frames begin that went nowhere."""
 _FORWARDER = "forwarder"
 
 
@@ -62,8 +64,15 @@ class Sealing:
         self._again_s = EVERY_S
         self._hint = asyncio.Event()
         self._turn = asyncio.Lock()
-        self.counts: Counter[str] = Counter()
+        self._restarts = 0
+        self._frames: dict[str, int] = {}
         forwarder.watch(self._hint.set)
+
+    @property
+    def counts(self) -> Counter[str]:
+        """How often the forwarder was started again, and frames that it dropped, by reason, as it said last."""
+        dropped = {f"frames-{w}": n for w, n in self._frames.items() if w.startswith(_DROPPED)}
+        return Counter(dropped | {"forwarder-restarted": self._restarts})
 
     @property
     def why(self) -> str:
@@ -126,6 +135,8 @@ class Sealing:
             await self._ensure(plans)
             taps = (await self._forwarder.tell_networks(networks_of(plans))).taps
             await self._tell_peers()
+            if (state := await self._forwarder.state()) is not None:
+                self._frames = state.counters
             self._why, self._failed = "", 0
             return taps
 
@@ -141,7 +152,7 @@ class Sealing:
         self._ciphers = tuple(sealed.Cipher(each.value) for each in now.ciphers)
         if not before or before == self._instance:
             return
-        self.counts["forwarder-restarted"] += 1
+        self._restarts += 1
         count, _ = self._mends.mended(_FORWARDER, now_s)
         logger().warning("forwarder.restarted", count=count)
         for plan in plans:

@@ -116,6 +116,13 @@ async def test_a_new_process_gets_new_keys_and_it_is_told(world: World) -> None:
     assert world.sealing.counts["forwarder-restarted"] == 1
 
 
+async def test_frames_that_the_forwarder_dropped_are_counted(world: World) -> None:
+    await world.ensure(LAN)
+    world.forwarder.counters = {"sent": 7, "in-replayed": 2}
+    await world.sealing.settle()
+    assert world.sealing.counts == {"frames-in-replayed": 2, "forwarder-restarted": 0}
+
+
 async def test_one_that_ends_again_and_again_rests(world: World) -> None:
     await world.ensure(LAN)
     for _ in range(5):
