@@ -14,7 +14,7 @@ from protocol.terms.limits import REQUESTS_ON_DISK, STORY_CHARACTERS, STORY_ON_D
 from protocol.wire.codec import Malformed, decode, encode
 
 TABLE = "request"
-_NOT_KEPT = ("plan", "quote", "hold")
+_NOT_KEPT = ("plan", "quote", "hold", "grow")
 
 
 class Kept(msgspec.Struct, frozen=True):

@@ -161,9 +161,18 @@ class Requests:
             del self._running[quiet.id], self._all[quiet.id]
         views = [request.view() for request in ended]
         for view in views:
+            if view.kind == Growing.kind:
+                self._forget_grown(view.grid)
             self._all[view.id] = view
             del self._running[view.id]
         return views
+
+    def _forget_grown(self, grid: str) -> None:
+        """Nobody asked for what room did, so only the last of it is remembered; people's requests stay."""
+        views = [v for v in self._all.values() if isinstance(v, RequestView)]
+        for old in views:
+            if (old.kind, old.grid) == (Growing.kind, grid):
+                del self._all[old.id]
 
     def notes(self) -> list[Effect]:
         """Notes for the answers that were not told yet, and what is to be on disk of requests."""

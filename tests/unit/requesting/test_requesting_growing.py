@@ -100,6 +100,21 @@ def test_what_is_held_is_proposed_and_told() -> None:
     assert (view.state, view.answer) == ("done", ("shop is larger by room that came: epoch 2",))
 
 
+def test_only_the_last_growth_of_a_grid_is_remembered() -> None:
+    scene = Growing()
+    for number in range(3):
+        now = LATER + 100.0 * number
+        proposal = scene.held(scene.asked(now), now)
+        assert isinstance(proposal.step, Rescale)
+        assert isinstance(proposal.purpose, ChangeGrid)
+        record = proposal.step.record
+        scene.requester.settled(proposal.purpose, decided(record), now)
+        for peer in record.carriers():
+            scene.requester.message(peer, DecidedAck(MINE.id, record.epoch), now)
+        scene.requester.notes()
+    assert [view.kind for view in scene.requests.views()] == ["grow"]
+
+
 def test_what_comes_to_nothing_is_not_told_of_and_is_let_go() -> None:
     scene = Growing()
     effects = scene.asked()
