@@ -199,21 +199,21 @@ def networks_of(plans: Iterable[NetworkPlan]) -> tuple[SealedNetwork, ...]:
 def peers_of(
     peers: Iterable[sealed.SealedPeer], fresh: set[PeerId], older_s: float
 ) -> tuple[SealedPeer, ...]:
-    """Whom the forwarder is to talk to: those that have told where.
+    """Whom the forwarder is to talk to.
 
-    Of those without keys, and of those in `fresh`, whose first ones are new, it keeps what it has besides.
+    One that does not tell where it is, or takes that back, is heard only: left out, its sessions would end, and
+    the forwarder takes no table with a session that has ended. Of those without keys, and of those in `fresh`, whose first ones are new, it keeps what it has besides.
     `older_s` is what the node's clock shows more than the monotonic one.
     """
     return tuple(
         SealedPeer(
             peer=each.peer,
-            address=each.address,
-            port=each.port,
+            address=each.address if each.port else "",
+            port=each.port if each.address else 0,
             sessions=tuple(_session(one, older_s) for one in each.sessions),
             keep=not each.sessions or each.peer in fresh,
         )
         for each in peers
-        if each.address and each.port
     )
 
 

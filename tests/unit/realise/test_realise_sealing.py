@@ -4,6 +4,8 @@ import pytest
 from msgspec.structs import replace
 
 from netns.model import Neighbour, NetworkPlan, Port, mac_of, tap_name
+from netns.tunnel.sessions import Sessions
+from netns.tunnel.tables import NOWHERE, Peers
 from overlayd.fakes.forwarder import FakeForwarder
 from overlayd.fakes.network import FakeNetwork
 from overlayd.ports.network import NetworkError
@@ -148,11 +150,24 @@ async def test_keys_of_an_earlier_life_stay_until_there_are_new_ones(world: Worl
 
 
 def test_what_is_kept_beside_new_keys_is_kept_for_a_while() -> None:
-    peers = (peer(B, 4), peer(C), replace(peer(PeerId("d" * 64), 5), port=0))
+    peers = (peer(B, 4), peer(C))
     first = peers_of(peers, {B}, 10.0)
     assert [(p.peer, p.keep) for p in first] == [(B, True), (C, True)]
     assert first[0].sessions[0].made_s == 990.0, "by the clock that all processes share"
     assert [p.keep for p in peers_of(peers, set(), 10.0)] == [False, True]
+
+
+@pytest.mark.parametrize("told", [("", 0), ("", 7700), ("192.0.2.2", 0)])
+def test_a_host_that_takes_back_where_it_is_keeps_its_sessions(told: tuple[str, int]) -> None:
+    """Left out, its sessions would end, and every table that has them once more would be refused whole."""
+    there = peer(B, 4)
+    gone = replace(there, address=told[0], port=told[1])
+    forwarder = Sessions()
+    for row in (there, gone, there):
+        forwarder.replace(Peers(1, peers_of((row, peer(C, 5)), set(), 0.0)), 1_000.0)
+    assert [s.index for s in forwarder.peers[B].sessions] == [4]
+    forwarder.replace(Peers(1, peers_of((gone,), set(), 0.0)), 1_000.0)
+    assert forwarder.peers[B].endpoint == NOWHERE
 
 
 async def test_a_network_that_cannot_be_sealed_is_refused_in_words(world: World) -> None:
