@@ -2,12 +2,13 @@
 
 import msgspec
 
+from protocol.terms.allowance import Allowance
 from protocol.terms.effects import Effect, Send
 from protocol.terms.ids import PeerId
 from protocol.terms.sealed import SealedSession
 from protocol.trust.exchange import Ephemeral
 from protocol.trust.signing import Reason, Untrusted
-from protocol.tunnel_keys.limits import AGAIN_S, HURRY_S, REKEY_S
+from protocol.tunnel_keys.limits import AGAIN_S, HURRY_S, OFFERS_BURST, OFFERS_PER_S, REKEY_S
 from protocol.tunnel_keys.messages import (
     TunnelAnswer,
     TunnelAsk,
@@ -59,6 +60,7 @@ class Beginner:
         self._confirmed: tuple[bytes, int] = b"", 0
         """The digest of the answer that is confirmed, and the session that was made of it."""
         self._heeded = (-1, -1)
+        self._wants = Allowance(OFFERS_BURST, OFFERS_PER_S, 1)
 
     def has(self, index: int) -> bool:
         """Whether a session, or one that may come, has that index."""
@@ -122,6 +124,8 @@ class Beginner:
         if self._offer is None:
             if now < self.sessions.newest_s + HURRY_S:
                 return []  # It is said again if what was just made is not what is wanted.
+            if not self._wants.take(self.peer, now):
+                return []
             self._heeded = ask
             return self._begin(now)
         self._heeded = ask

@@ -23,7 +23,8 @@ from protocol.sim.people import grid_spec
 from protocol.sim.sealed import opens, sessions
 from protocol.sim.world import World
 from protocol.terms.effects import Effect, Persist, Sealed, Send
-from protocol.tunnel_keys.limits import OFFERS_BURST, SESSIONS_MOST
+from protocol.tunnel_keys import answerer
+from protocol.tunnel_keys.limits import OFFERS_BURST, OFFERS_PER_S, SESSIONS_MOST
 from protocol.tunnel_keys.messages import (
     TunnelAnswer,
     TunnelAsk,
@@ -216,6 +217,29 @@ def test_a_flood_of_asks_makes_one_offer_and_no_key_ends(scene: Scene) -> None:
     made = [s for peer, s in scene.heard if peer is victim and s.peer == attacker.id][offers:]
     assert len(made) <= 2
     assert sessions(victim, attacker)[-len(keys) :] == keys
+    scene.unharmed()
+
+
+def test_asking_again_after_each_answer_makes_few_keys(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A forwarder remembers ended sessions for ten minutes, and takes no table with more than it can hold."""
+    victim, attacker = lesser(scene)
+    monkeypatch.setattr(answerer, "OFFERS_BURST", 1000)  # of one that answers everything
+    attacker.crash()
+    attacker.start()
+    scene.world.run(SETTLES_S)
+    monkeypatch.undo()
+    scene.heard.clear()
+    for number in range(100):
+        scene.tell(victim, attacker, TunnelAsk(1 << 50, number))
+        scene.world.run(1.0)
+    made = {
+        send.message.answer
+        for peer, send in scene.heard
+        if (peer, send.peer) == (victim, attacker.id) and isinstance(send.message, TunnelConfirm)
+    }
+    assert 2 <= len(made) <= 1 + OFFERS_BURST + 100 * OFFERS_PER_S
     scene.unharmed()
 
 
