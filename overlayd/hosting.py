@@ -94,7 +94,6 @@ class Hosting:
         self.attachments = DirectoryAttachments(state / "attachments")
         self._network = KernelNetwork(state / "networks", owner_tag)
         self._forwarder = TunnelForwarder(state / "networks", config.network.tunnel_port)
-        self._sealing_fault = ""
         self.sealing = Sealing(self._network, self._forwarder, tell, now)
         self._routes = Routes(view, self._seeds, tell, lambda g, w: self.realiser.asked(g, w), now)
         self._metadata = Server(self._routes.answer)
@@ -154,8 +153,7 @@ class Hosting:
         await asyncio.to_thread(self._underlay.look)
         for grid in self._view.carried():
             self._console_room.settle(self._view.part_of(grid))
-        self._sealing_fault = await self._forwarder.fault()
-        _tell_sealing(self._sealing_fault, self._config.network.tunnel_port)
+        _tell_sealing(await self.sealing.probe(), self._config.network.tunnel_port)
         offer = await self._compute.open(self._machine_changed)
         await self.fitness.look()
         if self.fitness.unfit:
@@ -331,7 +329,7 @@ class Hosting:
     def _with_underlay(self, facts: HostFacts, now: Underlay) -> HostFacts:
         """The facts with what the host's own network is like now."""
         fault = fault_of(self._config.network)
-        seals = not (self._sealing_fault or self.sealing.why)
+        seals = not self.sealing.why
         return msgspec.structs.replace(
             facts,
             encrypts=seals,

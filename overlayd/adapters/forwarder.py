@@ -82,12 +82,19 @@ class TunnelForwarder:
         try:
             with _TAPS.open("r+b", buffering=0):
                 pass
-            if process.running(self._run_dir) is not None:
+            if process.running(self._run_dir) is not None and self._has_port():
                 return ""
             with opening.open_socket(self._port):
                 return ""
         except (NetnsError, OSError) as error:
             return str(error)
+
+    def _has_port(self) -> bool:
+        """Of a forwarder that runs. `ensure` puts another in the place of one that does not answer."""
+        try:
+            return bool(_client().state(self._run_dir).port == self._port)
+        except _client().NoForwarder:
+            return True
 
     def _stop(self) -> None:
         from netns.tunnel import process

@@ -61,6 +61,7 @@ class Sealing:
         """When keys for each host were told first in this life."""
         self._mends = Mends()
         self._why, self._failed = "", 0
+        self._fault = ""
         self._again_s = EVERY_S
         self._hint = asyncio.Event()
         self._turn = asyncio.Lock()
@@ -76,8 +77,13 @@ class Sealing:
 
     @property
     def why(self) -> str:
-        """Why nothing is sealed here though something is to be, as several looks in a row found; else empty."""
-        return self._why if self._failed >= _FAILURES else ""
+        """Why nothing can be sealed here, as it was tried, or several looks in a row found; else empty."""
+        return self._fault or (self._why if self._failed >= _FAILURES else "")
+
+    async def probe(self) -> str:
+        """Tries whether this host can seal; each look does so again until it can. Answers `why`."""
+        self._fault = await self._forwarder.fault()
+        return self.why
 
     def seal(self, table: Sealed) -> None:
         """The node's newest table."""
@@ -131,13 +137,15 @@ class Sealing:
                 await self._forwarder.stop()
                 self._instance, self._again_s = "", EVERY_S
                 self._why, self._failed = "", 0
+                if self._fault and not await self.probe():
+                    logger().info("networks.sealed", again=True)
                 return ()
             await self._ensure(plans)
             taps = (await self._forwarder.tell_networks(networks_of(plans))).taps
             await self._tell_peers()
             if (state := await self._forwarder.state()) is not None:
                 self._frames = state.counters
-            self._why, self._failed = "", 0
+            self._why, self._failed, self._fault = "", 0, ""
             return taps
 
     async def _ensure(self, plans: tuple[NetworkPlan, ...]) -> None:

@@ -178,4 +178,6 @@ async def test_a_port_that_is_taken_is_told(bench: Bench) -> None:
     assert f"cannot take UDP port {PORT}" in await bench.forwarder.fault()
     with pytest.raises(ForwarderError, match=f"cannot take UDP port {PORT}"):
         await bench.forwarder.ensure()
+    fault = await bench.forwarder.fault()
+    assert f"cannot take UDP port {PORT}" in fault, "the process is there, and has no port"
     await bench.forwarder.close()

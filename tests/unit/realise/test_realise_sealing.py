@@ -184,6 +184,25 @@ async def test_a_network_that_cannot_be_sealed_is_refused_in_words(world: World)
     await world.sealing.stands(LAN)
 
 
+async def test_a_host_that_cannot_seal_when_it_starts_is_tried_again(world: World) -> None:
+    world.forwarder.refusals = ["UDP port 7700 is taken"]
+    assert await world.sealing.probe() == "UDP port 7700 is taken"
+    await world.sealing.settle()
+    assert world.sealing.why == "UDP port 7700 is taken", "nothing is to be sealed here yet"
+    world.forwarder.refusals.clear()
+    await world.sealing.settle()
+    assert world.sealing.why == ""
+
+
+async def test_a_host_that_seals_can(world: World) -> None:
+    world.forwarder.refusals = ["UDP port 7700 is taken"]
+    await world.sealing.probe()
+    world.forwarder.refusals.clear()
+    await world.ensure(LAN)
+    await world.sealing.settle()
+    assert world.sealing.why == ""
+
+
 async def test_first_keys_are_first_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
     monkeypatch.setattr(sealing.time, "monotonic", lambda: now)
