@@ -70,8 +70,7 @@ class Forwarder:
 
     def state(self) -> State:
         """What runs."""
-        if self._native:
-            self._native.note()
+        self._note()
         return State(
             instance=self._instance,
             pid=os.getpid(),
@@ -148,8 +147,7 @@ class Forwarder:
         ):
             return _stale("peers", told.epoch, self._peers_epoch)
         if hashed != self._peers_hash:
-            if self._native:
-                self._native.note()
+            self._note()
             self._sessions.replace(told, time.monotonic())
             self._show()
         self._peers_epoch, self._peers_hash = told.epoch, hashed
@@ -157,13 +155,17 @@ class Forwarder:
 
     def _route_taps(self) -> None:
         """Reads those taps that a network has."""
+        self._note()
         for route in self._routes.values():
             descriptor = self._taps.get(route.tap)
             if descriptor is not None:
                 turn = functools.partial(self._from_tap, route, descriptor)
                 self._watch(descriptor, select.EPOLLIN, turn)
-
         self._show()
+
+    def _note(self) -> None:
+        if self._native:
+            self._native.note()
 
     def _show(self) -> None:
         if self._native:
@@ -187,6 +189,7 @@ class Forwarder:
             pass
         except OSError:
             self._let_go(route.tap)  # its link was removed; whoever makes another gives it to us
+            self._note()
             self._show()
         self._send()
 

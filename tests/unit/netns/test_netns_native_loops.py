@@ -16,6 +16,7 @@ from tunnel_sides import KEYS, MTU, Side, compare, compiled, drained, incoming, 
 import netns.tunnel
 from netns.tunnel import native_loops
 from netns.tunnel.counters import Count
+from netns.tunnel.orders import HoldTaps
 from netns.tunnel.tables import SESSION_RECEIVES_S, SESSION_SENDS_S, SealedPeer
 
 FUZZED_S = 3.0
@@ -147,6 +148,19 @@ def test_a_peer_is_where_its_newest_datagram_came_from(native: Side, far: socket
         forged[-1] ^= 1
         native.from_socket([bytes(forged)], far)
         assert native.told()[1][0][1:3] == moved.getsockname()
+
+
+def test_a_peer_that_has_moved_is_not_moved_back_by_another_network(
+    native: Side, far: socket.socket
+) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as moved:
+        moved.bind(("127.0.0.1", 0))
+        native.from_socket(segments(0, 1), moved)
+        one, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with one:
+            native.ask(HoldTaps(("tap1",)), other.detach())
+            native.from_tap([tunnel_sides.outgoing(bytes(100))])
+        assert (len(drained(moved)), drained(far)) == (1, [])
 
 
 def test_a_tap_that_is_gone_is_let_go(native: Side, far: socket.socket) -> None:
