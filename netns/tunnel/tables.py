@@ -20,7 +20,7 @@ KEY_BYTES = 32
 PEER_NAME_MAX = 128
 NETWORKS_MAX = 4_096
 """As many taps are open at once."""
-PEERS_MAX = 4_096
+PEERS_MAX = 8_192
 SESSIONS_PER_PEER_MAX = 4
 """The newest, the one before it while its last packets are on their way, and two that are being begun."""
 MEMBERS_MAX = 65_536

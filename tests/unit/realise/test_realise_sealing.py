@@ -4,8 +4,14 @@ import pytest
 from msgspec.structs import replace
 
 from netns.model import Neighbour, NetworkPlan, Port, mac_of, tap_name
-from netns.tunnel.sessions import Sessions
-from netns.tunnel.tables import NOWHERE, Peers
+from netns.tunnel.sessions import ENDED_MAX, Sessions
+from netns.tunnel.tables import (
+    NOWHERE,
+    PEERS_MAX,
+    SESSION_SENDS_S,
+    SESSIONS_PER_PEER_MAX,
+    Peers,
+)
 from overlayd.fakes.forwarder import FakeForwarder
 from overlayd.fakes.network import FakeNetwork
 from overlayd.ports.network import NetworkError
@@ -16,6 +22,7 @@ from protocol.node.events import Event, ForwarderBegan
 from protocol.terms.effects import Sealed
 from protocol.terms.ids import PeerId
 from protocol.terms.sealed import Cipher, SealedPeer, SealedSession, Secret
+from protocol.tunnel_keys.limits import PARTNERS_MOST, REKEY_S, SESSION_S, SESSIONS_MOST
 
 TAG, GRID = "t", "f" * 20 + ".0000000-ffffff"
 B, C = PeerId("b" * 64), PeerId("c" * 64)
@@ -201,6 +208,15 @@ async def test_a_host_that_seals_can(world: World) -> None:
     await world.ensure(LAN)
     await world.sealing.settle()
     assert world.sealing.why == ""
+
+
+def test_a_forwarder_takes_whatever_the_node_may_tell_it() -> None:
+    """A table that is too large is refused whole: then nobody has new keys."""
+    assert PARTNERS_MOST <= PEERS_MAX
+    assert SESSIONS_MOST <= SESSIONS_PER_PEER_MAX
+    rekeys = round(SESSION_SENDS_S / REKEY_S)
+    assert PARTNERS_MOST * (rekeys + SESSIONS_MOST) < ENDED_MAX
+    assert round(SESSION_S) == round(SESSION_SENDS_S)
 
 
 async def test_first_keys_are_first_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
