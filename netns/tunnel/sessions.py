@@ -22,8 +22,8 @@ from netns.tunnel.tables import (
 from netns.tunnel.window import Window
 
 ENDED_MAX = 262_144
-"""Sessions of the last ten minutes that are remembered, by a hash of their keys: 32 for each of as many peers as
-there may be, who have eight if they get new ones every two minutes. About 50 MB if so many came."""
+"""Sessions of the last ten minutes that are remembered, by a hash of their keys: 32 for each of as many peers
+as there may be, who have eight if they get new ones every two minutes. About 50 MB if so many came."""
 Endpoint = tuple[str, int]
 
 

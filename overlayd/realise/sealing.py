@@ -210,8 +210,9 @@ def peers_of(
     """Whom the forwarder is to talk to.
 
     One that does not tell where it is, or takes that back, is heard only: left out, its sessions would end, and
-    the forwarder takes no table with a session that has ended. Of those without keys, and of those in `fresh`, whose first ones are new, it keeps what it has besides.
-    `older_s` is what the node's clock shows more than the monotonic one.
+    the forwarder takes no table with a session that has ended. Of those without keys, and of those in `fresh`,
+    whose first ones are new, it keeps what it has besides. `older_s` is what the node's clock shows more than
+    the monotonic one.
     """
     return tuple(
         SealedPeer(

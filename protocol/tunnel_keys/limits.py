@@ -20,9 +20,9 @@ ASK_FIRST_S = 1.0
 HURRY_S = 0.5
 """An offer that is asked for is not said again sooner than this."""
 OFFERS_BURST, OFFERS_PER_S = 8.0, 0.2
-"""How many offers of one partner are answered with new keys, and how many are made because it asks: each costs
-about 0.3 ms, and a session that the forwarder remembers. An honest one makes or asks for one in two minutes, and
-one at each start of its daemon or its forwarder."""
+"""How many offers of one partner are answered with new keys, and how many are made because it asks: each
+costs about 0.3 ms, and a session that the forwarder remembers. An honest one makes or asks for one in two
+minutes, and one at each start of its daemon or its forwarder."""
 LACKING_S = 15.0
 """How long a partner is without keys before people are told: a start and a few tries take less."""
 PARTNERS_MOST = 8192
