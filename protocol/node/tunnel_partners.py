@@ -1,5 +1,6 @@
 """Who this host has keys with for sealed traffic: its hosts say who shares networks, the overlay who is out."""
 
+from protocol.grid.tunnel import TunnelEnd
 from protocol.hosting.host import Host
 from protocol.hosting.sealed_with import SealedWith, SealedWithHost
 from protocol.node.events import ForwarderBegan
@@ -15,6 +16,19 @@ from protocol.trust.signing import Untrusted
 from protocol.tunnel_keys.keys import TunnelKeys
 from protocol.tunnel_keys.messages import TunnelKeysMessage
 
+_LOOPBACK = "127."
+
+
+def elsewhere(end: TunnelEnd | None, own: str) -> TunnelEnd | None:
+    """A partner's end, unless that is this host itself.
+
+    Nothing is sent there: services of a host may trust whoever is on it. An address that this host was given
+    after the partner had it is of the partner's past.
+    """
+    if end is None or end.underlay == own or end.underlay.startswith(_LOOPBACK):
+        return None
+    return end
+
 
 class TunnelPartners:
     """The keys of this host, and with whom they are."""
@@ -23,13 +37,14 @@ class TunnelPartners:
         self, identity: Identity, overlay: Overlay, host: Host, rows: Rows, now: float
     ) -> None:
         """`rows` is the whole store, by table: an earlier life may have shut peers and sites out."""
-        self._overlay, self._sealed_with = overlay, SealedWith(identity.peer, host.leases)
+        self._overlay, self._host = overlay, host
+        self._sealed_with = SealedWith(identity.peer, host.leases)
         life, count = overlay.broadcast, overlay.quarantines.count
         self.keys = TunnelKeys(identity, lambda: life.incarnation, count)
         peers = shut_outs(rows.get(SHUT_OUT, {}), now)
         self._shut_peers = {peer: row.until_s for peer, row in peers.items() if row.until_s > now}
         self._shut_sites = shut(rows, now)
-        self._seen: tuple[dict[PeerId, SealedWithHost], int, int, bool] | None = None
+        self._seen: tuple[dict[PeerId, SealedWithHost], int, int, bool, str] | None = None
         """What all that follows was made of last: it is asked for after each step of the work."""
 
     def began(self, event: ForwarderBegan, now: float) -> list[Effect]:
@@ -40,12 +55,13 @@ class TunnelPartners:
         """Leases, revocations, or where others take traffic may be others than before."""
         overlay, hosts = self._overlay, self._sealed_with.hosts()
         revoked = overlay.certificates.revoked is not None
-        seen = (hosts, overlay.changes, len(overlay.certificates.revocations), revoked)
+        own = self._host.facts.underlay
+        seen = (hosts, overlay.changes, len(overlay.certificates.revocations), revoked, own)
         if self._seen is not None and self._seen[0] is hosts and self._seen[1:] == seen[1:]:
             return []
         self._seen = seen
         partners = {
-            peer: host.end
+            peer: elsewhere(host.end, own)
             for peer, host in ({} if revoked else hosts).items()
             if not self._overlay.is_out(peer, host.site) and not self._is_shut(peer, host.site, now)
         }

@@ -191,6 +191,24 @@ def test_status_says_that_a_host_has_no_forwarder_or_its_partner_tells_of_none()
     assert sealed_problems(scene.pair[0]) == []
 
 
+@pytest.mark.parametrize("where", ["this host", "127.0.0.1"])
+def test_nothing_is_sent_to_this_host_itself_because_a_partner_tells_so(where: str) -> None:
+    """Else a partner would have this host's forwarder talk to services that trust who is on the host."""
+    world = World(7, 3, 3)
+    scene = Scene(world)
+    one, other = scene.pair
+    assert one.facts is not None
+    assert other.facts is not None
+    lie = one.facts.underlay if where == "this host" else where
+    other.facts = msgspec.structs.replace(other.facts, underlay=lie)
+    other.crash()
+    other.start()
+    world.run(60.0)
+    assert one.sealed is not None
+    (row,) = one.sealed.peers
+    assert (row.address, row.port) == ("", 0)
+
+
 def test_status_says_that_a_partner_does_not_tell_where_it_takes_sealed_traffic() -> None:
     world = World(7, 3, 3)
     for peer in world.peers:
