@@ -43,7 +43,7 @@ from protocol.hosting.preemption import Preemption
 from protocol.hosting.readiness import Readiness
 from protocol.hosting.rolling import Rolling
 from protocol.hosting.suspending import Suspending
-from protocol.hosting.taking_up import Promise, TakingUp, changed_notes, turn_notes
+from protocol.hosting.taking_up import Promise, TakingUp, turn_notes
 from protocol.membership.clocks import ClockView
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, Effect, Note, Persist, Realise, Row, Send, earliest
@@ -278,7 +278,7 @@ class Leases:
             elif member.power is Power.GONE:
                 self._book.tell(record.id, Status(member.workspace, Phase.ENDING, "", now))
         note = Note("grid.decided", record.name, f"epoch {record.epoch}, {record.state}", record.id)
-        notes = [note, *Extension.told(old, row), *changed_notes(old, row)]
+        notes = [note, *Extension.told(old, row), *self._taking_up.told(old, row)]
         return (
             True,
             [save, *notes, Realise(record.id, record.id)],

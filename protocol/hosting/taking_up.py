@@ -136,6 +136,18 @@ class TakingUp:
             row = msgspec.structs.replace(row, wanted=tuple(wanted.values()), behind=left)
         return row
 
+    def told(self, old: Lease | None, row: Lease) -> list[Note]:
+        """What to say of a change to a grid that this host carried before; nothing if it is of other hosts."""
+        record = row.record
+        if old is None or record.state is GridState.DOWN:
+            return []
+        if record.standing == old.record.standing and record.room == old.record.room:
+            return []
+        behind = [b.workspace.name for b in row.behind]
+        manners = self._manners(old, record)
+        live = [n for n, manner in manners.items() if manner is Manner.LIVE and n not in behind]
+        return _changed_notes(old, row, live)
+
     def completed(self, row: Lease) -> Lease:
         """A lease of a grid of which nothing was here, also with what was not held, if there is room."""
         there = [w.workspace for w in row.wanted]
@@ -203,13 +215,9 @@ def turn_notes(before: Lease, row: Lease) -> list[Note]:
     return [Note("grid.changed", record.name, ", ".join(words), record.id)] if words else []
 
 
-def changed_notes(old: Lease | None, row: Lease) -> list[Note]:
-    """What to say of a change to a grid that this host carried before."""
+def _changed_notes(old: Lease, row: Lease, live: Collection[str]) -> list[Note]:
+    """What to say of a change to what is here; `live` has those that are changed while they run."""
     record = row.record
-    if old is None or record.state is GridState.DOWN:
-        return []
-    if record.standing == old.record.standing and record.room == old.record.room:
-        return []
     before = {w.workspace: w for w in old.wanted}
     words: list[str] = []
     for now in row.wanted:
@@ -222,11 +230,13 @@ def changed_notes(old: Lease | None, row: Lease) -> list[Note]:
             words.append(f"~ {now.workspace} (made anew)")
         elif now.boot != was.boot:
             words.append(f"~ {now.workspace} (started anew)")
+        elif now.workspace in live:
+            words.append(f"~ {now.workspace} (live)")
     words += [f"~ {b.workspace.name} (in its turn)" for b in row.behind]
-    said = ", ".join(words) or "sizes"
+    said = ", ".join(words)
     if record.scaled is not None and record.room != old.record.room:
         said = f"{said}, by {record.scaled.past[-1].by}"
-    notes = [Note("grid.changed", record.name, said, record.id)]
+    notes = [Note("grid.changed", record.name, said, record.id)] if words else []
     if row.lacks:
         why = f"no room here for {', '.join(row.lacks)}, which it promised; done once there is"
         notes.append(Note("grid.lacks", record.name, why, record.id))

@@ -82,6 +82,20 @@ def test_a_change_is_told_in_a_line_of_the_story() -> None:
     assert Realise(GRID, GRID) in effects
 
 
+def test_the_story_says_what_is_changed_live_and_nothing_of_what_is_on_other_hosts() -> None:
+    one = Changing()
+    record = one.up()
+    change = to_apply(sized(shop(1), cpus_milli=200))
+    reply = one.hold(record, change, "web-1")
+    grants = () if reply.grant is None else (reply.grant,)
+    effects = one.decides(one.applied(record, change, {}, grants))
+    assert ("grid.changed", "~ web-1 (live)") in notes(effects)
+    one = Changing(ADMIN.up(shop(2), NOW))
+    record = one.up({"web-1": one.me, "web-2": B})
+    effects = one.decides(one.applied(record, to_apply(shop(1), of=record.id)))
+    assert [kind for kind, _ in notes(effects) if kind == "grid.changed"] == []
+
+
 def test_a_host_of_which_nothing_was_asked_before_ends_the_lease_when_the_others_do() -> None:
     one = Changing()
     record = record_of(ORDER, {"web-1": C})
