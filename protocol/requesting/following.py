@@ -138,7 +138,9 @@ class Followed:
         what = "already" if change.nothing else f"({change.said})"
         lines = [f"{record.name} is changed {what}: {_many(record)}, epoch {record.epoch}"]
         if left := self._building.left:
-            lines.append(f"  {listed(left)} rest, and are changed when they go on")
+            rest = "rest, and are changed when they go on"
+            rests = "rests, and is changed when it goes on"
+            lines.append(f"  {listed(left)} {rests if len(left) == 1 else rest}")
         if self._leaving:
             placed = tuple(self._leaving.items())
             peers = dict.fromkeys(self._leaving.values())

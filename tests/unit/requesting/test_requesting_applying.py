@@ -234,6 +234,17 @@ def test_what_is_suspended_is_restarted_when_it_goes_on_and_is_not_waited_for() 
     assert scene.answer[1:] == ("  web-1 and web-2 rest, and are changed when they go on",)
 
 
+def test_of_one_that_is_suspended_it_is_said_that_it_rests() -> None:
+    scene = Changes()
+    record, _ = scene.follows(OWNER.apply(of(web(scratch_bytes=1 << 30)), 1, NOW))
+    for peer in (B, C):
+        scene.requester.message(peer, DecidedAck(RECORD.id, 2), NOW)
+    saved = notice_of(record, B, Phase.SUSPENDED, epoch=2)
+    scene.notice(B, msgspec.structs.replace(saved, behind=("web-1",)), NOW + 1)
+    scene.notice(C, notice_of(record, C, epoch=2, boot=2), NOW + 2)
+    assert scene.answer[1:] == ("  web-1 rests, and is changed when it goes on",)
+
+
 def test_another_epoch_than_its_signer_saw_is_refused_with_what_changed() -> None:
     lease = OWNER.order(Action.LEASE, RECORD.id, NOW, body=msgspec.msgpack.encode({"by_s": 3600}))
     scene = Changes(stepped(Extend(RECORD.id, lease), UP))
