@@ -114,6 +114,8 @@ def scale(
         if count < fewest:
             said = f"{standing.name} cannot have {count} of {cluster.name}; the fewest are {fewest}"
             works = f"overlayctl scale {found['grid']}/{cluster.name}={fewest}"
+            if cluster.minimum is not None and count > 0:
+                works += "; or less as `min` in the grid file, and `overlayctl up` of it"
             raise failure(said, works, USAGE)
         return _scaled(standing, cluster, count, tuple(which or ()))
 
@@ -155,13 +157,9 @@ def _scaled(standing: Standing, cluster: ClusterSpec, count: int, which: tuple[s
     stay = [index for index in here if index not in [named[name] for name in which]][:count]
     free = (index for index in range(1, WORKSPACES_MAX + 1) if index not in here)
     stay += [next(free) for _ in range(count - len(stay))]
-    # A cluster that may not be smaller than it is may not be smaller than the new one.
-    least = (
-        count if not cluster.elastic and _as_many_as_there_are(cluster, here) else cluster.minimum
-    )
     stays = [workspace_name(cluster.name, index) for index in stay]
     sizes = tuple(size for size in cluster.sizes if size.workspace in stays)
-    scaled = msgspec.structs.replace(cluster, count=max(stay), minimum=least, sizes=sizes)
+    scaled = msgspec.structs.replace(cluster, count=max(stay), sizes=sizes)
     holes = tuple(
         workspace_name(cluster.name, index)
         for index in range(1, scaled.count + 1)
@@ -180,10 +178,10 @@ def _with_which(standing: Standing, cluster: ClusterSpec, left: int, which: tupl
 
 
 def _fewest(standing: Standing, cluster: ClusterSpec) -> int:
-    """How far a cluster can be scaled down: to one, or to the `min` that its file says."""
+    """How far a cluster can be scaled down: to one, or to the `min` that its file says, which `scale` keeps."""
     if cluster.elastic:
         return cluster.least + 1  # One that cannot give room would not be elastic.
-    return 1 if _as_many_as_there_are(cluster, _indices(standing, cluster)) else cluster.least
+    return cluster.minimum or 1
 
 
 def _wanted(standing: Standing, cluster: ClusterSpec) -> int:
@@ -193,12 +191,6 @@ def _wanted(standing: Standing, cluster: ClusterSpec) -> int:
         return len(here)
     out = [name for name in standing.out if name.rpartition("-")[0] == cluster.name]
     return cluster.count - len(out)
-
-
-def _as_many_as_there_are(cluster: ClusterSpec, here: list[int]) -> bool:
-    """Whether nobody asked for a `min`: it is the count, or what `scale --which` left of one with gaps."""
-    gaps = bool(here) and here[-1] == cluster.count
-    return cluster.least == cluster.count or (gaps and cluster.least == len(here))
 
 
 def _indices(standing: Standing, cluster: ClusterSpec) -> list[int]:
@@ -252,7 +244,9 @@ def resize(
     def change() -> Change:
         standing = standing_of(session, grid)
         cluster, alone = _of_workspace(standing, named)
-        resized = _alone(cluster, named, sizes) if alone else _all(cluster, sizes)
+        # In a size of its own 0 means that of its cluster; typed it is none, and refused as for a cluster.
+        own = alone and all(sizes.values())
+        resized = _alone(cluster, named, sizes) if own else _all(cluster, sizes)
         return _changed(standing, cluster, resized)
 
     command = " ".join(
@@ -383,6 +377,12 @@ def _no_grid(standing: Standing, cluster: ClusterSpec, wrong: Problem) -> Failur
             key, own = ".".join(keys_of(field)), cluster.sizes[position]
             said = f"clusters.{cluster.name}.sizes.{own.workspace}.{key}: {wrong.message}"
             limit, key = True, f"max-{key}"
+        case ("networks", int(position), str(field)):
+            said = f"networks.{standing.spec.networks[position].name}.{field}: {wrong.message}"
+            works = (
+                f"fewer of {cluster.name}; or in the grid file another network, as large, for it"
+            )
+            return failure(f"{standing.name} cannot be that: {said}", works, USAGE)
         case _:
             said, limit, key = str(wrong), False, ""
     works = f"{key.removeprefix('max-')} and {key} in the grid file, and `overlayctl up` of it"

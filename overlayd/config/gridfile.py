@@ -147,7 +147,7 @@ def _cluster(name: str, keys: ClusterKeys) -> model.ClusterSpec:
     return model.ClusterSpec(
         name=name,
         count=keys.count,
-        minimum=keys.count if keys.min is None else keys.min,
+        minimum=keys.min,
         image=model.ImageRef(keys.image),
         cpus_milli=int(keys.cpus),
         memory_bytes=int(keys.memory),

@@ -181,6 +181,24 @@ def test_a_least_that_the_file_says_is_kept_to(daemon: Daemon) -> None:
     assert "the fewest are 2" in said
 
 
+def test_a_least_that_the_file_says_outlives_going_down_to_it(daemon: Daemon) -> None:
+    edited(daemon, "count: 2", "count: 3\n    min: 2")
+    daemon.up()
+    daemon.ask("scale", "demo/worker=2", "--which", "worker-1", "-y")
+    daemon.ask("scale", "demo/worker=4", "-y")
+    said = daemon.ask("scale", "demo/worker=1", "-y", code=2).stderr
+    assert "demo cannot have 1 of worker; the fewest are 2" in said
+    said = daemon.ask("history", "demo").stdout
+    assert "min" not in said
+
+
+def test_more_than_a_network_holds_names_it_and_what_would_work(daemon: Daemon) -> None:
+    daemon.up()
+    said = daemon.ask("scale", "demo/worker=300", "-y", code=2).stderr
+    assert "demo cannot be that: networks.lan.cidr: 301 workspaces asked" in said
+    assert "would work: fewer of worker; or in the grid file another network" in said
+
+
 def test_which_that_does_not_leave_so_many_says_what_works(daemon: Daemon) -> None:
     daemon.up()
     words = ("scale", "demo/worker=2", "--which", "worker-1")
@@ -251,6 +269,14 @@ def test_a_resize_beyond_what_the_file_allows_says_so_in_its_words(daemon: Daemo
     assert "would work: memory and max-memory in the grid file, and `overlayctl up` of it" in said
     said = daemon.ask("resize", "demo/head", "--memory", "0", "-y", code=2).stderr
     assert "cannot be that: clusters.head.memory: found 0 B; allowed are 32 MiB to" in said
+
+
+def test_no_size_at_all_is_not_taken_for_that_of_the_others(daemon: Daemon) -> None:
+    daemon.up()
+    for option, least in (("--cpus", "0.01"), ("--memory", "32 MiB")):
+        said = daemon.ask("resize", "demo/worker-1", option, "0", "-y", code=2).stderr
+        assert f"clusters.worker.{option[2:]}: found 0" in said
+        assert f"allowed are {least} to" in said
 
 
 def test_a_resize_of_a_workspace_goes_by_those_there_are(daemon: Daemon) -> None:

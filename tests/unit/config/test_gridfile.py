@@ -85,7 +85,6 @@ def test_the_whole_file_is_read() -> None:
                 image,
                 2000,
                 4 << 30,
-                minimum=1,
                 networks=lan,
                 mounts=(Mount("scratch", "/srv"),),
                 provides=("nfs-server",),
@@ -96,7 +95,6 @@ def test_the_whole_file_is_read() -> None:
                 image,
                 500,
                 512 << 20,
-                minimum=16,
                 networks=lan,
                 requires=("nfs-server",),
             ),
@@ -535,7 +533,6 @@ def test_a_written_grid_is_read_back(
                 ImageRef("guest"),
                 cpus_milli,
                 memory << 20,
-                minimum=count,
                 networks=tuple(networks),
                 scratch_bytes=disk << 20,
             )
