@@ -10,6 +10,9 @@ other, or are stopped, for less than eight minutes lose no traffic by that."""
 RETIRED_S = 3.0
 """How long what was sealed by the keys before is still opened, once both ends send by the new ones: longer than
 a datagram is under way."""
+HANDOVER_S = 0.3
+"""How long what is sent still goes by the keys before, once the other end has new ones: longer than a daemon
+takes to tell its forwarder of them. Until then that would drop what is sealed by them."""
 SESSIONS_MOST = 3
 """Sessions with one host: the one in use, the one before, and one whose keys the other end may not have."""
 AGAIN_S = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)

@@ -9,7 +9,14 @@ from two_hosts import AES, BOTH, CHACHA, END, NAMES, NOW, End, Pair, identity, o
 from protocol.grid.tunnel import TunnelEnd
 from protocol.sim.keys import SimFederation
 from protocol.terms.effects import Sealed
-from protocol.tunnel_keys.limits import ASK_ANEW_S, HURRY_S, REKEY_S, RETIRED_S, SESSION_S
+from protocol.tunnel_keys.limits import (
+    ASK_ANEW_S,
+    HANDOVER_S,
+    HURRY_S,
+    REKEY_S,
+    RETIRED_S,
+    SESSION_S,
+)
 from protocol.tunnel_keys.messages import (
     TunnelAnswer,
     TunnelAsk,
@@ -60,8 +67,9 @@ def test_keys_are_replaced_every_two_minutes_and_each_direction_goes_on_all_the_
         pair.wait(REKEY_S / 2)
         assert pair.match()
         seen.add(pair.a.sessions(pair.b)[0].index)
+    pair.wait(HANDOVER_S + RETIRED_S)
+    seen.add(pair.a.sessions(pair.b)[0].index)
     assert len(seen) == 11
-    pair.wait(RETIRED_S)
     assert len(pair.a.sessions(pair.b)) == len(pair.b.sessions(pair.a)) == 1
 
 
@@ -70,6 +78,8 @@ def test_what_was_sealed_by_the_keys_before_is_opened_for_three_seconds_more() -
     pair.carry()
     (old,) = pair.b.sessions(pair.a)
     pair.wait(REKEY_S)
+    assert old == pair.b.sessions(pair.a)[0]
+    pair.wait(HANDOVER_S)
     assert old in pair.b.sessions(pair.a)[1:]
     pair.wait(RETIRED_S - 0.1)
     assert old in pair.b.sessions(pair.a)[1:]
@@ -362,6 +372,7 @@ def test_only_what_was_answered_is_confirmed() -> None:
     assert pair.b.sessions(pair.a)[0] == old
     pair.b.does(pair.b.keys.handle(pair.a.id, TunnelConfirm(b"x" * 32), pair.now))
     assert pair.b.sessions(pair.a)[0] == old
+    pair.wait(HANDOVER_S)
     before = pair.a.sessions(pair.b)
     assert len(before) == 2
     pair.a.does(pair.a.keys.handle(pair.b.id, TunnelConfirmed(b"x" * 32), pair.now))

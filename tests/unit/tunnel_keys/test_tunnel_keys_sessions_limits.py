@@ -4,6 +4,7 @@ from protocol.terms.sealed import Cipher, SealedSession, Secret
 from protocol.tunnel_keys.limits import (
     AGAIN_S,
     ASK_ANEW_S,
+    HANDOVER_S,
     REKEY_S,
     RETIRED_S,
     SESSION_S,
@@ -32,11 +33,34 @@ def test_what_the_other_may_not_have_is_not_sent_by() -> None:
     held.open_by(session(2))
     held.open_by(session(3))
     assert order(held) == [1, 3, 2]
+    held.changed = False
     assert held.settle(3, NOW)
-    assert order(held) == [3, 1, 2]
-    assert held.next_s() == NOW + RETIRED_S
-    held.tick(NOW + RETIRED_S)
+    assert (order(held), held.changed) == ([1, 3, 2], False)
+    assert held.next_s() == NOW + HANDOVER_S
+    held.tick(NOW + HANDOVER_S)
+    assert (order(held), held.changed) == ([3, 1, 2], True)
+    assert held.next_s() == NOW + HANDOVER_S + RETIRED_S
+    held.tick(held.next_s())
     assert order(held) == [3]
+
+
+def test_what_the_others_forwarder_may_not_have_yet_is_not_sent_by() -> None:
+    """Its daemon has the keys first. What comes before it has told them is dropped."""
+    held = Sessions()
+    held.send_by(session(1))
+    held.settle(1, NOW)
+    held.send_by(session(2))
+    assert order(held) == [1, 2]
+    held.tick(NOW + HANDOVER_S - 0.1)
+    held.settle(2, NOW + HANDOVER_S - 0.1)
+    assert order(held) == [1, 2]
+    held.tick(NOW + HANDOVER_S)
+    assert order(held) == [2, 1]
+    held.send_by(session(3, NOW + 1.0))
+    held.send_by(session(4, NOW + 1.0))
+    assert order(held) == [2, 4, 3], "the one in use is not pushed out"
+    held.tick(NOW + 1.0 + HANDOVER_S)
+    assert order(held)[0] == 4
 
 
 def test_what_the_other_has_is_sent_by() -> None:
