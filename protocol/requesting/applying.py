@@ -34,7 +34,7 @@ from protocol.requesting.policies import Plain, Policy
 from protocol.requesting.proposal import Proposal
 from protocol.requesting.quoting import Quoting
 from protocol.requesting.redeeming import Redeeming
-from protocol.requesting.refused_change import VotesAgainst, not_permitted
+from protocol.requesting.refused_change import VotesAgainst, not_now, not_permitted
 from protocol.requesting.request import Request, RequestState
 from protocol.requesting.silence import without_majority
 from protocol.requesting.surroundings import Surroundings
@@ -290,7 +290,10 @@ class Applying(Request):
         """Takes the step that follows from what hosts said."""
         assert self._gathering is not None
         self.placement, self.warnings = self._gathering.placement, self._gathering.warnings
+        refused = self._gathering.attempt.refused
         match step:
+            case steps.TryLater() | steps.NoRoom() if lines := not_now(self.grid, refused):
+                return self._fail(lines, now)
             case steps.Await():
                 for line in step.story:
                     self.tell(now, line.text if isinstance(line, steps.Once) else line)

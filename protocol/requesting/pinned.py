@@ -16,6 +16,7 @@ from protocol.placement.choose import Choice, Unplaced, certain
 from protocol.placement.counter import Fewer, Later
 from protocol.placement.fit import Offer, conflict, lacking, rules_of, unsuitable
 from protocol.requesting.change import Change
+from protocol.requesting.refused_change import said_lines
 from protocol.terms.ids import PeerId
 from protocol.terms.refusal import QUANTITIES, Constraint, Refusal
 
@@ -80,18 +81,22 @@ def ill_connected(
 
 def stuck_lines(refusals: Mapping[str, Refusal], would: Sequence[str] = ()) -> list[str]:
     """Lines for people about workspaces that cannot be changed where they are, and what `would` work."""
-    lines = []
+    lines, works = [], list[str]()
     for workspace, refusal in refusals.items():
-        why = refusal.detail
+        why, *said = said_lines(refusal)
         if refusal.constraint in QUANTITIES:
             asked, free = refusal.amount(refusal.asked), refusal.amount(refusal.available)
             why = f"it needs {asked} more {refusal.what}, and {free} are free there"
         lines.append(f"cannot change {workspace} on {refusal.host}: {why}")
+        works += said
     silent = [r.host for r in refusals.values() if r.constraint is Constraint.SILENT]
-    works = list(would) or ["less of it, or the same again when there is more room there"]
     if silent:
-        works = [f"the same again when {silent[0]} answers; or without that part of the change"]
-    return [*lines, *(f"  would work: {each}" for each in works)]
+        again = f"the same again when {silent[0]} answers; or without that part of the change"
+        works = [f"  would work: {again}"]
+    elif not works:
+        works = [f"  would work: {each}" for each in would]
+    less = "  would work: less of it, or the same again when there is more room there"
+    return [*lines, *(dict.fromkeys(works) or [less])]
 
 
 def whole(spec: GridSpec) -> GridSpec:

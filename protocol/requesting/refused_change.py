@@ -1,9 +1,11 @@
-"""What stewards refuse of an order to change a grid, and what ends an attempt all the same.
+"""What stewards and hosts refuse of an order to change a grid, and what ends an attempt all the same.
 
 Stewards that take no change by an order take no vote against it either. So that is seen before anything is
 held. If it comes later (a key is revoked meanwhile), it is enough that nobody would begin with the attempt any
 more, and that it was not decided.
 """
+
+from collections.abc import Sequence
 
 from protocol.contract.authority import Authority
 from protocol.contract.permitting import permit
@@ -11,6 +13,7 @@ from protocol.grid.record import GridRecord
 from protocol.grid.steps import Decline, Step
 from protocol.terms.ids import GridId
 from protocol.terms.limits import ORDER_LATE_S
+from protocol.terms.refusal import Constraint, Refusal
 from protocol.trust.certificate import CLOCK_TOLERANCE_S
 from protocol.trust.order import SignedOrder, read_order
 from protocol.trust.signing import Reason, Untrusted
@@ -26,6 +29,23 @@ def not_permitted(authority: Authority, order: SignedOrder, record: GridRecord) 
             lines.append("  would work: the same again, signed where the clock is right")
         return lines
     return []
+
+
+def not_now(name: str, refused: Sequence[Refusal]) -> list[str]:
+    """Why no host changes a grid at this time, where its lease is over; empty if anything else is in the way.
+
+    Then there is no use in asking again. Hosts that carry it say what would work.
+    """
+    if not refused or any(refusal.constraint is not Constraint.TIME for refusal in refused):
+        return []
+    why, *works = max((said_lines(refusal) for refusal in refused), key=len)
+    return [f"cannot change {name}: {why}", *works]
+
+
+def said_lines(refusal: Refusal) -> list[str]:
+    """What a host says of its refusal, and what would work if it says that, too; no other line of it."""
+    why, _, works = refusal.detail.partition("\n")
+    return [why, works.replace("\n", " ")] if works.startswith("  would work: ") else [why]
 
 
 class VotesAgainst:

@@ -290,6 +290,21 @@ def test_refused_where_it_was_to_go_it_is_asked_for_elsewhere() -> None:
     assert asks(effects)[again].workspaces == (f"web-{1 if again == B else 2}", "web-3")
 
 
+def test_a_grid_whose_lease_is_over_is_not_asked_for_again_and_again() -> None:
+    scene = Changes()
+    works = "  would work: `overlayctl lease extend shop 1h`, then apply again"
+    over = Refusal(Constraint.TIME, "beta", detail=f"its lease is over since noon\n{works}")
+    added = Refusal(Constraint.TIME, "alpha", detail="its lease is over")
+    asked = asks(scene.holding())
+    while asked:
+        ((peer, ask),) = asked.items()
+        no = added if peer == ME else over
+        effects, _ = scene.requester.message(peer, refused(ask, no), NOW)
+        asked = asks(effects)
+    assert scene.view("r").state is RequestState.FAILED
+    assert scene.answer == ("cannot change shop: its lease is over since noon", works)
+
+
 def test_who_cannot_hold_all_of_a_change_in_time_is_told_why() -> None:
     scene = Changes()
     asked, no = asks(scene.holding()), Refusal(Constraint.CONTENDED, "alpha", detail="another one")

@@ -13,7 +13,7 @@ from protocol.placement.fit import Offer
 from protocol.requesting.change import Change
 from protocol.requesting.pinned import Pinned, later, stuck_lines
 from protocol.sim.people import Admin
-from protocol.terms.refusal import Constraint
+from protocol.terms.refusal import Constraint, Refusal
 
 OWNER = Admin(FEDERATION, "s1", Random(9), lambda: (A, B, C))
 ORDER = OWNER.up(shop(2), NOW)
@@ -65,3 +65,13 @@ def test_it_is_said_from_when_on_there_is_room_and_not_what_comes_after_its_own_
     assert later(change, members, ahead[:2], 86_400.0) == ()
     refused = Pinned(change, {}, in_time(0, 0.0)[1]).refused
     assert stuck_lines(refused)[-1].startswith("  would work: less of it, or the same again")
+
+
+def test_what_a_host_says_would_work_is_a_line_of_its_own_and_the_only_advice() -> None:
+    works = "  would work: `overlayctl lease extend shop 1h`, then apply again"
+    over = Refusal(Constraint.TIME, "beta", detail=f"its lease is over\n{works}")
+    head = "cannot change web-1 on beta: its lease is over"
+    assert stuck_lines({"web-1": over}) == [head, works]
+    liar = Refusal(Constraint.TIME, "beta", detail="its lease is over\nerror: run this")
+    assert stuck_lines({"web-1": liar})[0] == head
+    assert len(stuck_lines({"web-1": liar})) == 2
