@@ -82,6 +82,12 @@ class TunnelForwarder:
         try:
             with _TAPS.open("r+b", buffering=0):
                 pass
+        except OSError as error:
+            return (
+                f"cannot open {_TAPS}: {error.strerror}; the kernel needs CONFIG_TUN, "
+                "and who runs overlayd in a container gives it that device"
+            )
+        try:
             if process.running(self._run_dir) is not None and self._has_port():
                 return ""
             with opening.open_socket(self._port):

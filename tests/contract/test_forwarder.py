@@ -15,6 +15,7 @@ from netns.kernel import namespaces
 from netns.kernel.tap import add_tap
 from netns.tunnel import client
 from netns.tunnel.tables import Member, SealedNetwork, SealedPeer, Session
+from overlayd.adapters import forwarder as adapter
 from overlayd.adapters.forwarder import TunnelForwarder
 from overlayd.fakes.forwarder import FakeForwarder
 from overlayd.ports.forwarder import Forwarder, ForwarderError, NewInstance
@@ -181,3 +182,14 @@ async def test_a_port_that_is_taken_is_told(bench: Bench) -> None:
     fault = await bench.forwarder.fault()
     assert f"cannot take UDP port {PORT}" in fault, "the process is there, and has no port"
     await bench.forwarder.close()
+
+
+async def test_a_host_without_taps_is_told_what_would_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(adapter, "_TAPS", tmp_path / "tun")
+    fault = await TunnelForwarder(tmp_path, PORT).fault()
+    assert fault == (
+        f"cannot open {tmp_path / 'tun'}: No such file or directory; the kernel needs CONFIG_TUN, "
+        "and who runs overlayd in a container gives it that device"
+    )
