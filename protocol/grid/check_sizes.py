@@ -6,7 +6,7 @@ from protocol.grid import limits
 from protocol.grid.expand import workspace_name
 from protocol.grid.model import ClusterSpec, OwnSize
 from protocol.grid.problem import Path, Problem, quoted
-from protocol.terms.quantities import format_cpus, format_size
+from protocol.terms.quantities import cpus_in_words, format_cpus, format_size
 
 
 def size_problems(cluster: ClusterSpec, at: Path) -> Iterator[Problem]:
@@ -34,7 +34,7 @@ def _amounts(cluster: ClusterSpec, own: OwnSize, at: Path) -> Iterator[Problem]:
     if own.cpus_milli:
         least, most = limits.CPUS_MILLI_MIN, cluster.max_cpus_milli or limits.CPUS_MILLI_MAX
         if not least <= own.cpus_milli <= most:
-            allowed = f"allowed are {format_cpus(least)} to {format_cpus(most)} cpus"
+            allowed = f"allowed are {format_cpus(least)} to {cpus_in_words(most)}"
             yield Problem((*at, "cpus_milli"), f"found {_number(own.cpus_milli)}; {allowed}")
     if own.memory_bytes:
         least, most = limits.MEMORY_BYTES_MIN, limits.MEMORY_BYTES_MAX

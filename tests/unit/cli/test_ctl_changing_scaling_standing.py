@@ -257,7 +257,7 @@ def test_a_size_of_its_own_keeps_to_what_its_cluster_may_have(daemon: Daemon) ->
     edited(daemon, "count: 2", "count: 2\n    max-cpus: 1")
     daemon.up()
     said = daemon.ask("resize", "demo/worker-2", "--cpus", "2", "-y", code=2).stderr
-    assert "clusters.worker.sizes.worker-2.cpus: found 2; allowed are 0.01 to 1 cpus" in said
+    assert "clusters.worker.sizes.worker-2.cpus: found 2; allowed are 0.01 to 1 cpu" in said
     assert "would work: cpus and max-cpus in the grid file" in said
 
 
