@@ -113,7 +113,8 @@ class _Plain:
 
 
 def lines_of(session: Session, watched: Watched, view: RequestView) -> list[Line]:
-    """Every workspace: once it is there as its host tells, and before that where it would go."""
+    """Every workspace: once it is there as its host tells, and before that where it would go. What a change
+    brings may have been there before: that this is gone says nothing of what comes."""
     told: dict[str, WorkspaceRow] = {}
     with suppress(Failure):  # Gone between two looks: the code that follows the request finds out.
         told = {row.workspace: row for row in _members(session, watched, view)}
@@ -121,7 +122,7 @@ def lines_of(session: Session, watched: Watched, view: RequestView) -> list[Line
     lines = []
     for name in watched.names:
         row, plan = told.get(name), planned.get(name)
-        if row is not None:
+        if row is not None and not (watched.standing is not None and row.phase == Phase.GONE):
             lost = row.host_health in ("dead", "left", "suspect", "unknown")
             host = f"{row.host} ({row.host_health})" if lost else row.host
             lines.append(Line(name, host, row.site, row.phase, row.detail))

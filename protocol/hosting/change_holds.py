@@ -232,7 +232,7 @@ class ChangeHolds:
             self._leases.outdated(record.id, now)
             why = f"this host knows epoch {record.epoch} of {record.name}, and asks its stewards"
             return Constraint.CONTENDED, why
-        if not_now := allowed(row, self._leases.stage(row), "apply", now):
+        if not_now := allowed(row, self._leases.stage(row), "the same", now):
             return Constraint.TIME, not_now
         before = self._leases.ordered(row).spec
         placed = record.placed

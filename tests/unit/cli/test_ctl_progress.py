@@ -85,6 +85,18 @@ def test_a_change_shows_where_those_are_that_it_touches_and_how(daemon: Daemon) 
     assert before[1] == Line("worker-3")
 
 
+def test_what_comes_back_is_not_shown_as_gone(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    daemon.up()
+    session = Session(daemon.socket, Output.TABLE, daemon.host.site_dir)
+    watched = Watched(("worker-1",), standing_of(session, "demo"))
+    there = progress._members(session, watched, view(1000.0))
+    gone = tuple(msgspec.structs.replace(row, phase="gone") for row in there)
+    monkeypatch.setattr(progress, "_members", lambda *_: gone)
+    assert lines_of(session, watched, view(1000.0)) == [Line("worker-1")]
+
+
 def test_no_workspace_is_shown_in_a_phase_before_its_host_tells_of_it() -> None:
     screen = Screen(lambda: 1000.0)
     screen.console = Console(file=io.StringIO(), width=80)

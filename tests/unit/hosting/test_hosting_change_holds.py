@@ -281,7 +281,7 @@ def test_a_lease_in_its_grace_is_extended_before_its_grid_changes() -> None:
     change = to_apply(shop(2), now=end_s + 1)
     constraint, detail = why(one.hold(record, change, "web-1", "web-2", now=end_s + 2))
     assert constraint is Constraint.TIME
-    assert "would work: `overlayctl lease extend shop 1h`, then apply again" in detail
+    assert "would work: `overlayctl lease extend shop 1h`, then the same again" in detail
 
 
 def test_a_lease_is_not_extended_while_a_change_of_it_is_held() -> None:

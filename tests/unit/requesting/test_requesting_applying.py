@@ -292,7 +292,7 @@ def test_refused_where_it_was_to_go_it_is_asked_for_elsewhere() -> None:
 
 def test_a_grid_whose_lease_is_over_is_not_asked_for_again_and_again() -> None:
     scene = Changes()
-    works = "  would work: `overlayctl lease extend shop 1h`, then apply again"
+    works = "  would work: `overlayctl lease extend shop 1h`, then the same again"
     over = Refusal(Constraint.TIME, "beta", detail=f"its lease is over since noon\n{works}")
     added = Refusal(Constraint.TIME, "alpha", detail="its lease is over")
     asked = asks(scene.holding())

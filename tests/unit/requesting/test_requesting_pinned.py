@@ -68,7 +68,7 @@ def test_it_is_said_from_when_on_there_is_room_and_not_what_comes_after_its_own_
 
 
 def test_what_a_host_says_would_work_is_a_line_of_its_own_and_the_only_advice() -> None:
-    works = "  would work: `overlayctl lease extend shop 1h`, then apply again"
+    works = "  would work: `overlayctl lease extend shop 1h`, then the same again"
     over = Refusal(Constraint.TIME, "beta", detail=f"its lease is over\n{works}")
     head = "cannot change web-1 on beta: its lease is over"
     assert stuck_lines({"web-1": over}) == [head, works]
