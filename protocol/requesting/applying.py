@@ -34,7 +34,7 @@ from protocol.requesting.policies import Plain, Policy
 from protocol.requesting.proposal import Proposal
 from protocol.requesting.quoting import Quoting
 from protocol.requesting.redeeming import Redeeming
-from protocol.requesting.refused_change import VotesAgainst, not_now, not_permitted
+from protocol.requesting.refused_change import VotesAgainst, not_now, not_permitted, over_for_plan
 from protocol.requesting.request import Request, RequestState
 from protocol.requesting.silence import without_majority
 from protocol.requesting.surroundings import Surroundings
@@ -217,6 +217,9 @@ class Applying(Request):
         if change.nothing:
             self.unchanged = True
             return self._done([up_already(record)], now)
+        plans = wish.order is None and change.asks
+        if plans and (lines := over_for_plan(name, old.lease, self._ends_s, now)):
+            return self._fail(lines, now)
         if unknown := self._unknown(made(change), now):
             return self._fail(list(unknown), now)
         self.tell(now, f"epoch {record.epoch}: {change.said}")

@@ -9,10 +9,12 @@ from collections.abc import Sequence
 
 from protocol.contract.authority import Authority
 from protocol.contract.permitting import permit
+from protocol.grid.model import LeaseTerms
 from protocol.grid.record import GridRecord
 from protocol.grid.steps import Decline, Step
 from protocol.terms.ids import GridId
 from protocol.terms.limits import ORDER_LATE_S
+from protocol.terms.quantities import format_moment
 from protocol.terms.refusal import Constraint, Refusal
 from protocol.trust.certificate import CLOCK_TOLERANCE_S
 from protocol.trust.order import SignedOrder, read_order
@@ -40,6 +42,18 @@ def not_now(name: str, refused: Sequence[Refusal]) -> list[str]:
         return []
     why, *works = max((said_lines(refusal) for refusal in refused), key=len)
     return [f"cannot change {name}: {why}", *works]
+
+
+def over_for_plan(name: str, lease: LeaseTerms, ends_s: float, now: float) -> list[str]:
+    """Why a plan would not be made, where nobody is asked to hold it and a lease is over; empty if it is not.
+
+    Of best-effort work that is suspended the time stands still, so nothing is said of that.
+    """
+    if lease.best_effort or not 0.0 < ends_s <= now:
+        return []
+    works = f"`overlayctl lease extend {name} 1h`, then the same again"
+    over = f"its lease is over since {format_moment(ends_s)}"
+    return [f"cannot change {name}: {over}", f"  would work: {works}"]
 
 
 def said_lines(refusal: Refusal) -> list[str]:

@@ -407,6 +407,20 @@ def planned(scene: Changes, spec: GridSpec) -> list[Effect]:
     return effects
 
 
+def test_a_plan_of_a_grid_whose_lease_is_over_says_that_its_hosts_would_refuse() -> None:
+    scene, over_s = Changes(), NOW + 86400
+    scene.requester.handle(PlanAsked(RequestId("r"), shop(3), change=RECORD.id), over_s)
+    effects, _ = scene.settle(scene.up, over_s)
+    assert effects == []
+    assert scene.view("r").state is RequestState.FAILED
+    assert scene.answer[0].startswith("cannot change shop: its lease is over since ")
+    assert "overlayctl lease extend shop" in scene.answer[1]
+    less = msgspec.structs.replace(shop(2), clusters=(web(count=1, minimum=None),))
+    scene.requester.handle(PlanAsked(RequestId("s"), less, change=RECORD.id), over_s)
+    scene.requester.settled(ChangeGrid("s"), scene.up, over_s)
+    assert scene.view("s").state is RequestState.DONE, "for what goes nobody is asked"
+
+
 def test_a_plan_says_where_what_is_added_would_go_and_asks_nobody_to_hold() -> None:
     scene = Changes()
     effects, outcomes = scene.answer_quotes(planned(scene, shop(3)))
