@@ -88,9 +88,10 @@ def scale(
 ) -> None:
     """Makes a cluster larger or smaller; nothing else is touched.
 
-    The newest go first, or those that --which names. Their guests are asked to shut down, and have the time
-    that the grid file gives them (stop-within). With --wait it waits for room, and `=+2` counts from what is
-    there then. Of an elastic cluster this is how many there may be: they come by themselves, as room comes.
+    A `min` that the grid file says is kept to. The newest go first, or those that --which names. Their guests
+    are asked to shut down, and have the time that the grid file gives them (stop-within). With --wait it waits
+    for room, and `=+2` counts from what is there then. Of an elastic cluster this is how many there may be:
+    they come by themselves, as room comes.
 
     Example: overlayctl scale star/worker=8
 
