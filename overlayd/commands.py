@@ -3,17 +3,29 @@
 import sys
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from overlayd import running
 from overlayd.config.daemonfile import DEFAULT_CONFIG
 from overlayd.config.documents import DocumentError, render
 from overlayd.ports.keys import KeyFileError
-from overlayd.program import lost_output, version_of
+from overlayd.program import flowing, lost_output, version_of
+
+
+class Root(TyperGroup):
+    """Its commands' help is wrapped where the terminal ends."""
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command of this name, or None."""
+        found = super().get_command(ctx, cmd_name)
+        return found and flowing(found)
+
 
 app = typer.Typer(
+    cls=Root,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -1,4 +1,4 @@
-"""How a program of ours begins and ends: Ctrl-C, its version, and output that cannot be written.
+"""How a program of ours begins and ends: Ctrl-C, its version and help, and output that cannot be written.
 
 It imports nothing that takes time. A person may press Ctrl-C while the rest is imported.
 """
@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 FAILED, INTERRUPTED = 1, 130
 
@@ -67,6 +68,15 @@ def version_of(name: str) -> str:
     from importlib.metadata import version
 
     return f"{name} {version('overlayd')}"
+
+
+def flowing(command: Any) -> Any:
+    """A command, each paragraph of whose help is one line: it is wrapped where the terminal ends, not here."""
+    paragraphs = (command.help or "").split("\n\n")
+    command.help = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+    for inner in getattr(command, "commands", {}).values():
+        flowing(inner)
+    return command
 
 
 def _opened() -> bool:

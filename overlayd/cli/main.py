@@ -11,7 +11,7 @@ from typer.main import get_group
 from overlayd.cli.client import DEFAULT_SOCKET
 from overlayd.cli.failure import FAILED, INTERRUPTED, TABLE, Failure, failure
 from overlayd.cli.session import Output, Session
-from overlayd.program import lost_output, silence_output, version_of
+from overlayd.program import flowing, lost_output, silence_output, version_of
 
 _DETAILED, _FORM = "--detailed-exitcode", "form"
 
@@ -89,7 +89,7 @@ class Root(TyperGroup):
                 alone.add_typer(found, name=cmd_name)
             else:
                 alone.command(cmd_name)(found)
-            self.commands.update(get_group(alone).commands)
+            self.commands.update(flowing(get_group(alone)).commands)
         return self.commands[cmd_name]
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Both programs as processes: their version, Ctrl-C while they are imported, output that cannot be written."""
+"""Both programs as processes: version, help, Ctrl-C while they are imported, output that cannot be written."""
 
 import os
 import signal
@@ -29,6 +29,21 @@ def test_a_program_says_its_version(module: str, name: str) -> None:
     assert (ran.returncode, ran.stderr) == (0, "")
     assert ran.stdout.split()[0] == name
     assert ran.stdout.split()[1][0].isdigit()
+
+
+@pytest.mark.parametrize(
+    ("module", "words", "whole"),
+    [
+        (CTL, ("scale",), "or those that --which names. Their guests are asked"),
+        (CTL, ("image", "add"), "each also compressed (xz, gz, zst, bz2)"),
+        (DAEMON, ("recover",), "moved aside, never deleted, and a new one is made of what can"),
+    ],
+)
+def test_help_is_wrapped_where_the_terminal_ends_and_nowhere_else(
+    module: str, words: tuple[str, ...], whole: str
+) -> None:
+    wide = run(module, *words, "--help", COLUMNS="600").stdout
+    assert whole in wide
 
 
 @pytest.mark.parametrize(
