@@ -114,6 +114,8 @@ def scale(
         fewest = _fewest(standing, cluster)
         if count < fewest:
             said = f"{standing.name} cannot have {count} of {cluster.name}; the fewest are {fewest}"
+            if cluster.elastic:
+                said += ", one more than its `min`, since it is elastic"
             works = f"overlayctl scale {found['grid']}/{cluster.name}={fewest}"
             if cluster.minimum is not None and count > 0:
                 works += "; or less as `min` in the grid file, and `overlayctl up` of it"

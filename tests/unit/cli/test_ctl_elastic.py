@@ -43,7 +43,10 @@ def test_a_scale_says_how_many_there_may_be(elastic: Daemon) -> None:
     assert "~ clusters.worker.count 3 > 5 (as room comes)" in said
     assert "would work: overlayctl scale demo/worker=5 -y" in said
     said = elastic.ask("scale", "demo/worker=1", code=2).stderr
-    assert "demo cannot have 1 of worker; the fewest are 2" in said
+    assert (
+        "demo cannot have 1 of worker; the fewest are 2, one more than its `min`, since it is elastic"
+        in said
+    )
     elastic.ask("scale", "demo/worker=2", "-y")
     assert len(standing(elastic).placed) == 3
 
