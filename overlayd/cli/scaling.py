@@ -23,7 +23,7 @@ from protocol.grid.check import problems
 from protocol.grid.expand import workspace_name, workspaces
 from protocol.grid.limits import WORKSPACES_MAX
 from protocol.grid.model import ClusterSpec, OwnSize
-from protocol.grid.problem import Problem, quoted
+from protocol.grid.problem import Problem, listed, quoted
 from protocol.grid.written import keys_of
 from protocol.node.standing import Standing
 
@@ -241,8 +241,9 @@ def resize(
     if memory:
         sizes["memory_bytes"] = _size("--memory", Size, memory)
     if not grid or not sizes:
-        said = "resize needs a cluster of a grid, and its new cpus or memory"
-        raise failure(said, "overlayctl resize star/head --cpus 2 --memory 4G", USAGE)
+        said = "resize needs a cluster of a grid or one of its workspaces, and new cpus or memory"
+        what = target if grid else "star/head"
+        raise failure(said, f"overlayctl resize {what} --cpus 2 --memory 4G", USAGE)
 
     def change() -> Change:
         standing = standing_of(session, grid)
@@ -342,7 +343,9 @@ def _of_workspace(standing: Standing, name: str) -> tuple[ClusterSpec, bool]:
     there = [workspace_name(of, number) for number in _indices(standing, cluster)]
     if name not in there:
         said = f"{standing.name} has no {quoted(name)} in {of}"
-        raise failure(said, f"overlayctl resize {standing.name}/{of}, for all of them", USAGE)
+        raise failure(
+            said, f"one of {listed(there)}; or {standing.name}/{of}, for all of them", USAGE
+        )
     return cluster, len(there) > 1
 
 

@@ -216,7 +216,11 @@ def test_a_resize_is_one_change_of_a_cluster(daemon: Daemon) -> None:
     assert "~ head-1 cpus 1 > 0.5, memory 192 MiB > 256 MiB" in standing
     said = daemon.ask("resize", "demo/head", "--cpus", "many", code=2).stderr
     assert '--cpus: "many" cannot be read' in said
-    assert "resize needs" in daemon.ask("resize", "demo/head", code=2).stderr
+    said = daemon.ask("resize", "demo/head", code=2).stderr
+    assert "resize needs a cluster of a grid or one of its workspaces" in said
+    assert "would work: overlayctl resize demo/head --cpus 2" in said
+    said = daemon.ask("resize", "head", "--cpus", "1", code=2).stderr
+    assert "would work: overlayctl resize star/head --cpus 2" in said
     assert boots(daemon)["head-1"] == 1
 
 
@@ -283,6 +287,7 @@ def test_a_resize_of_a_workspace_goes_by_those_there_are(daemon: Daemon) -> None
     daemon.up()
     said = daemon.ask("resize", "demo/worker-7", "--cpus", "1", "-y", code=2).stderr
     assert 'demo has no "worker-7" in worker' in said
+    assert "would work: one of worker-1 and worker-2; or demo/worker, for all of them" in said
     daemon.ask("scale", "demo/worker=1", "--which", "worker-1", "-y")
     said = daemon.ask("resize", "demo/worker-1", "--cpus", "1", "-y", code=2).stderr
     assert 'demo has no "worker-1" in worker' in said
