@@ -124,8 +124,8 @@ class LeaseClock:
         self._book.bookings.enter(row)
         match stage:
             case LeaseStage.CURRENT:
-                until = f"until {format_moment(row.lease_until_s)}"
-                note = Note("lease.started", name, until, grid)
+                began = f"began, until {format_moment(row.lease_until_s)}"
+                note = Note("lease.started", name, began, grid)
             case LeaseStage.OVER:
                 note = Note("lease.ended", name, end_of(row), grid)
             case _:

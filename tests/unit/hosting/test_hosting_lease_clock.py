@@ -87,7 +87,7 @@ def test_it_is_due_at_each_change_of_its_life_and_at_each_warning() -> None:
 
 def test_each_change_is_told_with_what_becomes_of_it() -> None:
     one = One()
-    assert one.turn(START) == told("lease.started", "until 1970-01-12 15:03 UTC")
+    assert one.turn(START) == told("lease.started", "began, until 1970-01-12 15:03 UTC")
     one.book.change(msgspec.structs.replace(LEASE, warned_s=0.0))
     until = "1970-01-12 15:11 UTC"
     assert one.turn(END) == told("lease.ended", f"stopped; its disks are kept until {until}")
