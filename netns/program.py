@@ -3,11 +3,15 @@
 import shutil
 import subprocess
 from collections.abc import Sequence
+from pathlib import Path
+from zlib import crc32
 
 from netns.failures import NetnsError
 
 DEADLINE_S = 30.0
 LAST_WORDS = 600  # characters of stderr kept in an error
+_USERS_FROM, _USERS = 0x7FFC_0000, 0x1_0000
+"""User ids that nobody else uses ("Users, Groups, UIDs and GIDs on systemd Systems")."""
 
 _PACKAGE = {
     "ip": "iproute2",
@@ -50,6 +54,12 @@ def attempt(
 def missing_programs(names: Sequence[str]) -> list[str]:
     """`name (Debian package)` of each of `names` that is not on PATH."""
     return [f"{name} ({_PACKAGE.get(name, name)})" for name in names if shutil.which(name) is None]
+
+
+def user_of(directory: Path) -> int:
+    """Whom a directory's program runs as: one user for each, or root (0) where the host has no such user."""
+    uid = _USERS_FROM + crc32(bytes(directory.resolve())) % _USERS
+    return uid if has_users(uid, uid, Path("/proc/self/uid_map").read_text()) else 0
 
 
 def has_users(first: int, last: int, uid_map: str) -> bool:

@@ -12,7 +12,6 @@ users, or the host has no such user, it runs as root with the same few powers.
 import os
 import signal
 from pathlib import Path
-from zlib import crc32
 
 import msgspec
 
@@ -22,8 +21,6 @@ from netns.resources import Service
 
 _POWERS = "-all,+net_bind_service,+net_admin,+net_raw"
 _ROOTS_POWERS = f"{_POWERS},+setgid"  # it insists on calling it where it is root
-_USERS_FROM, _USERS = 0x7FFC_0000, 0x1_0000
-"""User ids that nobody else uses ("Users, Groups, UIDs and GIDs on systemd Systems")."""
 _FILES = ("dnsmasq.conf", "dhcp-hosts", "names", "dnsmasq.pid", "dnsmasq.log", "dnsmasq.json")
 
 
@@ -151,11 +148,9 @@ def _start(namespace_path: Path, directory: Path) -> None:
 
 def _user(directory: Path) -> int:
     """Whom it runs as: one user for each directory, or root (0)."""
-    uid = _USERS_FROM + crc32(bytes(directory.resolve())) % _USERS
-    if not program.has_users(uid, uid, Path("/proc/self/uid_map").read_text()):
-        return 0
     above = directory.resolve().parent.parents
-    return uid if all(folder.stat().st_mode & 0o001 for folder in above) else 0
+    reaches = all(folder.stat().st_mode & 0o001 for folder in above)
+    return program.user_of(directory) if reaches else 0
 
 
 def _mark(directory: Path) -> str:

@@ -10,7 +10,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from zlib import crc32
 
 import msgspec
 
@@ -21,8 +20,6 @@ DIRECTORY = ".tunnel"
 CONTROL = "control"
 _FILES = (CONTROL, "forwarder.json", "log")
 EMPTY = "empty"
-_USERS_FROM, _USERS = 0x7FFC_0000, 0x1_0000
-"""User ids that nobody else uses ("Users, Groups, UIDs and GIDs on systemd Systems")."""
 _MARK = "--tunnel-of="
 IN_PYTHON = "--in-python"
 
@@ -76,8 +73,8 @@ def start(run_dir: Path, *, native: bool = True) -> None:
     program.run(
         [
             "env", "-i", f"PYTHONPATH={modules}", "MALLOC_ARENA_MAX=2",
-            sys.executable, "-P", "-s", "-m", "netns.tunnel", _mark(run_dir), f"--user={_user(directory)}",
-            *([] if native else [IN_PYTHON]),
+            sys.executable, "-P", "-s", "-m", "netns.tunnel", _mark(run_dir),
+            f"--user={program.user_of(directory)}", *([] if native else [IN_PYTHON]),
         ]
     )  # fmt: skip
 
@@ -134,13 +131,6 @@ def listener(directory: Path) -> socket.socket:
             os.umask(before)
     handle.listen(8)
     return handle
-
-
-def _user(directory: Path) -> int:
-    """Whom it runs as: one user for each directory, or root (0) where the host has no such user."""
-    uid = _USERS_FROM + crc32(bytes(directory)) % _USERS
-    known = program.has_users(uid, uid, Path("/proc/self/uid_map").read_text())
-    return uid if known else 0
 
 
 def _mark(run_dir: Path) -> str:
