@@ -9,7 +9,6 @@ It stays in the host's mount namespace: in one of its own it would hold on to wh
 """
 
 import ctypes
-import errno
 import os
 import platform
 import resource
@@ -17,6 +16,18 @@ import struct
 from pathlib import Path
 
 from netns.failures import NetnsError
+from netns.seccomp import (
+    ALLOW,
+    ANY_OF,
+    CLONE,
+    EQUAL,
+    FIRST_ARGUMENT_AT,
+    LOAD,
+    REFUSE,
+    RETURN,
+    one_of,
+    program,
+)
 
 _CLONE_NEWIPC, _CLONE_NEWNET = 0x0800_0000, 0x4000_0000
 _PR_SET_DUMPABLE, _PR_SET_SECCOMP, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 4, 22, 24, 38
@@ -30,11 +41,6 @@ MEMORY_BYTES_MOST = 2 << 30
 """Of addresses; what is used is far less."""
 LOG_BYTES_MOST = 1 << 20
 
-_AUDIT_ARCH_X86_64 = 0xC000_003E
-_LOAD, _EQUAL, _ANY_OF, _RETURN = 0x20, 0x15, 0x45, 0x06
-_ALLOW, _KILL = 0x7FFF_0000, 0x8000_0000
-_REFUSE, _UNKNOWN = 0x0005_0000 | errno.EPERM, 0x0005_0000 | errno.ENOSYS
-_NUMBER_AT, _ARCH_AT, _FIRST_ARGUMENT_AT = 0, 4, 16
 ALLOWED = {
     "read": 0, "write": 1, "close": 3, "fstat": 5, "poll": 7, "lseek": 8, "mmap": 9, "mprotect": 10,
     "munmap": 11, "brk": 12, "rt_sigaction": 13, "rt_sigprocmask": 14, "rt_sigreturn": 15,
@@ -47,7 +53,7 @@ ALLOWED = {
     "getrandom": 318, "rseq": 334,
 }  # fmt: skip
 """System calls of the loop, by their numbers of x86-64."""
-_CLONE, _CLONE3, _CLONE_THREAD = 56, 435, 0x0001_0000
+_CLONE_THREAD = 0x0001_0000
 
 
 def enter(uid: int, empty: Path) -> None:
@@ -77,28 +83,15 @@ def enter(uid: int, empty: Path) -> None:
 
 def filter_program(machine: str) -> bytes:
     """The seccomp filter for such a machine; nothing for one whose numbers are not known here."""
-    if machine != "x86_64":
-        return b""
-    numbers = sorted(ALLOWED.values())
     checks = [
-        (_LOAD, 0, 0, _ARCH_AT),
-        (_EQUAL, 1, 0, _AUDIT_ARCH_X86_64),
-        (_RETURN, 0, 0, _KILL),
-        (_LOAD, 0, 0, _NUMBER_AT),
+        *one_of(ALLOWED.values(), 4),
+        (EQUAL, 0, 2, CLONE),
+        (LOAD, 0, 0, FIRST_ARGUMENT_AT),
+        (ANY_OF, 1, 0, _CLONE_THREAD),  # a thread, and no process
+        (RETURN, 0, 0, REFUSE),
+        (RETURN, 0, 0, ALLOW),
     ]
-    for left, number in zip(range(len(numbers), 0, -1), numbers, strict=True):
-        checks.append((_EQUAL, left + 5, 0, number))
-    checks += [
-        # glibc asks for clone3 first, whose flags are out of a filter's reach, and then for clone.
-        (_EQUAL, 0, 1, _CLONE3),
-        (_RETURN, 0, 0, _UNKNOWN),
-        (_EQUAL, 0, 2, _CLONE),
-        (_LOAD, 0, 0, _FIRST_ARGUMENT_AT),
-        (_ANY_OF, 1, 0, _CLONE_THREAD),  # a thread, and no process
-        (_RETURN, 0, 0, _REFUSE),
-        (_RETURN, 0, 0, _ALLOW),
-    ]
-    return b"".join(struct.pack("=HBBI", *check) for check in checks)
+    return program(machine, checks)
 
 
 def _limit() -> None:
@@ -115,8 +108,8 @@ def _filter() -> None:
     text = filter_program(platform.machine())
     if text:
         held = ctypes.create_string_buffer(text, len(text))
-        program = struct.pack("HxxxxxxP", len(text) // 8, ctypes.addressof(held))
-        _prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.create_string_buffer(program))
+        where = struct.pack("HxxxxxxP", len(text) // 8, ctypes.addressof(held))
+        _prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.create_string_buffer(where))
 
 
 def _no_capabilities() -> tuple[ctypes.Array[ctypes.c_char], ctypes.Array[ctypes.c_char]]:

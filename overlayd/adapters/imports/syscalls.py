@@ -6,21 +6,26 @@ has had holes lately (io_uring, bpf, userfaultfd). It is a list of what is refus
 need another harmless call, and must not fail for it.
 """
 
-import errno
 import platform
-import struct
 
-AUDIT_ARCH_X86_64 = 0xC000003E
+from netns import seccomp
+from netns.seccomp import (
+    ALLOW,
+    ANY_OF,
+    AT_LEAST,
+    CLONE,
+    EQUAL,
+    FIRST_ARGUMENT_AT,
+    LOAD,
+    REFUSE,
+    RETURN,
+    one_of,
+)
+
 _NEW_NAMESPACES = 0x7E02_0080
 """The flags of clone(2) that ask for one (CLONE_NEW*)."""
-
-_LOAD, _EQUAL, _AT_LEAST, _ANY_OF, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
-_ALLOW, _KILL = 0x7FFF_0000, 0x8000_0000
-_REFUSE, _UNKNOWN = 0x0005_0000 | errno.EPERM, 0x0005_0000 | errno.ENOSYS
-_NUMBER_AT, _ARCH_AT, _FIRST_ARGUMENT_AT = 0, 4, 16
 _X32 = 0x4000_0000
 
-CLONE, CLONE3 = 56, 435
 REFUSED = {
     "socket": 41, "ptrace": 101, "syslog": 103, "personality": 135, "pivot_root": 155, "adjtimex": 159,
     "chroot": 161, "acct": 163, "settimeofday": 164, "mount": 165, "umount2": 166, "swapon": 167,
@@ -38,27 +43,14 @@ REFUSED = {
 
 def program(machine: str | None = None) -> bytes:
     """The filter for such a machine; nothing for one whose numbers are not known here."""
-    if (machine or platform.machine()) != "x86_64":
-        return b""
-    numbers = sorted(REFUSED.values())
     checks = [
-        (_LOAD, 0, 0, _ARCH_AT),
-        (_EQUAL, 1, 0, AUDIT_ARCH_X86_64),
-        (_RETURN, 0, 0, _KILL),
-        (_LOAD, 0, 0, _NUMBER_AT),
-        (_AT_LEAST, 0, 1, _X32),
-        (_RETURN, 0, 0, _REFUSE),
-        # glibc asks for clone3 first, whose flags are out of a filter's reach, and then for clone.
-        (_EQUAL, 0, 1, CLONE3),
-        (_RETURN, 0, 0, _UNKNOWN),
+        (AT_LEAST, 0, 1, _X32),
+        (RETURN, 0, 0, REFUSE),
+        *one_of(REFUSED.values(), 3),
+        (EQUAL, 0, 3, CLONE),
+        (LOAD, 0, 0, FIRST_ARGUMENT_AT),
+        (ANY_OF, 0, 1, _NEW_NAMESPACES),
+        (RETURN, 0, 0, REFUSE),
+        (RETURN, 0, 0, ALLOW),
     ]
-    for left, number in zip(range(len(numbers), 0, -1), numbers, strict=True):
-        checks.append((_EQUAL, left + 2, 0, number))
-    checks += [
-        (_EQUAL, 0, 3, CLONE),
-        (_LOAD, 0, 0, _FIRST_ARGUMENT_AT),
-        (_ANY_OF, 0, 1, _NEW_NAMESPACES),
-        (_RETURN, 0, 0, _REFUSE),
-        (_RETURN, 0, 0, _ALLOW),
-    ]
-    return b"".join(struct.pack("=HBBI", *check) for check in checks)
+    return seccomp.program(machine or platform.machine(), checks)

@@ -5,9 +5,10 @@ import struct
 
 import pytest
 
+from netns.seccomp import AUDIT_ARCH_X86_64, CLONE, CLONE3
 from overlayd.adapters.imports import confined
 from overlayd.adapters.imports.confined import Cage
-from overlayd.adapters.imports.syscalls import AUDIT_ARCH_X86_64, CLONE, CLONE3, REFUSED, program
+from overlayd.adapters.imports.syscalls import REFUSED, program
 from overlayd.ports.images import ImageError, ImportWatch
 
 ALLOWED, KILLED = 0x7FFF0000, 0x80000000
