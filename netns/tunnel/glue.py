@@ -14,7 +14,7 @@ from collections.abc import Iterable
 
 from netns.tunnel import vnet
 from netns.tunnel.checksum import changed, pseudo
-from netns.tunnel.cut import MORE_OR_OFFSET, TCP_CSUM_OFFSET
+from netns.tunnel.cut import MORE_OR_OFFSET, TCP_CSUM_OFFSET, headers_end
 from netns.tunnel.frame import NEEDS_CSUM, Inner
 
 PACKET_BYTES_MAX = 0xFFFF
@@ -136,8 +136,8 @@ def joinable_head(inner: Inner) -> int:
         return 0
     if _U16.unpack_from(frame, 16)[0] != len(frame) - 14:
         return 0
-    head = _TCP_START + (frame[46] >> 4) * 4
-    return head if _TCP_START + 20 <= head < len(frame) else 0
+    head = headers_end(frame, _TCP_START)
+    return head if head < len(frame) else 0
 
 
 def _fragment(frame: bytes) -> int:
