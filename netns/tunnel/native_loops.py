@@ -7,7 +7,9 @@ Python decides what is in force; C counts, and sees where peers are. So before t
 import logging
 from collections.abc import Mapping
 
+from netns.tunnel.batches import DATAGRAM_BYTES_MAX
 from netns.tunnel.counters import Count, Counters
+from netns.tunnel.frame import ETHERNET_BYTES, SEALED_BYTES
 from netns.tunnel.routes import Route
 from netns.tunnel.sessions import LivePeer, LiveSession, Sessions
 from netns.tunnel.tables import Cipher
@@ -23,7 +25,7 @@ except ImportError:
 else:
     is_built = True
 
-MTU_MOST = 65_453
+MTU_MOST = DATAGRAM_BYTES_MAX - SEALED_BYTES - ETHERNET_BYTES
 """What one datagram carries of a guest's packet."""
 
 
