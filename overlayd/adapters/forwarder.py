@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -111,7 +112,7 @@ class TunnelForwarder:
     def _tell_networks(self, networks: tuple[SealedNetwork, ...]) -> State:
         client = _client()
         state: State = client.state(self._run_dir)
-        there = {name for _, name in _links()}
+        there = {name for _, name in socket.if_nameindex()}
         carried = tuple(network for network in networks if network.tap in there)
         table = Networks(self._networks.epoch, carried)
         held = {network.tap for network in carried} <= set(state.taps)
@@ -160,12 +161,6 @@ class TunnelForwarder:
     def _ended(self) -> None:
         self._await_end(None)
         self._told()
-
-
-def _links() -> list[tuple[int, str]]:
-    import socket
-
-    return socket.if_nameindex()
 
 
 def _forwarding(state: State) -> Forwarding:
