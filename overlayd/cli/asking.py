@@ -11,7 +11,7 @@ import typer
 from overlayd.cli.client import Refused, Unreachable
 from overlayd.cli.failure import FAILED, Failure, NoRoom, failure
 from overlayd.cli.session import Session
-from overlayd.cli.show import print_lines
+from overlayd.cli.show import print_lines, unchanged
 from overlayd.cli.words import clean, elapsed
 from protocol.requesting.request import RequestState, RequestView
 from protocol.terms.refusal import QUANTITIES, Constraint
@@ -83,6 +83,22 @@ def let_go(session: Session, request: str, decided: Callable[[RequestView], bool
         return view.state is not RequestState.RUNNING or decided(view)
 
     return follow(session, request, lambda _: None, until, CANCEL_WITHIN_S)
+
+
+def planned(session: Session, request: str) -> RequestView:
+    """Waits for a plan. Ctrl-C lets go of it."""
+    try:
+        with waiting(session, lambda _: None) as shown:
+            return follow(session, request, shown)
+    except KeyboardInterrupt:
+        with suppress(Failure):  # In any case its hosts let go when its time is up.
+            session.client.raw("DELETE", f"/requests/{request}")
+        raise
+
+
+def as_told(session: Session, request: str) -> None:
+    """Prints the request as the daemon tells it, for programs."""
+    unchanged(session, session.client.raw("GET", f"/requests/{request}"))
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import msgspec
 import typer
 
 from overlayd.api.views import Accepted, OrderBody, PlanBody
-from overlayd.cli.asking import ended, follow, let_go, over, waiting
+from overlayd.cli.asking import as_told, ended, follow, let_go, over, planned
 from overlayd.cli.failure import FAILED, INTERRUPTED, USAGE, Failure, failure
 from overlayd.cli.plan_text import quote_lines
 from overlayd.cli.session import Session
@@ -108,13 +108,7 @@ def preview(
         params = {"change": str(standing.grid)} | ({"keep": "true"} if keep else {})
         body = PlanBody.of(change.spec, contents if keep else (), without=change.without)
         accepted = session.client.post("/plans", body, Accepted, params)
-    try:
-        with waiting(session, lambda _: None) as shown:
-            view = follow(session, accepted.request, shown)
-    except KeyboardInterrupt:
-        with suppress(Failure):  # In any case its hosts let go when its time is up.
-            session.client.raw("DELETE", f"/requests/{accepted.request}")
-        raise
+    view = planned(session, accepted.request)
     if view.state not in (RequestState.DONE, RequestState.HELD):
         ended(view, FAILED)
     return view
@@ -124,7 +118,7 @@ def show_plan(session: Session, change: Change, *, keep: bool = False, hold_s: f
     """Prints what a change would do, and where what comes would go. Raises Failure if it cannot be made."""
     view = preview(session, change, keep=keep, hold_s=hold_s)
     if session.plain:
-        unchanged(session, session.client.raw("GET", f"/requests/{view.id}"))
+        as_told(session, view.id)
     else:
         print_lines(change.lines(view))
         if view.until_s:
@@ -170,7 +164,7 @@ def make(
     accepted = session.client.post("/orders", OrderBody.of(order, contents), Accepted, params)
     if no_wait:
         if session.plain:
-            unchanged(session, session.client.raw("GET", f"/requests/{accepted.request}"))
+            as_told(session, accepted.request)
         else:
             typer.echo(f"request {accepted.request}")
         return
@@ -197,7 +191,7 @@ def make(
         )
         return
     if session.plain:
-        unchanged(session, session.client.raw("GET", f"/requests/{accepted.request}"))
+        as_told(session, accepted.request)
         if view.state is RequestState.DONE:
             return
     if view.state is RequestState.RUNNING:

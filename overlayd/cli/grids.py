@@ -7,7 +7,7 @@ import msgspec
 import typer
 
 from overlayd.api.views import GridView
-from overlayd.cli.asking import CANCEL_WITHIN_S, follow
+from overlayd.cli.asking import CANCEL_WITHIN_S, as_told, follow
 from overlayd.cli.client import Refused, decoded
 from overlayd.cli.completing import complete_grid, complete_request
 from overlayd.cli.failure import failure
@@ -359,7 +359,7 @@ def cancel_request(
         CANCEL_WITHIN_S,
     )
     if session.plain:
-        unchanged(session, session.client.raw("GET", f"/requests/{request}"))
+        as_told(session, request)
     if view.state is RequestState.CANCELLED:
         if not session.plain:
             print_lines(view.answer)

@@ -5,12 +5,12 @@ from typing import Annotated
 import typer
 
 from overlayd.api.views import Accepted
-from overlayd.cli.asking import StoryLines, ended, follow, waiting
+from overlayd.cli.asking import StoryLines, as_told, ended, follow, waiting
 from overlayd.cli.completing import complete_grid, complete_workspace
 from overlayd.cli.failure import INTERRUPTED, USAGE, failure
 from overlayd.cli.naming import target_of, workspace_of
 from overlayd.cli.session import Session, session_of
-from overlayd.cli.show import print_lines, unchanged
+from overlayd.cli.show import print_lines
 from overlayd.cli.volumes import agree, listed, volumes_of
 from protocol.grid.stopping import StopTerms
 from protocol.grid.volumes import TerminateTerms
@@ -174,4 +174,4 @@ def give(
         if view.state is not RequestState.DONE or not session.plain:
             ended(view)
             return
-    unchanged(session, session.client.raw("GET", f"/requests/{accepted.request}"))
+    as_told(session, accepted.request)

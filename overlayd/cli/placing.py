@@ -1,13 +1,12 @@
 """`overlayctl plan` and `up`: where a grid would go, and making it so."""
 
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from overlayd.api.views import Accepted, ImageRow, OrderBody, PlanBody
-from overlayd.cli.asking import ended, follow, let_go, over, waiting
+from overlayd.cli.asking import as_told, ended, follow, let_go, over, planned, waiting
 from overlayd.cli.changing import Change, make, preview, show_plan
 from overlayd.cli.completing import complete_quote
 from overlayd.cli.failure import FAILED, INTERRUPTED, USAGE, Failure, failure
@@ -15,7 +14,7 @@ from overlayd.cli.gridfile import read_grid
 from overlayd.cli.plan_text import plan_lines, quote_lines
 from overlayd.cli.room import Wait, until_room
 from overlayd.cli.session import ORDER_VALID_S, Session, session_of
-from overlayd.cli.show import print_lines, unchanged
+from overlayd.cli.show import print_lines
 from overlayd.cli.standing import standing_of, standing_of_file
 from overlayd.cli.words import NAME, clean
 from overlayd.config.userdata import Attachment
@@ -148,15 +147,9 @@ def _plan(
         params = {"site": session.site} | ({"keep": "true"} if keep else {})
         body = PlanBody.of(spec, tuple(f.content for f in files) if keep else ())
         accepted = session.client.post("/plans", body, Accepted, params)
-    try:
-        with waiting(session, lambda _: None) as shown:
-            view = follow(session, accepted.request, shown)
-    except KeyboardInterrupt:
-        with suppress(Failure):  # In any case its hosts let go when its time is up.
-            session.client.raw("DELETE", f"/requests/{accepted.request}")
-        raise
+    view = planned(session, accepted.request)
     if session.plain:
-        unchanged(session, session.client.raw("GET", f"/requests/{accepted.request}"))
+        as_told(session, accepted.request)
     if view.state not in (RequestState.DONE, RequestState.HELD):
         ended(view, FAILED)
     if not session.plain:
@@ -317,7 +310,7 @@ def _make_new(
     if troubled or view.state is RequestState.FAILED:
         tell_last_lines(session, accepted.request)
     if session.plain:
-        unchanged(session, session.client.raw("GET", f"/requests/{accepted.request}"))
+        as_told(session, accepted.request)
         if view.state in (RequestState.DONE, RequestState.QUEUED):
             return
     if troubled:
@@ -344,7 +337,7 @@ def _quoted(
 
 def _handed_over(session: Session, accepted: Accepted, name: str) -> None:
     if session.plain:
-        unchanged(session, session.client.raw("GET", f"/requests/{accepted.request}"))
+        as_told(session, accepted.request)
         return
     typer.echo(f"request {accepted.request}: `overlayctl explain {name}` tells what becomes of it")
 
