@@ -12,13 +12,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from federation.launch import wait_for
 from rich.console import Console
 from rich.table import Table
 
 from benches.dataplane_carriers import CARRIERS
 from benches.dataplane_floods import FLOODS, costs_us
 from benches.dataplane_flows import Ends, answers, round_trip_us, small_kpps, tcp
-from benches.dataplane_hosts import Hosts, wait_until
+from benches.dataplane_hosts import WITHIN_S, Hosts
 
 LOSSES = (0.0, 0.001, 0.01)
 STREAMS = (1, 8)
@@ -75,7 +76,7 @@ REACHES = (
 
 def measured(hosts: Hosts, ends: Ends, options: argparse.Namespace) -> Iterator[tuple[str, float]]:
     """Figures of one row, by column."""
-    wait_until(lambda: answers(ends), "a ping from end to end")
+    wait_for(lambda: answers(ends), WITHIN_S, "a ping from end to end")
     yield ROUND_TRIP, round_trip_us(ends)
     yield KPPS, small_kpps(ends, options.seconds)
     for loss in options.loss:

@@ -12,10 +12,11 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from federation.launch import wait_for
 from nacl.public import PrivateKey
 
 from benches.dataplane_flows import Ends
-from benches.dataplane_hosts import GUESTS, HOSTS, INSIDE, MACS, UNDERLAY, Hosts, wait_until
+from benches.dataplane_hosts import GUESTS, HOSTS, INSIDE, MACS, UNDERLAY, WITHIN_S, Hosts
 from netns import apply, program
 from netns.kernel import namespaces
 from netns.model import Neighbour, NetworkPlan, Port, card_name, mac_of, tap_name, vni_of
@@ -106,7 +107,7 @@ def wireguard_go(hosts: Hosts) -> Ends:
     links, keys = ("wgbencha", "wgbenchb"), (PrivateKey.generate(), PrivateKey.generate())
     for end, link in enumerate(links):
         hosts.start(end, "wireguard-go", "--foreground", link)
-        wait_until(lambda e=end, n=link: hosts.has_link(e, n), f"wireguard-go makes {link}")
+        wait_for(lambda e=end, n=link: hosts.has_link(e, n), WITHIN_S, f"wireguard-go makes {link}")
         far = 1 - end
         _tell_wireguard(
             Path(f"/var/run/wireguard/{link}.sock"),
@@ -132,7 +133,7 @@ def nebula(hosts: Hosts) -> Ends:
             f"tun: {{dev: nebula1, mtu: 1440}}\nfirewall: {{outbound: {any_}, inbound: {any_}}}\n"
         )
         hosts.start(end, "nebula", "-config", f"h{end}.yml")
-        wait_until(lambda e=end: hosts.has_link(e, "nebula1"), "nebula makes its link")
+        wait_for(lambda e=end: hosts.has_link(e, "nebula1"), WITHIN_S, "nebula makes its link")
     return Ends(*HOSTS, TUNNEL[1])
 
 
@@ -148,7 +149,7 @@ def openvpn(hosts: Hosts) -> Ends:
             "--cert", f"o{end}.crt", "--key", f"o{end}.key", "--peer-fingerprint", prints[1 - end],
             "--data-ciphers", "AES-256-GCM", "--mssfix", "0",
         )  # fmt: skip
-        wait_until(lambda e=end: hosts.has_link(e, "ovpn"), "openvpn makes its tap")
+        wait_for(lambda e=end: hosts.has_link(e, "ovpn"), WITHIN_S, "openvpn makes its tap")
         hosts.bridged(end, "ovpn")
     return _guests()
 
@@ -178,7 +179,7 @@ def _vxlan_over(hosts: Hosts, addresses: tuple[str, str], mtu: int) -> Ends:
 
 
 def _tell_wireguard(path: Path, text: str) -> None:
-    wait_until(path.exists, f"{path} is there")
+    wait_for(path.exists, WITHIN_S, f"{path} is there")
     with socket.socket(socket.AF_UNIX) as handle:
         handle.connect(str(path))
         handle.sendall(text.encode())

@@ -11,7 +11,6 @@ import os
 import socket
 import struct
 import subprocess
-import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -30,15 +29,6 @@ FRAME_MOST = MTU + 14  # with its Ethernet header
 WITHIN_S = 20.0
 _SIOCETHTOOL = 0x8946
 _SEGMENT_TCP, _SEGMENT, _GATHER = 0x1F, 0x24, 0x2C  # ETHTOOL_STSO, ETHTOOL_SGSO, ETHTOOL_SGRO
-
-
-def wait_until(holds: Callable[[], bool], what: str) -> None:
-    """Raises RuntimeError if it does not come about in time."""
-    until_s = time.monotonic() + WITHIN_S
-    while not holds():
-        if time.monotonic() > until_s:
-            raise RuntimeError(f"{what}: not within {WITHIN_S:g} s")
-        time.sleep(0.05)
 
 
 class Hosts:
