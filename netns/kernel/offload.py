@@ -1,4 +1,4 @@
-"""Transmit checksum offload of a link in the thread's namespace (ethtool -K LINK tx on|off).
+"""What a link in the thread's namespace leaves to hardware (ethtool -K LINK tx on|off).
 
 This is the classic ioctl: a dozen lines, where generic netlink would take a whole family.
 """
@@ -14,14 +14,15 @@ _GET_TX_CHECKSUM, _SET_TX_CHECKSUM = 0x16, 0x17
 
 def checksum_offload(link: str) -> bool:
     """Whether the link leaves checksums to hardware. Raises OSError if there is no such link."""
-    return _ethtool(link, _GET_TX_CHECKSUM, 0) != 0
+    return ethtool(link, _GET_TX_CHECKSUM, 0) != 0
 
 
 def set_checksum_offload(link: str, on: bool) -> None:
-    _ethtool(link, _SET_TX_CHECKSUM, int(on))
+    ethtool(link, _SET_TX_CHECKSUM, int(on))
 
 
-def _ethtool(link: str, command: int, value: int) -> int:
+def ethtool(link: str, command: int, value: int) -> int:
+    """One of its commands (ETHTOOL_*), and the value that it answers. Raises OSError."""
     data = array.array("I", (command, value))
     address, _ = data.buffer_info()
     request = struct.pack("16sQ16x", link.encode(), address)
