@@ -1,12 +1,12 @@
 """What a datagram that no peer has sent costs a forwarder: cpu of its process, with the kernel's part."""
 
-import os
 import socket
 import tempfile
 import time
 from pathlib import Path
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from federation.launch import cpu_s
 
 from benches.dataplane_carriers import KEYS, SEALED_PORT, sealed
 from benches.dataplane_flows import beside
@@ -39,11 +39,11 @@ def costs_us(native: bool, for_s: float) -> dict[str, float]:
 
 def _cost_us(run_dir: Path, flood: str, for_s: float) -> float:
     reason, before = FLOODS[flood].value, client.state(run_dir)
-    began_s = _cpu_s(before.pid)
+    began_s = cpu_s(before.pid)
     with beside(HOSTS[0], lambda: _flood(flood)):
         time.sleep(for_s)
     dropped = client.state(run_dir).counters[reason] - before.counters[reason]
-    return (_cpu_s(before.pid) - began_s) * 1e6 / max(dropped, 1)
+    return (cpu_s(before.pid) - began_s) * 1e6 / max(dropped, 1)
 
 
 def _flood(flood: str) -> None:
@@ -60,8 +60,3 @@ def _flood(flood: str) -> None:
         handle.connect((UNDERLAY[1], SEALED_PORT))
         while True:
             handle.send(datagram)
-
-
-def _cpu_s(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")

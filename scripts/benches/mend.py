@@ -7,7 +7,6 @@ last. The cpu is the daemon's and its children's, by the kernel's account, while
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from federation.demo import IMAGE
-from federation.launch import Caps, Federation, Host, wait_for
+from federation.launch import Caps, Federation, Host, cpu_s, wait_for
 from rich.console import Console
 from rich.table import Table
 
@@ -64,18 +63,17 @@ def events(host: Host) -> list[dict[str, Any]]:
     return [line for line in lines if str(line["kind"]).startswith("network.")]
 
 
-def cpu_s(host: Host) -> float:
+def daemon_cpu_s(host: Host) -> float:
     """Cpu time of the daemon and of the children it has waited for."""
     assert host.process is not None
-    fields = Path(f"/proc/{host.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+    return cpu_s(host.process.pid, waited_for=True)
 
 
 def share(host: Host, for_s: float) -> float:
     """Per cent of a core that the daemon takes while nothing is asked of it."""
-    before_s, at_s = cpu_s(host), time.monotonic()
+    before_s, at_s = daemon_cpu_s(host), time.monotonic()
     time.sleep(for_s)
-    return 100 * (cpu_s(host) - before_s) / (time.monotonic() - at_s)
+    return 100 * (daemon_cpu_s(host) - before_s) / (time.monotonic() - at_s)
 
 
 class Bench:

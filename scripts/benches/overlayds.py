@@ -17,7 +17,7 @@ from pathlib import Path
 
 import httpx
 import msgspec
-from federation.launch import BIN, Federation, Host
+from federation.launch import BIN, Federation, Host, cpu_s
 
 _SITES = 4
 _LINE = msgspec.json.Decoder(dict[str, object])
@@ -138,10 +138,10 @@ class Daemons:
 
     async def idle(self, for_s: float) -> tuple[float, float, float]:
         """MiB resident, per cent of a core, and bytes a second of one peer. The first two are medians."""
-        before, sent, began_s = [_cpu_s(p.pid) for p in self.peers], sent_bytes(), time.monotonic()
+        before, sent, began_s = [cpu_s(p.pid) for p in self.peers], sent_bytes(), time.monotonic()
         await asyncio.sleep(for_s)
         took_s = time.monotonic() - began_s
-        cpu = [100 * (_cpu_s(p.pid) - b) / took_s for p, b in zip(self.peers, before, strict=True)]
+        cpu = [100 * (cpu_s(p.pid) - b) / took_s for p, b in zip(self.peers, before, strict=True)]
         resident = [_resident_mib(p.pid) for p in self.peers]
         rate = (sent_bytes() - sent) / took_s / len(self.peers)
         return statistics.median(resident), statistics.median(cpu), rate
@@ -239,11 +239,6 @@ def sent_bytes() -> int:
         if line.strip().startswith("lo:"):
             return int(line.split(":")[1].split()[8])
     raise RuntimeError("no loopback here")
-
-
-def _cpu_s(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _resident_mib(pid: int) -> float:

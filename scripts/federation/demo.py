@@ -16,7 +16,7 @@ from rich.text import Text
 
 from federation import traces
 from federation.eavesdrop import Capture
-from federation.launch import BIN, PORT, Caps, Federation, Host, wait_for
+from federation.launch import BIN, PORT, Caps, Federation, Host, cpu_s, wait_for
 from netns.lab.lab import Lab
 from netns.model import namespace_name, tap_name
 from overlayd.adapters.credentials import load_host
@@ -232,9 +232,9 @@ class Demo:
         self.shell("star", "worker-1", "dd if=/dev/zero of=/dev/null 2>/dev/null & sleep 1")
         row = self.workspace("star", "worker-1")
         pid = self._pid(row)
-        before_s, at_s = _cpu_s(pid), time.monotonic()
+        before_s, at_s = cpu_s(pid), time.monotonic()
         time.sleep(SPIN_S)
-        share = (_cpu_s(pid) - before_s) / (time.monotonic() - at_s)
+        share = (cpu_s(pid) - before_s) / (time.monotonic() - at_s)
         self.shell("star", "worker-1", "killall dd")
         self.check(
             f"a spinning worker-1 took {share:.2f} of a cpu by the host's accounting; its quantum is 0.25",
@@ -476,12 +476,6 @@ class Demo:
 
 def _phases(rows: list[dict[str, Any]]) -> list[str]:
     return [row["phase"] for row in rows]
-
-
-def _cpu_s(pid: int) -> float:
-    """Cpu time of a guest's process, all its threads, as the host's kernel accounts it."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def main() -> int:

@@ -255,6 +255,12 @@ def free_endpoint(address: str) -> str:
         return f"{address}:{probe.getsockname()[1]}"
 
 
+def cpu_s(pid: int, *, waited_for: bool = False) -> float:
+    """Cpu time of a process, all its threads, as the kernel accounts it; also of children it waited for."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return sum(map(int, fields[11 : 15 if waited_for else 13])) / os.sysconf("SC_CLK_TCK")
+
+
 def wait_for(condition: Callable[[], T], within_s: float, what: str) -> T:
     """The first true answer. Raises RuntimeError, which names what was waited for, if none comes."""
     end_s = time.monotonic() + within_s
