@@ -19,8 +19,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from federation.demo import IMAGE, TOP
 from federation.launch import Caps, Federation, wait_for
+from federation.stage import IMAGE, TOP
 from rich.console import Console
 from rich.table import Table
 

@@ -16,8 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-from federation.demo import TOP
 from federation.launch import Caps, Federation
+from federation.stage import TOP
 from rich.console import Console
 from rich.table import Table
 

@@ -14,8 +14,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from federation.demo import IMAGE
 from federation.launch import Caps, Federation, Host, cpu_s, wait_for
+from federation.stage import IMAGE
 from rich.console import Console
 from rich.table import Table
 

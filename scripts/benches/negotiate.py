@@ -26,8 +26,8 @@ from typing import Any
 import httpx
 import msgspec
 from federation import orders
-from federation.demo import IMAGE
 from federation.launch import Caps, Federation, Host, wait_for
+from federation.stage import IMAGE
 from rich.console import Console
 from rich.table import Table
 

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import msgspec
 from federation import orders
-from federation.demo import IMAGE
 from federation.launch import Caps, Federation, Host, wait_for
+from federation.stage import IMAGE
 from rich.console import Console
 from rich.table import Table
 

@@ -1,33 +1,20 @@
 """The demo's story: three sites, six hosts, one virtual cluster, every step shown and checked."""
 
 import argparse
-import json
-import os
-import shutil
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.text import Text
 
 from federation import traces
 from federation.eavesdrop import Capture
-from federation.launch import BIN, PORT, Caps, Federation, Host, cpu_s, wait_for
-from netns.lab.lab import Lab
-from netns.model import namespace_name, tap_name
-from overlayd.adapters.credentials import load_host
-from overlayd.assembly import OWNER_TAG
-from protocol.terms.ids import short_hash
+from federation.launch import BIN, PORT, cpu_s, wait_for
+from federation.stage import DEBIAN, FOLDER, IMAGE, TOP, TOPOLOGY, Stage, Unmet
+from netns.model import tap_name
 
-TOP = Path(__file__).resolve().parents[2]
-TOPOLOGY = TOP / "examples" / "three-sites.toml"
-IMAGE = TOP / ".cache" / "images" / "guest.img"
-DEBIAN = TOP / ".cache" / "images" / "debian.qcow2"
-FOLDER = Path("/tmp/overlayd-demo")  # noqa: S108  one demo at a time, and short: sockets live in it
 BROUGHT = """\
 grid: brought
 lease: {for: 1h}
@@ -45,97 +32,8 @@ SPIN_S = 6.0
 PINGS = 60
 
 
-class Unmet(Exception):
-    """A check of the demo did not hold."""
-
-
-class Demo:
-    """The story, and what is needed to tell it."""
-
-    def __init__(self) -> None:
-        self.console = Console(highlight=False, soft_wrap=True)
-        self.lab = Lab.from_file(TOPOLOGY)
-        self.federation = Federation(FOLDER, caps=Caps(cpus="2", memory="1G", disk="4G"), kvm="try")
-        self.began_s = time.monotonic()
-        self.steps = 0
-        self.key = FOLDER / "id_ed25519"
-
-    # -- telling
-
-    def step(self, title: str) -> None:
-        """Prints a heading with its number and the time so far."""
-        at_s = time.monotonic() - self.began_s
-        self.steps += 1
-        self.console.print(f"\n[bold]{self.steps}. {title}[/bold]  [dim]{at_s:.0f} s[/dim]")
-
-    def check(self, what: str, holds: object, found: object = "") -> None:
-        """Prints a mark and what was checked. Raises Unmet if it does not hold."""
-        if not holds:
-            raise Unmet(f"{what}{f': found {found}' if found != '' else ''}")
-        self.console.print(Text.assemble(("  ok  ", "green"), what))
-
-    def typed(self, peer: str, *arguments: str, expect: int = 0, site: str = "uc") -> str:
-        """An overlayctl command as a site's admin types it at a peer, with what it prints."""
-        self.console.print(f"[cyan]{site}@{peer}$ overlayctl {' '.join(arguments)}[/cyan]")
-        done = self.federation.ctl(peer, *arguments, site=site)
-        out = (done.stdout + done.stderr).rstrip()
-        self.console.print(Text.from_ansi("\n".join(f"  {line}" for line in out.splitlines())))
-        if done.returncode != expect:
-            raise Unmet(f"overlayctl {arguments[0]} ended with {done.returncode}, not {expect}")
-        return out
-
-    # -- looking
-
-    def host(self, name: str) -> Host:
-        """A host by name."""
-        return self.federation.hosts[name]
-
-    def grid(self, name: str, peer: str = "uc-1") -> dict[str, Any]:
-        """A grid as a peer's API shows it."""
-        answer = self.host(peer).get(f"grids/{name}")
-        assert isinstance(answer, dict)
-        return answer
-
-    def workspace(self, grid: str, name: str) -> dict[str, Any]:
-        """One workspace of a grid."""
-        rows = self.grid(grid)["workspaces"]
-        return next(row for row in rows if row["workspace"] == name)
-
-    def shell(self, grid: str, name: str, command: str) -> str:
-        """Runs a command in a guest, by ssh from its network's namespace on its host."""
-        row = self.workspace(grid, name)
-        host = self.host(row["host"])
-        vni = self._vni(grid)
-        space = namespace_name(self._tag(host), vni)
-        argv = [
-            "nsenter", f"--net=/run/netns/{space}", "ssh", "-i", str(self.key), "-q",
-            "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
-            "-o", "ConnectTimeout=10", f"root@{row['address']}", command,
-        ]  # fmt: skip
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
-        self.console.print(f"[cyan]{grid}/{name}# {command}[/cyan]")
-        if done.returncode:
-            raise Unmet(f"{name}: {command}: {(done.stderr or done.stdout)[-300:]}")
-        return done.stdout.strip()
-
-    def _tag(self, host: Host) -> str:
-        keys = self.federation.identity(host.site) / "hosts" / host.name
-        return short_hash(load_host(keys).identity.key, digits=OWNER_TAG)
-
-    def _vni(self, grid: str) -> int:
-        from protocol.grid.record import vni_of
-        from protocol.terms.ids import GridId
-
-        return vni_of(GridId(self.grid(grid)["grid"]["grid"]), "lan")
-
-    def guests(self) -> dict[str, int]:
-        """All guests of all hosts, by domain name."""
-        found: dict[str, int] = {}
-        for host in self.federation.hosts.values():
-            found |= traces.guests(host)
-        return found
-
-    # -- the story
+class Demo(Stage):
+    """The story."""
 
     def run(self) -> None:
         """Tells all of it."""
@@ -363,7 +261,7 @@ class Demo:
         early = [line for name in self.lab.hosts for line in self.mends(name)]
         self.check("so far nothing had to be mended on any host", not early, early)
         row = self.workspace("star", "worker-1")
-        victim, vni = row["host"], f"{self._vni('star'):06x}"
+        victim, vni = row["host"], f"{self.vni('star'):06x}"
         self.shell("star", "worker-1", f"ping -c {PINGS} -i 0.2 head-1 >/run/pings 2>&1 & sleep 1")
         self.slips(victim, 1, "nft", "flush", "ruleset")
         self.slips(victim, 2, "ip", "link", "delete", f"ovs-{vni}")
@@ -386,15 +284,6 @@ class Demo:
         took_s = time.monotonic() - began_s
         self.console.print(Text("\n".join(f"  {line}" for line in self.mends(name)[-1:])))
         self.check(f"mended after {took_s:.1f} s", True)
-
-    def mends(self, name: str) -> list[str]:
-        """What a host's daemon says of star's networks that had to be mended."""
-        lines = map(json.loads, self.host(name).ask("GET", "events").text.splitlines())
-        return [
-            f"{line['kind']} {line['subject']}: {line['detail']}"
-            for line in lines
-            if str(line["kind"]).startswith("network.") and str(line["subject"]).startswith("star/")
-        ]
 
     def a_distribution(self) -> None:
         """Step 12: an image as a distribution publishes it, set up by a script, reached from another site."""
@@ -422,7 +311,7 @@ class Demo:
         self.typed("bnl-2", "down", "twin", site="fnal")
 
         def left() -> list[str]:
-            tags = [self._tag(host) for host in self.federation.hosts.values()]
+            tags = [self.tag(host) for host in self.federation.hosts.values()]
             found = [
                 f"{h.name}: {x}" for h in self.federation.hosts.values() for x in traces.of_host(h)
             ]
@@ -439,29 +328,6 @@ class Demo:
     def _make_key(self) -> None:
         argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(self.key)]
         subprocess.run(argv, check=True)
-
-    def clear(self) -> None:
-        """Takes down whatever is there, what an earlier demo left included."""
-        self.federation.stop_all()
-        self._end_leftovers()
-        self.lab.down(force=True)
-        shutil.rmtree(FOLDER, ignore_errors=True)
-
-    def _end_leftovers(self) -> None:
-        """Ends the processes of an earlier demo, which name its folder on their command lines."""
-        for path in Path("/proc").glob("[0-9]*/cmdline"):
-            try:
-                words = path.read_bytes().decode(errors="replace").split("\0")
-            except OSError:
-                continue
-            pid = int(path.parent.name)
-            if pid != os.getpid() and any(
-                word.startswith(f"{FOLDER}/") or f"={FOLDER}/" in word for word in words
-            ):
-                try:
-                    os.kill(pid, signal.SIGKILL)
-                except ProcessLookupError:
-                    continue
 
     def goodbye(self) -> None:
         """Prints how to go on with what was kept."""
