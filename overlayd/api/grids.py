@@ -128,9 +128,8 @@ def _elastic(now: Standing | None) -> tuple[ElasticView, ...]:
     if now is None:
         return ()
     here = Counter(row.workspace.rpartition("-")[0] for row in now.placed)
-    out = Counter(name.rpartition("-")[0] for name in now.out)
     return tuple(
-        ElasticView(c.name, here[c.name], c.least, c.count - out[c.name])
+        ElasticView(c.name, here[c.name], c.least, now.most_of(c))
         for c in now.spec.clusters
         if c.elastic
     )

@@ -189,11 +189,7 @@ def _fewest(standing: Standing, cluster: ClusterSpec) -> int:
 
 def _wanted(standing: Standing, cluster: ClusterSpec) -> int:
     """How many of a cluster there are; of an elastic one how many there would be if there were room."""
-    here = _indices(standing, cluster)
-    if not cluster.elastic:
-        return len(here)
-    out = [name for name in standing.out if name.rpartition("-")[0] == cluster.name]
-    return cluster.count - len(out)
+    return standing.most_of(cluster) if cluster.elastic else len(_indices(standing, cluster))
 
 
 def _indices(standing: Standing, cluster: ClusterSpec) -> list[int]:

@@ -3,7 +3,7 @@ read it, so it imports little."""
 
 import msgspec
 
-from protocol.grid.model import GridSpec
+from protocol.grid.model import ClusterSpec, GridSpec
 from protocol.grid.record import GridState
 from protocol.terms.ids import GridId
 
@@ -52,3 +52,7 @@ class Standing(msgspec.Struct, frozen=True):
     """The workspaces of `before` that were not there then."""
     out: tuple[str, ...] = ()
     """The workspaces of `spec` that were ordered gone, or left out. Others that are not there lack room."""
+
+    def most_of(self, cluster: ClusterSpec) -> int:
+        """How many of an elastic cluster of `spec` there are if there is room."""
+        return cluster.count - sum(name.rpartition("-")[0] == cluster.name for name in self.out)
