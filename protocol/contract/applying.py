@@ -20,7 +20,7 @@ from protocol.contract.scaling import check_own_word
 from protocol.grid.addresses import capacity
 from protocol.grid.apply import delta
 from protocol.grid.apply_faults import apply_faults, fixed_faults, network_faults
-from protocol.grid.expand import names
+from protocol.grid.expand import cluster_of, names
 from protocol.grid.grant import read_grant
 from protocol.grid.limits import CLUSTERS_MAX, NAMES_MAX, NETWORKS_MAX, WORKSPACES_MAX
 from protocol.grid.model import GridSpec
@@ -91,12 +91,12 @@ def _check_there(
 ) -> None:
     """All is there that was ordered; of an elastic cluster at least its `min`, ended ones included."""
     here = [a.workspace for a in record.assignments]
-    short = Counter(name.rpartition("-")[0] for name in meant if name not in here)
+    short = Counter(cluster_of(name) for name in meant if name not in here)
     if len(set(here)) != len(here) or not set(here) <= set(meant):
         raise _wrong("a record of other workspaces than were ordered")
-    ended = Counter(name.rpartition("-")[0] for name in ordered.gone)
+    ended = Counter(cluster_of(name) for name in ordered.gone)
     for cluster in spec.clusters:
-        most = len([name for name in meant if name.rpartition("-")[0] == cluster.name])
+        most = len([name for name in meant if cluster_of(name) == cluster.name])
         least = most
         if cluster.elastic:
             least = min(most, cluster.least - ended[cluster.name])
@@ -189,7 +189,7 @@ def _check_promised(
             raise _wrong(f"a record of {name} on a host that did not grant it")
         if name in fresh and not _of_it(grants[host].change, record, applied):
             raise _wrong(f"a record of {name} that its host granted for something else")
-        on = networks.get(name.rpartition("-")[0], ())
+        on = networks.get(cluster_of(name), ())
         if any(ids.get(network) not in grants[host].vnis for network in on):
             raise _wrong(f"a record of {name} with VXLAN ids that its host did not grant")
     needed = {*placed.values(), *(kept.host for kept in applied.volumes)}
@@ -282,7 +282,7 @@ def _networks_kept(
     for name, host in record.placed.items():
         if host not in unasked or placed.get(name) != host:
             continue
-        cluster = name.rpartition("-")[0]
+        cluster = cluster_of(name)
         for network in has.get(cluster, ()):
             if network in had.get(cluster, ()) and were.get(network) != are.get(network):
                 raise _wrong(f"a record of another VXLAN id of {network} than before")

@@ -12,7 +12,7 @@ from protocol.contract.changes import Changed
 from protocol.contract.reading import Reading
 from protocol.grid.asked import was_asked
 from protocol.grid.elastic import first_call, is_attempt_at
-from protocol.grid.expand import names
+from protocol.grid.expand import cluster_of, names
 from protocol.grid.grant import HoldGrant, read_grant
 from protocol.grid.record import GridRecord, GridState, Word, absent, attempt_of, order_part
 from protocol.terms.ids import PeerId
@@ -48,9 +48,9 @@ def check_scaled(record: GridRecord, ordered: Changed, reading: Reading) -> None
         raise _wrong("a record that room changed, of a grid that is not elastic")
     if not set(there) <= set(names(spec)):
         raise _wrong("a record of workspaces nobody ordered")
-    counts = Counter(name.rpartition("-")[0] for name in (*there, *ordered.gone))
+    counts = Counter(cluster_of(name) for name in (*there, *ordered.gone))
     for cluster in spec.clusters:
-        lacks = sum(name.rpartition("-")[0] == cluster.name for name in left_out)
+        lacks = sum(cluster_of(name) == cluster.name for name in left_out)
         if cluster.elastic and counts[cluster.name] < min(cluster.least, cluster.count - lacks):
             raise _wrong(f"a record with fewer than {cluster.least} of {cluster.name}")
 
@@ -122,7 +122,7 @@ def check_own_word(
             raise _wrong("a record with a grant for another epoch, or another order")
     _check_called(record, before, reading)
     here = {a.workspace: a.host for a in record.assignments}
-    left = Counter(name.rpartition("-")[0] for name in here)
+    left = Counter(cluster_of(name) for name in here)
     least = {c.name: c.least for c in reading.spec(record.standing).clusters}
     next_one = record.epoch == before.epoch + 1
     for a in before.assignments:
@@ -131,7 +131,7 @@ def check_own_word(
         own = new.get(a.host)
         if own is None or own == old.get(a.host) or a.workspace in own.workspaces:
             raise _wrong(f"{a.workspace} went, or moved, without a word of its host")
-        cluster = a.workspace.rpartition("-")[0]
+        cluster = cluster_of(a.workspace)
         if next_one and left[cluster] < least.get(cluster, 0):
             raise _wrong(f"a record in which {cluster} gave room below its min")
 

@@ -12,7 +12,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 import msgspec
 
-from protocol.grid.expand import workspace_name
+from protocol.grid.expand import names_of, workspace_name
 from protocol.grid.model import GridSpec
 from protocol.grid.record import Places
 
@@ -36,10 +36,10 @@ def plan(spec: GridSpec) -> tuple[Card, ...]:
     for network in spec.networks:
         cidr = IPv4Network(network.cidr)
         names = (
-            workspace_name(cluster.name, index)
+            name
             for cluster in spec.clusters
             if network.name in cluster.networks
-            for index in range(1, cluster.count + 1)
+            for name in names_of(cluster)
         )
         cards += (
             Card(name, network.name, str(_nth(cidr, position)), cidr.prefixlen)

@@ -11,7 +11,7 @@ from ipaddress import IPv4Network
 import msgspec
 
 from protocol.grid.addresses import capacity
-from protocol.grid.expand import member, workspace_name
+from protocol.grid.expand import member, names_of, workspace_name
 from protocol.grid.grant import read_grant
 from protocol.grid.model import ClusterSpec, Driver, GridSpec, ImageRef, Workspace
 from protocol.grid.record import GridRecord, Places
@@ -131,7 +131,7 @@ def _meant(
     if they are fewer than its `min`, the first of the others: what it has beyond that comes by room
     (elastic.py).
     """
-    every = ((i, workspace_name(cluster.name, i)) for i in range(1, cluster.count + 1))
+    every = enumerate(names_of(cluster), start=1)
     meant = [(index, name) for index, name in every if name not in without]
     if not cluster.elastic:
         return meant

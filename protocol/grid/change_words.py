@@ -7,11 +7,12 @@
 = 6 unchanged
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from protocol.grid.apply import Delta, Manner
 from protocol.grid.differences import Difference, differences, of_cluster
-from protocol.grid.expand import as_member
+from protocol.grid.expand import as_member, cluster_of
 from protocol.grid.model import ClusterSpec, GridSpec
 from protocol.terms.limits import PAST_CHARACTERS
 from protocol.terms.quantities import counted
@@ -101,18 +102,14 @@ def _some(lines: list[str], mark: str) -> list[str]:
 
 
 def _by_cluster(names: Sequence[str]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for name in names:
-        cluster = name.rpartition("-")[0]
-        counts[cluster] = counts.get(cluster, 0) + 1
-    return counts
+    return Counter(cluster_of(name) for name in names)
 
 
 def _changed(delta: Delta, old: GridSpec, new: GridSpec) -> Iterator[str]:
     """Lines about what stays and is changed: one for all of a cluster with which the same is done."""
     were = {cluster.name: cluster for cluster in old.clusters}
     for cluster in new.clusters:
-        mine = {n: m for n, m in delta.changed if n.rpartition("-")[0] == cluster.name}
+        mine = {n: m for n, m in delta.changed if cluster_of(n) == cluster.name}
         if not mine:
             continue
         alike: dict[tuple[str, Manner], list[str]] = {}

@@ -14,9 +14,9 @@ from typing import Protocol
 
 import msgspec
 
-from protocol.grid.expand import names, workspace_name
+from protocol.grid.expand import names, names_of
 from protocol.grid.history import lines_since
-from protocol.grid.model import ClusterSpec, GridSpec
+from protocol.grid.model import GridSpec
 from protocol.grid.next_epoch import Added
 from protocol.grid.record import (
     Assignment,
@@ -45,7 +45,7 @@ def missing(record: GridRecord, spec: GridSpec) -> tuple[str, ...]:
     """The members that would be there if there were room, in file order. `spec` is of the standing order."""
     there = {a.workspace for a in record.assignments}
     out = {*terminated(record), *absent(record.standing)}
-    elastic = {name for cluster in spec.clusters if cluster.elastic for name in _names(cluster)}
+    elastic = {name for cluster in spec.clusters if cluster.elastic for name in names_of(cluster)}
     return tuple(n for n in names(spec) if n in elastic and n not in there and n not in out)
 
 
@@ -55,7 +55,7 @@ def spare(record: GridRecord, spec: GridSpec) -> tuple[str, ...]:
     there = {a.workspace for a in record.assignments}
     out = []
     for cluster in spec.clusters:
-        here = [name for name in _names(cluster) if name in there]
+        here = [name for name in names_of(cluster) if name in there]
         if cluster.elastic:
             out += [*reversed(here)][: max(0, len(here) - cluster.least)]
     return tuple(out)
@@ -139,7 +139,3 @@ def by_room_alone(past: Iterable[Line], epoch: int) -> bool:
     """Whether all that was changed since that epoch came by room, and by no order."""
     since = [line for line in past if line.epoch > epoch]
     return bool(since) and all(line.action == ELASTIC for line in since)
-
-
-def _names(cluster: ClusterSpec) -> tuple[str, ...]:
-    return tuple(workspace_name(cluster.name, index) for index in range(1, cluster.count + 1))

@@ -27,8 +27,8 @@ def members(cluster: ClusterSpec) -> Iterator[ClusterSpec]:
     """For each workspace the cluster as if all of it were as large as that one."""
     alike = msgspec.structs.replace(cluster, sizes=()) if cluster.sizes else cluster
     own = {size.workspace: size for size in cluster.sizes}
-    for index in range(1, cluster.count + 1):
-        size = own.get(workspace_name(cluster.name, index)) if own else None
+    for name in names_of(cluster):
+        size = own.get(name)
         yield alike if size is None else _sized(alike, size)
 
 
@@ -57,11 +57,12 @@ def member(spec: GridSpec, cluster: ClusterSpec, index: int) -> Workspace:
 
 def names(spec: GridSpec) -> tuple[str, ...]:
     """The names of all workspaces, in file order. Only of a grid that has not too many."""
-    return tuple(
-        workspace_name(cluster.name, index)
-        for cluster in spec.clusters
-        for index in range(1, cluster.count + 1)
-    )
+    return tuple(name for cluster in spec.clusters for name in names_of(cluster))
+
+
+def names_of(cluster: ClusterSpec) -> tuple[str, ...]:
+    """The names of the workspaces of a cluster, in order."""
+    return tuple(workspace_name(cluster.name, index) for index in range(1, cluster.count + 1))
 
 
 def _shared(spec: GridSpec) -> tuple[dict[str, int], set[str], bool]:
@@ -115,6 +116,11 @@ def state_bytes(memory_bytes: int) -> int:
 def workspace_name(cluster: str, index: int) -> str:
     """`worker-3`. Cluster names are unique and the number has no dash, so these names are unique, too."""
     return f"{cluster}-{index}"
+
+
+def cluster_of(workspace: str) -> str:
+    """The name of the cluster that a workspace of that name is of."""
+    return workspace.rpartition("-")[0]
 
 
 def providers(spec: GridSpec) -> dict[str, tuple[str, ...]]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import msgspec
 
 from protocol.grid.apply import places_after, places_of
-from protocol.grid.expand import names
+from protocol.grid.expand import cluster_of, names
 from protocol.grid.grant import SignedGrant
 from protocol.grid.history import line_of, lines_since, said_of
 from protocol.grid.model import GridSpec
@@ -102,7 +102,7 @@ def missing_in(record: GridRecord, spec: GridSpec) -> tuple[str, ...]:
     return tuple(
         name
         for name in names(spec)
-        if name not in there and (name in out or name.rpartition("-")[0] not in elastic)
+        if name not in there and (name in out or cluster_of(name) not in elastic)
     )
 
 

@@ -7,6 +7,7 @@ down early enough to be gone before saving would have to begin. If the stewards 
 is suspended as if no grid were elastic, and nothing is lost.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -19,6 +20,7 @@ from protocol.contract.outcomes import HostPurpose, Outcome, Propose, YieldMembe
 from protocol.grid.asked import sign_asked
 from protocol.grid.decision import Decision
 from protocol.grid.elastic import attempt_at, line_by_room, rescaled, spare
+from protocol.grid.expand import cluster_of
 from protocol.grid.grant import HoldGrant, sign_grant
 from protocol.grid.lifecycle import Power
 from protocol.grid.model import GridSpec
@@ -122,13 +124,11 @@ class Yielding:
         for row in sorted(rows, key=lambda r: (-r.made_s, r.record.id)):
             spec, mine = self._leases.ordered(row).spec, row.record.on(self._me)
             there = {w.workspace for w in row.wanted if w.power is not Power.GONE}
-            left: dict[str, int] = {}
-            for name in spare(row.record, spec):
-                left[name.rpartition("-")[0]] = left.get(name.rpartition("-")[0], 0) + 1
+            left = Counter(cluster_of(name) for name in spare(row.record, spec))
             # As many as the whole cluster has beyond its min, but of those that are here.
             for name in sorted(mine, key=_newest):
-                cluster = name.rpartition("-")[0]
-                if left.get(cluster, 0) and name in there:
+                cluster = cluster_of(name)
+                if left[cluster] and name in there:
                     left[cluster] -= 1
                     found.append((row.record.id, name))
         return found[:_TRIED_MOST]

@@ -17,7 +17,7 @@ from protocol.grid.change_words import summary
 from protocol.grid.decision import Certificate
 from protocol.grid.differences import differences
 from protocol.grid.elastic import ROOM_CAME, line_by_room, rescaled
-from protocol.grid.expand import workspaces
+from protocol.grid.expand import cluster_of, workspaces
 from protocol.grid.grant import SignedGrant
 from protocol.grid.model import GridSpec
 from protocol.grid.next_epoch import Added, applied_to
@@ -161,7 +161,7 @@ class Change:
 def made(change: Change) -> GridSpec:
     """The grid as it will be, with those clusters only of which anything is made anew."""
     built = (*change.delta.added, *change.restarted())
-    names = {name.rpartition("-")[0] for name in built}
+    names = {cluster_of(name) for name in built}
     clusters = tuple(cluster for cluster in change.new.clusters if cluster.name in names)
     return msgspec.structs.replace(change.new, clusters=clusters)
 

@@ -10,7 +10,7 @@ from itertools import islice
 
 import msgspec
 
-from protocol.grid.expand import workspaces
+from protocol.grid.expand import cluster_of, workspaces
 from protocol.grid.model import GridSpec, Workspace
 from protocol.placement.choose import Choice, Unplaced, certain
 from protocol.placement.counter import Fewer, Later
@@ -135,7 +135,7 @@ def fewer(change: Change, choice: Choice, offers: tuple[Offer, ...]) -> tuple[Fe
     if len(members) <= len(seated) or certain(members, offers, rules, seated).unplaced:
         return ()
     counts = Counter(w.cluster for w in members)
-    asked = Counter(n.rpartition("-")[0] for n in (*seated, *change.delta.added))
+    asked = Counter(cluster_of(n) for n in (*seated, *change.delta.added))
     names = [c.name for c in change.new.clusters]
     less = tuple((name, counts[name]) for name in names if counts[name] < asked[name])
     return (Fewer(less),) if less else ()

@@ -5,6 +5,7 @@ Each is tried with what hosts offered, so that it is true when it is said.
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from protocol.grid.expand import cluster_of
 from protocol.grid.model import Workspace
 from protocol.grid.problem import listed
 from protocol.placement.counter import CounterOffer, in_words
@@ -70,7 +71,7 @@ def _here(change: Change, offers: tuple[Offer, ...]) -> Iterator[str]:
     disk = max(change.size(name).disk_bytes for name in change.changed)
     if more and (not disk or all(free[p].disk_bytes >= disk * peers.count(p) for p in peers)):
         names = list(change.changed)
-        whom = names[0] if len(names) == 1 else names[0].rpartition("-")[0]
+        whom = names[0] if len(names) == 1 else cluster_of(names[0])
         yield f"{' and '.join(more)} for {whom}, now"
 
 

@@ -6,7 +6,7 @@ It goes by what stewards decided and by what forwarders were told, and not by ho
 from collections.abc import Iterable, Iterator
 from itertools import combinations
 
-from protocol.grid.expand import workspace_name
+from protocol.grid.expand import names_of
 from protocol.grid.model import Encryption
 from protocol.grid.record import GridRecord, GridState, spec_of
 from protocol.sim.peer import SimPeer
@@ -27,10 +27,10 @@ def sealed_pairs(records: Iterable[GridRecord]) -> dict[Pair, GridRecord]:
         host_of = {a.workspace: a.host for a in record.assignments}
         for network in spec.networks:
             members = [
-                workspace_name(cluster.name, index)
+                name
                 for cluster in spec.clusters
                 if network.name in cluster.networks
-                for index in range(1, cluster.count + 1)
+                for name in names_of(cluster)
             ]
             hosts = dict.fromkeys(host_of[name] for name in members if name in host_of)
             if network.encryption is not Encryption.NONE:

@@ -5,8 +5,8 @@ from collections import Counter
 from protocol.grid.addresses import Card, plan, seated
 from protocol.grid.apply import Manner, delta
 from protocol.grid.elastic import missing
-from protocol.grid.expand import names
-from protocol.grid.model import ClusterSpec, GridSpec
+from protocol.grid.expand import cluster_of, names
+from protocol.grid.model import GridSpec
 from protocol.grid.record import GridRecord, GridState, absent, order_part, spec_of, terminated
 from protocol.terms.ids import GridId
 from protocol.trust.order import Action, SignedOrder, read_order
@@ -69,7 +69,7 @@ class Untouched:
         fixed = {c.name for c in new.clusters if not c.elastic}
         wanted = [name for name in names(new) if name not in left_out]
         came = (*made.added, *made.same, *(name for name, _ in made.changed))
-        wanted = [n for n in wanted if n in came or n.rpartition("-")[0] in fixed]
+        wanted = [n for n in wanted if n in came or cluster_of(n) in fixed]
         if sorted(here) != sorted(wanted):
             return f"{record.name} became {sorted(here)}, not {sorted(wanted)}"
         stays = (*made.same, *(name for name, _ in made.changed))
@@ -86,11 +86,12 @@ class Untouched:
         allowed, out = missing(before, spec), set(terminated(record))
         if record.epoch == before.epoch + 1 and any(name not in allowed for name in came):
             return f"{record.name} grew by {sorted(came)}, not by some of {allowed}"
-        may_go = {n for n in were if _cluster_of(spec, n).elastic} | out
+        elastic = {cluster.name for cluster in spec.clusters if cluster.elastic}
+        may_go = {n for n in were if cluster_of(n) in elastic} | out
         if any(name not in may_go for name in went):
             return f"{record.name} gave up {sorted(went)}, of which some are not elastic"
-        counts = Counter(name.rpartition("-")[0] for name in here)
-        ended = Counter(name.rpartition("-")[0] for name in out)
+        counts = Counter(cluster_of(name) for name in here)
+        ended = Counter(cluster_of(name) for name in out)
         for cluster in spec.clusters:
             if not cluster.elastic:
                 continue
@@ -99,11 +100,6 @@ class Untouched:
             if counts[cluster.name] > cluster.count:
                 return f"{record.name} has more than {cluster.count} of {cluster.name}"
         return _moved(before, record, tuple(n for n in here if n in were))
-
-
-def _cluster_of(spec: GridSpec, name: str) -> ClusterSpec:
-    of = name.rpartition("-")[0]
-    return next(cluster for cluster in spec.clusters if cluster.name == of)
 
 
 def _moved(before: GridRecord, record: GridRecord, stays: tuple[str, ...]) -> str:
