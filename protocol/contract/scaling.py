@@ -121,7 +121,7 @@ def check_own_word(
         if grant != old.get(host) and not since:
             raise _wrong("a record with a grant for another epoch, or another order")
     _check_called(record, before, reading)
-    here = {a.workspace: a.host for a in record.assignments}
+    here = record.placed
     left = Counter(cluster_of(name) for name in here)
     least = {c.name: c.least for c in reading.spec(record.standing).clusters}
     next_one = record.epoch == before.epoch + 1

@@ -79,7 +79,7 @@ def rescaled(
     `spec` is of the standing order, `said` the line for its history, of whatever epoch. Raises Malformed or
     Untrusted if an order in the record cannot be read.
     """
-    were = {a.workspace: a.host for a in before.assignments if a.workspace not in gone}
+    were = {name: host for name, host in before.placed.items() if name not in gone}
     placed: Mapping[str, PeerId] = {**were, **added.placed}
     known = {host.peer for host in before.hosts}
     hosts = (*before.hosts, *(host for host in added.hosts if host.peer not in known))

@@ -160,7 +160,7 @@ class ChangeHolds:
             raise Untrusted(Reason.MALFORMED, "the attempt is at another epoch")
         deployment = self._authority.to_grow(record, requester, now)
         more = missing(record, deployment.spec)
-        there = {a.workspace: a.host for a in record.assignments}
+        there = record.placed
         if any(n not in more and there.get(n) != self._me for n in ask.workspaces):
             raise Untrusted(Reason.MALFORMED, "it may not grow by all that is asked for")
         named = {*there, *ask.workspaces}

@@ -71,7 +71,7 @@ def sharing(
     if record.state is not GridState.UP:
         return ()
     sealed = {n.name for n in ordered.spec.networks if carrier_of(n) is Carrier.SEALED}
-    host_of = {a.workspace: a.host for a in record.assignments}
+    host_of = record.placed
     there = [(card.network, host_of.get(card.workspace)) for card in cards]
     mine = {network for network, host in there if host == me and network in sealed}
     others = {host: None for network, host in there if network in mine and host not in (me, None)}

@@ -24,7 +24,7 @@ def sealed_pairs(records: Iterable[GridRecord]) -> dict[Pair, GridRecord]:
         if record.state is not GridState.UP:
             continue
         spec = spec_of(read_order(record.standing))
-        host_of = {a.workspace: a.host for a in record.assignments}
+        host_of = record.placed
         for network in spec.networks:
             members = [
                 name

@@ -79,8 +79,8 @@ class Untouched:
         """The same, where room changed an elastic grid: between `min` and `count`, and nothing else."""
         self.by_room += 1
         spec = _spec(record)
-        were = {a.workspace: a.host for a in before.assignments}
-        here = {a.workspace: a.host for a in record.assignments}
+        were = before.placed
+        here = record.placed
         came, went = [n for n in here if n not in were], [n for n in were if n not in here]
         self._starts.update((record.id, name) for name in came)
         allowed, out = missing(before, spec), set(terminated(record))

@@ -80,12 +80,12 @@ def test_it_begins_with_what_fits_and_grows_when_room_comes() -> None:
     assert up(world, firm("other", 2)).state == "done"
     assert up(world, elastic("work", 1, 4)).state == "done"
     assert len(members(world, "work")) == 2
-    stays = {a.workspace: a.host for a in record_of(world, "work").assignments}
+    stays = record_of(world, "work").placed
     down = world.admins["s1"].order(Action.DOWN, "other", world.now_s)
     assert answer(world, world.peers[1], world.give(world.peers[1], down)).state == "done"
     grows_to(world, "work", 4)
     record = record_of(world, "work")
-    assert stays.items() <= {a.workspace: a.host for a in record.assignments}.items()
+    assert stays.items() <= record.placed.items()
     told = [(line.action, line.by) for line in history(record)]
     assert told[-1] == ("elastic", "room that came")
     settle(world)
