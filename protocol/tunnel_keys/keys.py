@@ -60,6 +60,7 @@ class TunnelKeys:
         self._lacks = {peer: self._lacks.get(peer, now) for peer in self._partners}
         self._ends.clear()
         self._rows.clear()
+        self._due_s = None
         for peer in self._partners:
             self._open(peer, now, heard.get(peer, (-1, -1)))
         return self.tick(now)
@@ -96,6 +97,8 @@ class TunnelKeys:
 
     def tick(self, now: float) -> list[Effect]:
         """Does what is due."""
+        if self._due_s is not None and now < self._due_s:
+            return []  # It is asked whenever anything of this host's work is due.
         effects: list[Effect] = []
         self._due_s = None
         for end in self._ends.values():
