@@ -29,6 +29,7 @@ __all__ = ["EntryKey", "Group", "Ledger", "Yields"]
 
 Group = tuple[str, str]
 """(grid id, cluster): workspaces that are suspended together."""
+_WITHOUT_MOST = 256
 
 
 class Yields(msgspec.Struct, frozen=True):
@@ -50,6 +51,9 @@ class Ledger:
         self.until_s: dict[Group, float] = {}
         """Until when each group that yields can run, Unix seconds; not later than now if it cannot."""
         self.now_s = now
+        self._without: dict[frozenset[EntryKey], dict[Group, float]] = {}
+        """What `planned_without` answered. It stays so while nothing is promised, begins or ends."""
+        self._without_until_s = FOREVER
 
     @property
     def capacity(self) -> Quantum:
@@ -86,6 +90,8 @@ class Ledger:
         """Moves time on to `now`. What was before is forgotten."""
         if now > self.now_s:
             self.now_s = now
+            if now >= self._without_until_s:
+                self._without.clear()
             self._firm.forget(now)
             self._table.forget(now)
 
@@ -146,16 +152,32 @@ class Ledger:
         self.plan()
 
     def planned_without(self, keys: Iterable[EntryKey]) -> dict[Group, float]:
-        """Until when each group could run if these entries were not there. Nothing is changed."""
+        """Until when each group could run if these entries were not there. Nothing is changed.
+
+        Elastic grids ask for many such sets after each step of a host, and few steps promise anything.
+        """
         gone = frozenset(keys)
-        self._plan(gone)
-        until_s = self.until_s
-        self.plan()
-        return until_s
+        if len(self._without) >= _WITHOUT_MOST:
+            self._without.clear()
+        if not self._without:
+            self._without_until_s = self._next_edge_s()
+        if gone not in self._without:
+            self._plan(gone)
+            self._without[gone] = self.until_s
+            self._plan(frozenset())
+        return self._without[gone]
 
     def plan(self) -> None:
         """Lets every group that yields run for as long as it fits, in the order they came."""
+        self._without.clear()
         self._plan(frozenset())
+
+    def _next_edge_s(self) -> float:
+        """When anything that is promised begins or ends next, also of what yields."""
+        spans = [span for entry in self._firm.entries().values() for span in entry]
+        spans += [span for _, runs in self._yielding.values() for span in runs]
+        edges = (edge for span in spans for edge in (span.start_s, span.end_s))
+        return min((edge for edge in edges if edge > self.now_s), default=FOREVER)
 
     def _plan(self, without: frozenset[EntryKey]) -> None:
         if not self._yielding:

@@ -81,3 +81,36 @@ def test_promises_never_pass_the_total_whoever_yields(
         elif not best_effort and quantum.fits(ledger.free_for(span, displacing=True)):
             ledger.enter(key, quantum, span)
         ledger.check()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(0, 20), st.integers(1, 10))),
+    st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 5)), max_size=8),
+)
+def test_what_a_plan_without_some_was_is_kept_only_while_it_would_be_that_again(
+    promised: list[tuple[str, int, int]], asked: list[tuple[str, int]]
+) -> None:
+    """It is what a ledger says that was asked nothing before, but of what cannot run now: when it was asked."""
+
+    def made() -> Ledger:
+        ledger = Ledger(ROOM)
+        for name, start, length in promised:
+            key, span = (name, "w"), window(float(start), float(start + length))
+            ledger.strike(key)
+            if name in "abc":
+                ledger.enter(key, ONE, span, yields(name, float(start)))
+            elif ONE.fits(ledger.free_for(span, displacing=True)):
+                ledger.enter(key, ONE, span)
+        return ledger
+
+    ledger, now = made(), 0.0
+    for name, later in asked:
+        now += later
+        fresh = made()
+        for each in (ledger, fresh):
+            each.advance(now)
+        told, right = (each.planned_without([(name, "w")]) for each in (ledger, fresh))
+        assert {g: max(at, now) for g, at in told.items()} == right
+        assert {g: max(at, now) for g, at in ledger.until_s.items()} == fresh.until_s
+        ledger.check()
