@@ -11,7 +11,7 @@ go on when no host is hindered any more. A host tells only of its own want of ro
 circle. Peers that the record does not name are not heard.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from protocol.capacity.ledger import Group, Ledger
 from protocol.capacity.rates import Rates
@@ -66,7 +66,7 @@ class Preemption:
             return []
         self._ledger.plan()
         here: dict[Group, None] = {}
-        for group, begin_s in self._begins().items():
+        for group, begin_s in self.begins(self._ledger.until_s).items():
             least_s = USEFUL_S if group in self._here else 0.0
             if now + least_s >= begin_s:
                 here[group] = None
@@ -82,16 +82,16 @@ class Preemption:
         """When to take the next turn, Unix seconds; infinite if there is nothing to do."""
         if not self._ledger.until_s:
             return FOREVER
-        begins = [at_s for group, at_s in self._begins().items() if group not in self._here]
+        due = self.begins(self._ledger.until_s)
+        begins = [at_s for group, at_s in due.items() if group not in self._here]
         if self._here:
             begins.append(self._ledger.next_change_s())
         return min(begins, default=FOREVER)
 
-    def _begins(self) -> dict[Group, float]:
-        """When each group that must go must begin to be saved, those that must go first at the beginning."""
+    def begins(self, until: Mapping[Group, float]) -> dict[Group, float]:
+        """When each group must begin to be saved that can run `until` then only, those that go first first."""
         memory, rates, sum_s = self._ledger.yielding(), self.rates(), 0.0
         begins: dict[Group, float] = {}
-        until = self._ledger.until_s
         for group in sorted(until, key=lambda g: (until[g], g)):
             if until[group] != FOREVER:
                 sum_s += rates.save_s(memory[group])

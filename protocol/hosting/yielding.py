@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from protocol.capacity.ledger import EntryKey, Group, Ledger
+from protocol.capacity.ledger import EntryKey, Ledger
 from protocol.capacity.room import FOREVER
 from protocol.contract.authority import Authority
 from protocol.contract.messages import Decided
@@ -32,7 +32,6 @@ from protocol.hosting.leases import Leases
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, Effect, Send
 from protocol.terms.ids import GridId, StoreId
-from protocol.terms.limits import YIELD_EARLY_S
 from protocol.trust.identity import Identity
 
 AHEAD_S = 20.0
@@ -111,7 +110,10 @@ class Yielding:
             return None
         spares = self._spares()
         going = self._leaving()
-        begins = self._begins(going) if spares else {}
+        if not spares:
+            return None
+        # Those that have to go although those that are going went.
+        begins = self._leases.preemption.begins(self._ledger.planned_without(going))
         gone = self._enough(spares, going, len(begins)) if begins else {}
         if not gone:
             return None
@@ -146,17 +148,6 @@ class Yielding:
             for w in row.wanted
             if w.power is Power.GONE
         ]
-
-    def _begins(self, going: Sequence[EntryKey]) -> dict[Group, float]:
-        """When each group must begin to be saved that has to go although those that are `going` went."""
-        until = self._ledger.planned_without(going)
-        memory, rates, sum_s = self._ledger.yielding(), self._leases.preemption.rates(), 0.0
-        begins: dict[Group, float] = {}
-        for group in sorted(until, key=lambda g: (until[g], g)):
-            if until[group] != FOREVER:
-                sum_s += rates.save_s(memory.get(group, 0))
-                begins[group] = until[group] - sum_s - YIELD_EARLY_S
-        return begins
 
     def _lead_s(self, spares: Sequence[EntryKey]) -> float:
         """How long before saving would begin they are to be told to go."""
