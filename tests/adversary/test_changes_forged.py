@@ -9,7 +9,8 @@ from collections.abc import Callable
 import msgspec
 import pytest
 from applying_world import grant, grown, regranted
-from test_records_forged import Scene, her_grant
+from asked_stewards import AskedStewards
+from test_records_forged import her_grant
 
 from protocol.grid.model import Encryption, NetworkSpec
 from protocol.grid.record import (
@@ -29,19 +30,19 @@ from protocol.grid.record import (
 )
 from protocol.grid.steps import Apply
 from protocol.node.events import Arrived
-from protocol.register.acceptor import Slot
 from protocol.register.messages import StepAsk
 from protocol.sim.people import Admin, grid_spec
-from protocol.terms.ids import PeerId
 from protocol.trust.order import Action, SignedOrder
-from protocol.wire.codec import decode, encode
+from protocol.wire.codec import encode
 
 WITHIN_S = 30.0
 LONGER_S = 60
 
 
-class Changing(Scene):
+class Changing(AskedStewards):
     """The grid is at its second epoch: its lease was extended. Its owner has signed an order to change it."""
+
+    step = Apply
 
     def __init__(self) -> None:
         super().__init__()
@@ -74,26 +75,6 @@ class Changing(Scene):
     def honest(self, order: SignedOrder | None = None) -> GridRecord:
         """What would be right: `web-3` comes to mallory, who grants it."""
         return grown(order or self.more, {"web-3": self.mallory.id}, self.record)
-
-    def tell(self, record: GridRecord) -> None:
-        super().tell(record)
-        key = register_key(record.order)
-        for peer in self.world.peers:
-            for order in (None, record.order):
-                ask = StepAsk(f"{record.epoch}", key, Apply(record), order)
-                peer.feed(Arrived(self.mallory.id, ask, ""))
-        self.world.run(0.5)
-
-    def keepers(self) -> dict[PeerId, list[bytes]]:
-        """What is decided, by its stewards' disks."""
-        return {
-            peer.id: [decode(row, Slot).value for row in peer.store.get("steward", {}).values()]
-            for peer in self.world.peers
-        }
-
-    def unharmed(self) -> None:
-        super().unharmed()
-        assert self.keepers() == self.kept
 
 
 @pytest.fixture(scope="module")

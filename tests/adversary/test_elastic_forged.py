@@ -9,7 +9,7 @@ from collections.abc import Callable
 import msgspec
 import pytest
 from applying_world import grant
-from test_records_forged import Scene
+from asked_stewards import AskedStewards
 
 from protocol.grid.asked import sign_asked
 from protocol.grid.elastic import attempt_at, line_by_room, rescaled
@@ -19,12 +19,10 @@ from protocol.grid.next_epoch import Added
 from protocol.grid.record import GridRecord, HostRef, Word, register_key, spec_of
 from protocol.grid.steps import Rescale
 from protocol.node.events import Arrived
-from protocol.register.acceptor import Slot
 from protocol.register.messages import StepAsk
 from protocol.sim.people import grid_spec
 from protocol.terms.ids import PeerId
 from protocol.trust.order import Action, read_order
-from protocol.wire.codec import decode
 
 WITHIN_S = 30.0
 
@@ -37,8 +35,10 @@ def elastic(count: int = 3, least: int = 1) -> GridSpec:
     return msgspec.structs.replace(spec, clusters=(cluster,))
 
 
-class Elastic(Scene):
+class Elastic(AskedStewards):
     """The grid has two; a third one was terminated, and mallory would like to be that."""
+
+    step = Rescale
 
     def __init__(self) -> None:
         super().__init__()
@@ -63,25 +63,6 @@ class Elastic(Scene):
     @property
     def spec(self) -> GridSpec:
         return spec_of(read_order(self.record.standing))
-
-    def tell(self, record: GridRecord) -> None:
-        super().tell(record)
-        key = register_key(record.order)
-        for peer in self.world.peers:
-            for order in (None, record.order):
-                ask = StepAsk(f"{record.epoch}", key, Rescale(record), order)
-                peer.feed(Arrived(self.mallory.id, ask, ""))
-        self.world.run(0.5)
-
-    def keepers(self) -> dict[PeerId, list[bytes]]:
-        return {
-            peer.id: [decode(row, Slot).value for row in peer.store.get("steward", {}).values()]
-            for peer in self.world.peers
-        }
-
-    def unharmed(self) -> None:
-        super().unharmed()
-        assert self.keepers() == self.kept
 
 
 @pytest.fixture(scope="module")
