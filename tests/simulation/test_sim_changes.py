@@ -1,18 +1,17 @@
 """Grids that change in a federation at rest, and in many worlds in which everything breaks."""
 
-import os
 from collections import Counter
 
 import msgspec
 import pytest
 from sim_calm import answer, calm_world, view
 from sim_conversation import Conversation, change, up
+from sim_many import played
 
 from protocol.grid.model import GridSpec
 from protocol.grid.record import GridRecord, GridState
 from protocol.requesting.request import RequestView
 from protocol.sim.faults import MANY, NONE, SOME
-from protocol.sim.many import Result, play_many
 from protocol.sim.peer import SimPeer
 from protocol.sim.people import grid_spec
 from protocol.sim.quiet import newest_records
@@ -185,16 +184,6 @@ def of_changes(outcome: Outcome) -> tuple[int, Counter[str]]:
     return outcome.world.invariants.untouched.changes, answers
 
 
-def played(scenarios: list[Scenario]) -> list[Result]:
-    """All results. The story of the first that does not hold is the failure."""
-    jobs = 1 if "PYTEST_XDIST_WORKER" in os.environ else None
-    results = []
-    for result in play_many(scenarios, jobs, look=of_changes):
-        assert not result.broken, f"{result.broken}\n\n{result.scenario.command()}"
-        results.append(result)
-    return results
-
-
 @pytest.mark.parametrize("first", range(5000, 5300, 50))
 def test_random_changes_with_all_faults(first: int) -> None:
     """Small worlds, two grids, and changes of them by anybody while everything breaks."""
@@ -203,7 +192,7 @@ def test_random_changes_with_all_faults(first: int) -> None:
         Scenario(seed, 4, 2, 8.0, grids=2, changes=6, plan=plans[seed % len(plans)])
         for seed in range(first, first + 50)
     ]
-    results = played(worlds)
+    results = played(worlds, of_changes)
     assert sum(changes for changes, _ in (result.more for result in results)) > len(worlds) // 2
 
 

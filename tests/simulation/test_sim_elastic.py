@@ -1,10 +1,9 @@
 """Elastic grids: they begin with what fits, grow as room comes, give room to others, and keep to min."""
 
-import os
-
 import msgspec
 import pytest
 from sim_calm import answer, calm_world
+from sim_many import played
 
 from protocol.capacity.quantum import Quantum
 from protocol.grid.history import history
@@ -12,7 +11,6 @@ from protocol.grid.model import GridSpec, LeaseTerms
 from protocol.grid.record import GridRecord, GridState
 from protocol.requesting.request import RequestView
 from protocol.sim.faults import MANY, NONE, SOME
-from protocol.sim.many import Result, play_many
 from protocol.sim.people import AT_ONCE, MIB, grid_spec
 from protocol.sim.quiet import newest_records
 from protocol.sim.run import Outcome, settle
@@ -182,16 +180,6 @@ def by_room(outcome: Outcome) -> tuple[int, int]:
     return untouched.by_room, untouched.changes
 
 
-def played(scenarios: list[Scenario]) -> list[Result]:
-    """All results. The story of the first that does not hold is the failure."""
-    jobs = 1 if "PYTEST_XDIST_WORKER" in os.environ else None
-    results = []
-    for result in play_many(scenarios, jobs, look=by_room):
-        assert not result.broken, f"{result.broken}\n\n{result.scenario.command()}"
-        results.append(result)
-    return results
-
-
 @pytest.mark.parametrize("first", range(7000, 7024, 12))
 def test_random_growth_beside_changes_and_reservations_with_all_faults(first: int) -> None:
     """Never below min, never above count, and what is not named is never touched (untouched.py)."""
@@ -200,5 +188,5 @@ def test_random_growth_beside_changes_and_reservations_with_all_faults(first: in
         Scenario(seed, 4, 2, 120.0, changes=4, elastic=3, plan=plans[seed % len(plans)])
         for seed in range(first, first + 12)
     ]
-    results = played(worlds)
+    results = played(worlds, by_room)
     assert sum(result.more[0] for result in results) > len(worlds) // 3

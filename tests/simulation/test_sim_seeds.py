@@ -3,15 +3,15 @@
 They run on all cores. `scripts/sim --faults many --grids 4 --peers 5 --seconds 10 --seeds N` runs more of them.
 """
 
-import os
 from collections import Counter
 
 import msgspec
 import pytest
+from sim_many import played
 
 from protocol.grid.record import GridState
 from protocol.sim.faults import LIES, MANY, NET, NONE, SOME
-from protocol.sim.many import Result, play_many
+from protocol.sim.many import Result
 from protocol.sim.report import views
 from protocol.sim.run import Outcome, run
 from protocol.sim.scenario import Scenario
@@ -21,18 +21,6 @@ def made_and_answered(outcome: Outcome) -> tuple[int, Counter[str]]:
     """Grids that were decided, and what came of requests."""
     answers = Counter(f"{view.kind} {view.state}" for view in views(outcome) if view)
     return len(outcome.world.invariants.decided), answers
-
-
-def played(scenarios: list[Scenario]) -> list[Result]:
-    """All results. The story of the first that does not hold is the failure."""
-    results = []
-    # Where tests themselves run on all cores, each has one.
-    jobs = 1 if "PYTEST_XDIST_WORKER" in os.environ else None
-    for result in play_many(scenarios, jobs, look=made_and_answered):
-        assert not result.broken, f"{result.broken}\n\n{result.scenario.command()}"
-        results.append(result)
-    assert len(results) == len(scenarios)
-    return results
 
 
 def faults_of(results: list[Result]) -> Counter[str]:
@@ -45,7 +33,7 @@ def test_many_faults(first: int) -> None:
     """Small worlds with much trouble."""
     seeds = range(first, first + 35)
     worlds = [Scenario(seed, 5, 3, 10.0, grids=4, plan=MANY) for seed in seeds]
-    results = played(worlds)
+    results = played(worlds, made_and_answered)
     assert sum(made for made, _ in (r.more for r in results)) > len(worlds)
     assert faults_of(results).total() > len(worlds)
 
@@ -55,7 +43,7 @@ def test_some_faults(first: int) -> None:
     """Less trouble, so that most requests get somewhere."""
     seeds = range(first, first + 30)
     worlds = [Scenario(seed, 6, 3, 10.0, grids=4, plan=SOME) for seed in seeds]
-    answers = sum((r.more[1] for r in played(worlds)), Counter[str]())
+    answers = sum((r.more[1] for r in played(worlds, made_and_answered)), Counter[str]())
     assert answers["up done"] > answers["up failed"] + answers["up cancelled"]
     assert answers["down done"] > 0
 
@@ -65,7 +53,7 @@ def test_every_fault_of_a_net(first: int) -> None:
     """One-way links, lost stores, stalls, slow peers, clocks that drift and jump; no grids."""
     seeds = range(first, first + 40)
     worlds = [Scenario(seed, 6, 3, 15.0, plan=NET, tell=2) for seed in seeds]
-    faults = faults_of(played(worlds))
+    faults = faults_of(played(worlds, made_and_answered))
     for kind in ("clock jump", "crash", "cut", "one way", "stall", "store lost"):
         assert faults[kind] > 5, f"{kind} hardly ever happened, so nothing was tried"
 
@@ -73,7 +61,7 @@ def test_every_fault_of_a_net(first: int) -> None:
 def test_lies() -> None:
     """One of a few lies all the time. Nobody else is wronged, and no record of another changes."""
     worlds = [Scenario(seed, 6, 3, 10.0, plan=LIES) for seed in range(3000, 3020)]
-    faults = faults_of(played(worlds))
+    faults = faults_of(played(worlds, made_and_answered))
     for kind in ("accuse", "flood", "forge", "garble", "replay"):
         assert faults[f"lie: {kind}"] > 2, kind
 
@@ -88,7 +76,7 @@ def test_lies_about_grids() -> None:
             *((seed, (10, 4), 2, NONE) for seed in range(3114, 3117)),
         )
     ]
-    results = played(worlds)
+    results = played(worlds, made_and_answered)
     answers = sum((r.more[1] for r in results), Counter[str]())
     assert answers["up done"] > 2 * answers["up failed"]
     faults = faults_of(results)
@@ -110,7 +98,7 @@ def test_lies_about_grids() -> None:
 def test_many_peers_and_faults(first: int) -> None:
     """A federation of four sites: most that is asked concerns hosts that know only part of the others' news."""
     worlds = [Scenario(seed, 20, 4, 60.0, grids=8, plan=MANY) for seed in range(first, first + 4)]
-    results = played(worlds)
+    results = played(worlds, made_and_answered)
     assert sum(made for made, _ in (r.more for r in results)) > len(worlds)
     assert faults_of(results).total() > len(worlds)
 
