@@ -44,7 +44,7 @@ from protocol.hosting.lease import Lease, allowed
 from protocol.hosting.leases import Leases
 from protocol.hosting.taken import Taken
 from protocol.hosting.yielding import AHEAD_S, stop_s
-from protocol.placement.fit import Offer, lacking, quantum_of, refusals, rules_of, unsuitable
+from protocol.placement.fit import Offer, lacking, quantum_of, refusals, rules_of, unconnected
 from protocol.terms.effects import Note, Persist, Send
 from protocol.terms.ids import GridId, PeerId, StoreId
 from protocol.terms.limits import CLEAR_S, SLACK_S
@@ -417,9 +417,7 @@ class ChangeHolds:
         before = self._leases.members(row).get(name) if row is not None else None
         if before is None or set(becomes.networks) <= set(before.networks):
             return []
-        found = unsuitable(becomes, offer, rules_of(asked_for.deployment.spec))
-        about = (Constraint.UNDERLAY, Constraint.EGRESS)
-        return [refusal for refusal in found if refusal.constraint in about]
+        return unconnected(becomes, offer, rules_of(asked_for.deployment.spec))
 
     def _plan_of(self, asked_for: _Asked) -> GridId:
         """The id of the plan whose place the holds take; empty unless it is of the same grid and owner."""

@@ -160,6 +160,12 @@ def unsuitable(workspace: Workspace, offer: Offer, rules: Rules) -> list[Refusal
     return found
 
 
+def unconnected(workspace: Workspace, offer: Offer, rules: Rules) -> list[Refusal]:
+    """What of that is about its networks, as one that is here already may be put on further ones."""
+    about = (Constraint.UNDERLAY, Constraint.EGRESS)
+    return [r for r in unsuitable(workspace, offer, rules) if r.constraint in about]
+
+
 def lacking(asked: Quantum, host: str, free: Quantum) -> list[Refusal]:
     """What there is too little of, and by how much."""
     found = [

@@ -14,7 +14,7 @@ from protocol.grid.expand import cluster_of, workspaces
 from protocol.grid.model import GridSpec, Workspace
 from protocol.placement.choose import Choice, Unplaced, certain
 from protocol.placement.counter import Fewer, Later
-from protocol.placement.fit import Offer, conflict, lacking, rules_of, unsuitable
+from protocol.placement.fit import Offer, conflict, lacking, rules_of, unconnected
 from protocol.requesting.change import Change
 from protocol.requesting.refused_change import said_lines
 from protocol.terms.ids import PeerId
@@ -68,8 +68,7 @@ def ill_connected(
     if set(becomes.networks) <= set(was.networks):
         return []
     rules = rules_of(change.new, offers)
-    about = (Constraint.UNDERLAY, Constraint.EGRESS)
-    found = [r for r in unsuitable(becomes, offer, rules) if r.constraint in about]
+    found = unconnected(becomes, offer, rules)
     there = {*change.stays.values(), *change.fixed.values()}
     for other in offers:
         constraint = conflict(offer, other, rules) if other.peer in there else None
