@@ -14,6 +14,8 @@ from overlayd.cli.failure import INTERRUPTED, Failure
 from overlayd.cli.scaling import _changed
 from overlayd.cli.session import Output, Session
 from overlayd.cli.standing import standing_of
+from protocol.grid.model import GridSpec
+from protocol.node.standing import Standing
 from protocol.requesting.request import RequestState, RequestView
 from protocol.terms.ids import RequestId
 
@@ -30,6 +32,17 @@ def boots(daemon: Daemon) -> dict[str, int]:
     """How often each workspace was started."""
     shown = json.loads(daemon.ask("show", "demo", "--output", "json").stdout)
     return {row["workspace"]: row["boot"] for row in shown["workspaces"]}
+
+
+def opened(daemon: Daemon) -> tuple[Session, Standing]:
+    """A session with the grid's identity, and what it is now."""
+    session = Session(daemon.socket, Output.TABLE, daemon.host.site_dir)
+    return session, standing_of(session, "demo")
+
+
+def with_a_key(spec: GridSpec) -> GridSpec:
+    """The grid with another key to log in by."""
+    return msgspec.structs.replace(spec, ssh_authorized_keys=("ssh-ed25519 AAAA",))
 
 
 def test_a_plan_of_a_changed_file_says_what_it_changes_and_changes_nothing(daemon: Daemon) -> None:
@@ -104,10 +117,9 @@ def test_who_may_not_change_a_grid_is_told_before_anything_is_asked(
     daemon: Daemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     daemon.up()
-    session = Session(daemon.socket, Output.TABLE, daemon.host.site_dir)
-    standing = standing_of(session, "demo")
+    session, standing = opened(daemon)
     theirs = msgspec.structs.replace(standing, owner_site="uc")
-    spec = msgspec.structs.replace(standing.spec, ssh_authorized_keys=("ssh-ed25519 AAAA",))
+    spec = with_a_key(standing.spec)
     monkeypatch.setattr(session.client, "post", None)
     with pytest.raises(Failure) as failed:
         make(session, Change(theirs, spec), "overlayctl scale", yes=False, no_wait=False)
@@ -317,8 +329,7 @@ def test_a_rollback_goes_back_and_forth_and_history_tells_of_both(daemon: Daemon
 def test_what_was_left_out_is_not_asked_for_when_something_else_is_changed(daemon: Daemon) -> None:
     daemon.up()
     daemon.ask("scale", "demo/worker=1", "--which", "worker-1", "-y")
-    session = Session(daemon.socket, Output.TABLE, daemon.host.site_dir)
-    standing = standing_of(session, "demo")
+    session, standing = opened(daemon)
     change = _changed(standing, standing.spec.clusters[0], standing.spec.clusters[0])
     assert change.without == ("worker-1",)
     view = preview(session, change)
@@ -392,9 +403,8 @@ def test_ctrl_c_lets_go_of_what_is_not_decided(
     daemon: Daemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     daemon.up()
-    session = Session(daemon.socket, Output.TABLE, daemon.host.site_dir)
-    standing = standing_of(session, "demo")
-    spec = msgspec.structs.replace(standing.spec, ssh_authorized_keys=("ssh-ed25519 AAAA",))
+    session, standing = opened(daemon)
+    spec = with_a_key(standing.spec)
     real, real_raw, said = changing.follow, session.client.raw, list[str]()
 
     def interrupted(*asked: object) -> RequestView:
@@ -417,9 +427,8 @@ def test_a_guest_whose_first_boot_failed_is_not_waited_for(
     daemon: Daemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     daemon.up()
-    session = Session(daemon.socket, Output.TABLE, daemon.host.site_dir)
-    standing = standing_of(session, "demo")
-    spec = msgspec.structs.replace(standing.spec, ssh_authorized_keys=("ssh-ed25519 AAAA",))
+    session, standing = opened(daemon)
+    spec = with_a_key(standing.spec)
     now = RequestView(
         RequestId("r"),
         "apply",
