@@ -1,4 +1,4 @@
-"""The Internet checksum, as far as cutting and gluing need it (RFC 1071, RFC 1624)."""
+"""The Internet checksum, as far as the forwarder needs it (RFC 1071, RFC 1624)."""
 
 import struct
 
@@ -11,6 +11,15 @@ def changed(check: int, before: int, after: int) -> int:
     total = (~check & 0xFFFF) + (~before & 0xFFFF) + after
     total = (total & 0xFFFF) + (total >> 16)
     return ~((total & 0xFFFF) + (total >> 16)) & 0xFFFF
+
+
+def summed(data: bytes) -> int:
+    """The sum of 16-bit words, not complemented. An odd last byte is the higher half of a word."""
+    words = memoryview(data + bytes(len(data) % 2))
+    total = sum(word << 8 | byte for word, byte in zip(words[::2], words[1::2], strict=True))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return total
 
 
 def pseudo(addresses: bytes, length: int) -> int:

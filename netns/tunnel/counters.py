@@ -13,6 +13,8 @@ class Count(enum.StrEnum):
     JOINED = "joined"
     """Pieces in which those were written to taps."""
     ARP_ANSWERED = "arp-answered"
+    TOO_BIG_ANSWERED = "too-big-answered"
+    """Who sent a packet of OUT_TOO_BIG that is not to be cut, and was told what gets there."""
     ROAMED = "roamed"
     """Times that a peer was heard from another place."""
 

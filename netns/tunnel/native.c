@@ -29,7 +29,7 @@
 
 enum { HEADER = 16, INNER = 8, TAG = 16, ETHERNET = 14, SEALED = HEADER + INNER + TAG, VNET = 10, KEY = 32, NONCE_AT = 4 };
 enum { FRAME = 1, NEEDS_CSUM = 1, GSO_NONE = 0, GSO_TCPV4 = 1, GSO_ECN = 0x80 };
-enum { FIN = 0x01, PSH = 0x08, ACK = 0x10, CARRIED_ON = 0x50, CWR = 0x80 };
+enum { FIN = 0x01, SYN = 0x02, PSH = 0x08, ACK = 0x10, CARRIED_ON = 0x50, CWR = 0x80 };
 enum { IPV4 = 0x0800, ARP = 0x0806, TCP = 6, TCP_START = 34, TCP_CHECK = 16 };
 enum { BATCH = 64, DATAGRAM_MOST = 65507, PACKET_MOST = 0xFFFF, SEGMENTS_MOST = 64, SESSIONS_MOST = 16 };
 /* Slots do not begin at the same place of a page, or they would all want the same lines of the cache. */
@@ -83,6 +83,7 @@ typedef struct {
     PyObject *sessions; /* a tuple of Session, the one to send with first */
     struct sockaddr_in at; /* port 0: nobody knows yet */
     double heard_s;
+    int mtu; /* what the way there takes, if that is less than the network's; 0: nobody knows */
 } Peer;
 
 typedef struct {
@@ -627,11 +628,55 @@ static void put_out_cut(Outgoing *out, const Way *way, const uint8_t *frame, int
     }
 }
 
-/* One read of a tap, virtio's header first. The reason why it was dropped, or COUNTS. ARP is put into `asked`. */
-static enum count given(Outgoing *out, Network *network, const uint8_t *raw, int got, double at_s, PyObject *asked)
+/* Whether a frame is a packet of IPv4 that is not to be cut. */
+static int is_whole(const uint8_t *frame, int length)
 {
-    const uint8_t *frame = raw + VNET;
-    int length = got - VNET, start = 0, head = 0, step = 0;
+    return length >= ETHERNET + 20 && get16(frame + 12) == IPV4 && frame[20] & 0x40;
+}
+
+/* Has a frame that begins a connection say that its sender takes what fits `mtu` in one segment, or less. */
+static void clamp(uint8_t *frame, int length, int mtu, int is_summed)
+{
+    int start = tcp_start(frame, length);
+    int end = start && frame[start + 13] & SYN ? headers_end(frame, length, start) : 0, at = start + 20, size;
+    unsigned most = (unsigned)(mtu - 40), told;
+    for (; at + 4 <= end && frame[at]; at += size) {
+        size = frame[at] == 1 ? 1 : frame[at + 1];
+        if (!size)
+            return;
+        if (frame[at] != 2 || size != 4)
+            continue;
+        told = get16(frame + at + 2);
+        if (told <= most)
+            return;
+        put16(frame + at + 2, most);
+        if (!is_summed)
+            return;
+        if ((at - start) % 2) { /* its bytes are the halves of two words */
+            told = (told & 0xFF) << 8 | told >> 8;
+            most = (most & 0xFF) << 8 | most >> 8;
+        }
+        put16(frame + start + TCP_CHECK, changed(get16(frame + start + TCP_CHECK), told, most));
+        return;
+    }
+}
+
+/* Leaves a read of a tap to Python. */
+static void leave(PyObject *asked, const uint8_t *raw, int got)
+{
+    PyObject *copy = PyBytes_FromStringAndSize((const char *)raw, got);
+    if (copy != NULL) {
+        PyList_Append(asked, copy);
+        Py_DECREF(copy);
+    }
+}
+
+/* One read of a tap, virtio's header first. The reason why it was dropped, or COUNTS. What Python is to answer is put
+ * into `asked`. */
+static enum count given(Outgoing *out, Network *network, uint8_t *raw, int got, double at_s, PyObject *asked)
+{
+    uint8_t *frame = raw + VNET;
+    int length = got - VNET, start = 0, head = 0, step = 0, takes;
     uint64_t pieces = 1;
     uint16_t left[4]; /* hdr_len, gso_size, csum_start, csum_offset, in the host's order */
     PyObject *member;
@@ -644,11 +689,7 @@ static enum count given(Outgoing *out, Network *network, const uint8_t *raw, int
     if (!has_local(network, get_mac(frame + 6)))
         return OUT_NOT_OURS;
     if (get16(frame + 12) == ARP) {
-        PyObject *copy = PyBytes_FromStringAndSize((const char *)raw, got);
-        if (copy != NULL) {
-            PyList_Append(asked, copy);
-            Py_DECREF(copy);
-        }
+        leave(asked, raw, got);
         return COUNTS;
     }
     if (frame[0] & 1)
@@ -671,6 +712,7 @@ static enum count given(Outgoing *out, Network *network, const uint8_t *raw, int
     if (!way.peer->at.sin_port)
         return OUT_NO_ENDPOINT;
 
+    takes = way.peer->mtu > 0 && way.peer->mtu < network->mtu ? way.peer->mtu : network->mtu;
     way.flags = raw[0] & NEEDS_CSUM;
     way.csum_start = way.flags ? left[2] : 0;
     way.csum_offset = way.flags ? left[3] : 0;
@@ -679,12 +721,15 @@ static enum count given(Outgoing *out, Network *network, const uint8_t *raw, int
             return OUT_MALFORMED;
         start = tcp_start(frame, length);
         head = start ? headers_end(frame, length, start) : 0;
-        step = network->mtu - (head - ETHERNET) < left[1] ? network->mtu - (head - ETHERNET) : left[1];
+        step = takes - (head - ETHERNET) < left[1] ? takes - (head - ETHERNET) : left[1];
         if (!head || step < 1 || head == length || get16(frame + 16) != (unsigned)(length - ETHERNET))
             return OUT_MALFORMED;
         pieces = ((uint64_t)(length - head) + (uint64_t)step - 1) / (uint64_t)step;
         way.csum_start = (unsigned)start;
         way.csum_offset = TCP_CHECK;
+    } else if (length > takes + ETHERNET && is_whole(frame, length)) {
+        leave(asked, raw, got);
+        return COUNTS;
     } else if (length > network->mtu + ETHERNET) {
         return OUT_TOO_BIG;
     }
@@ -692,10 +737,12 @@ static enum count given(Outgoing *out, Network *network, const uint8_t *raw, int
         return OUT_MALFORMED;
     if (way.session->sent + pieces > COUNTER_END)
         return OUT_NO_SESSION;
-    if (head)
+    if (head) {
         put_out_cut(out, &way, frame, length, start, head, step);
-    else
+    } else {
+        clamp(frame, length, takes, !way.flags);
         put_out(out, &way, frame, length, frame, 0);
+    }
     return COUNTS;
 }
 
@@ -877,7 +924,11 @@ static PyMethodDef peer_methods[] = {
     {NULL}
 };
 static PyGetSetDef peer_getset[] = {{"endpoint", (getter)peer_endpoint, NULL, NULL, NULL}, {NULL}};
-static PyMemberDef peer_members[] = {{"heard_s", T_DOUBLE, offsetof(Peer, heard_s), READONLY, NULL}, {NULL}};
+static PyMemberDef peer_members[] = {
+    {"heard_s", T_DOUBLE, offsetof(Peer, heard_s), READONLY, NULL},
+    {"mtu", T_INT, offsetof(Peer, mtu), 0, NULL},
+    {NULL}
+};
 
 static PyTypeObject PeerType = {
     PyVarObject_HEAD_INIT(NULL, 0).tp_name = "netns.tunnel.native.Peer",

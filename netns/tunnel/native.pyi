@@ -24,6 +24,8 @@ class Peer:
 
     endpoint: tuple[str, int]
     heard_s: float
+    mtu: int
+    """The largest packet that the way there takes, if that is less than the network's; 0 if nobody knows."""
 
     def carry(self, sessions: tuple[Session, ...]) -> None:
         """These from now on, the one to send with first; at most 16."""
@@ -50,7 +52,8 @@ class Loops:
         """Takes a batch of datagrams; how many there were. Peers by index of a session, networks by VNI."""
 
     def send(self, socket: int, network: Network) -> list[bytes]:
-        """Takes a batch of the tap's frames; those of ARP, as they were read. Raises OSError if it is gone."""
+        """Takes a batch of the tap's frames; those that are to be answered, as they were read: ARP, and packets
+        that are too long and not to be cut. Raises OSError if it is gone."""
 
     def counted(self) -> dict[str, int]:
         """What became of all frames, by the names of `Count`."""

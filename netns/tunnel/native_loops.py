@@ -60,6 +60,7 @@ class NativeLoops:
         for live, peer in self._peers.items():
             peer.carry(tuple(self._made[session] for session in live.sessions))
             peer.move(*live.endpoint)
+            peer.mtu = live.mtu
         self._by_index = {live.index: self._peers[live.peer] for live in sessions}
         by_name = {live.name: peer for live, peer in self._peers.items()}
         self._networks = {
@@ -71,7 +72,7 @@ class NativeLoops:
         self._loops.receive(socket, self._by_index, self._networks)
 
     def from_tap(self, vni: int, socket: int) -> list[bytes]:
-        """A turn of a network's tap; frames of ARP, as they were read. Raises OSError if the tap is gone."""
+        """A turn of a network's tap; what is to be answered, as it was read. Raises OSError if it is gone."""
         return self._loops.send(socket, self._networks[vni])
 
 

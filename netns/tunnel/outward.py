@@ -1,6 +1,6 @@
 """A guest's frame on its way out: judged, cut, sealed. No descriptor is touched here."""
 
-from netns.tunnel import arp
+from netns.tunnel import arp, narrow
 from netns.tunnel.counters import Count, Counters
 from netns.tunnel.cut import TCP_CSUM_OFFSET, segments, tcp_start
 from netns.tunnel.frame import ETHERNET_BYTES, NEEDS_CSUM, header, inner_header
@@ -27,6 +27,10 @@ class Outward:
         reason = self._sealed(route, raw, frame, now_s)
         if reason is not None:
             self._count[reason] += 1
+        if reason is Count.OUT_TOO_BIG and narrow.is_whole(frame):
+            self._count[Count.TOO_BIG_ANSWERED] += 1
+            mtu = self._sessions.peers[route.remote[frame[0:6]].peer].takes(route.mtu)
+            return PLAIN + narrow.too_big(frame, mtu)
         return None
 
     def _sealed(self, route: Route, raw: bytes, frame: bytes, now_s: float) -> Count | None:
@@ -46,7 +50,7 @@ class Outward:
             return Count.OUT_NO_SESSION
         if peer.endpoint == NOWHERE:
             return Count.OUT_NO_ENDPOINT
-        cut = pieces_of(vnet(raw), frame, route.mtu)
+        cut = pieces_of(vnet(raw), frame, route.mtu, peer.takes(route.mtu))
         if isinstance(cut, Count):
             return cut
         flags, start, offset, pieces = cut
@@ -62,20 +66,26 @@ class Outward:
         return None
 
 
-def pieces_of(left: Vnet, frame: bytes, mtu: int) -> tuple[int, int, int, list[bytes]] | Count:
-    """Flags, csum_start, csum_offset and the frames to be sealed; or why there are none."""
+def pieces_of(
+    left: Vnet, frame: bytes, mtu: int, takes: int
+) -> tuple[int, int, int, list[bytes]] | Count:
+    """Flags, csum_start, csum_offset and the frames to be sealed; or why there are none.
+
+    `mtu` is the network's, `takes` what the way takes, which is no more.
+    """
     flags, start, offset = left.flags & NEEDS_CSUM, left.csum_start, left.csum_offset
     if left.gso_type != GSO_NONE:
         if left.gso_type & ~GSO_ECN != GSO_TCPV4 or not flags:
             return Count.OUT_MALFORMED
-        pieces = segments(frame, left.gso_size, mtu)
+        pieces = segments(frame, left.gso_size, takes)
         if not pieces:
             return Count.OUT_MALFORMED
         return flags, tcp_start(frame), TCP_CSUM_OFFSET, pieces
-    if len(frame) > mtu + ETHERNET_BYTES:
+    most = takes if narrow.is_whole(frame) else mtu
+    if len(frame) > most + ETHERNET_BYTES:
         return Count.OUT_TOO_BIG
     if not flags:
-        return 0, 0, 0, [frame]
+        return 0, 0, 0, [narrow.clamped(frame, takes, is_summed=True)]
     if start < ETHERNET_BYTES or start + offset + 2 > len(frame):
         return Count.OUT_MALFORMED
-    return flags, start, offset, [frame]
+    return flags, start, offset, [narrow.clamped(frame, takes, is_summed=False)]

@@ -30,13 +30,15 @@ Endpoint = tuple[str, int]
 class LivePeer:
     """A peer: where it was told to be, where it is, its sessions with the one to send with first."""
 
-    __slots__ = ("endpoint", "heard_s", "name", "sessions", "told")
+    __slots__ = ("endpoint", "heard_s", "mtu", "name", "sessions", "told")
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.told: Endpoint = NOWHERE
         self.endpoint: Endpoint = NOWHERE
         self.heard_s = 0.0
+        self.mtu = 0
+        """As in SealedPeer."""
         self.sessions: list[LiveSession] = []
 
     def sending(self, now_s: float) -> "LiveSession | None":
@@ -45,6 +47,10 @@ class LivePeer:
             if session.counter < COUNTER_END and now_s < session.made_s + SESSION_SENDS_S:
                 return session
         return None
+
+    def takes(self, mtu: int) -> int:
+        """The largest packet of a network with that MTU that the way to it takes."""
+        return min(mtu, self.mtu or mtu)
 
     def state(self, now_s: float) -> PeerState:
         """What is told of it."""
@@ -102,7 +108,7 @@ class Sessions:
         peers: dict[str, LivePeer] = {}
         for told in table.peers:
             peer = self.peers.get(told.peer) or LivePeer(told.peer)
-            peer.sessions = self._sessions_of(told, peer, now_s)
+            peer.sessions, peer.mtu = self._sessions_of(told, peer, now_s), told.mtu
             if peer.told != (told.address, told.port):
                 peer.told = peer.endpoint = (told.address, told.port)
             peers[told.peer] = peer

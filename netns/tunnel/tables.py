@@ -58,7 +58,8 @@ class SealedNetwork(msgspec.Struct, frozen=True):
     """One network on this host.
 
     - `tap`: the tap on its bridge behind which the remote members are.
-    - `mtu`: the largest packet of guests, in bytes. Longer segments are cut, longer packets dropped.
+    - `mtu`: the largest packet of guests, in bytes. Longer segments are cut, longer packets dropped; who sent
+      one that is not to be cut is told so.
     - `local`: MACs of the members here. Frames go out from them only, and come in for them only.
     - `gateway_mac`: the gateway's, which each host has for itself. Its frames neither leave nor enter.
     """
@@ -99,6 +100,10 @@ class SealedPeer(msgspec.Struct, frozen=True):
 
     `keep`: sessions that the forwarder has for this peer stay behind the told ones. A daemon that was started
     again does not know their keys. A told session that is there already goes on as it is.
+
+    `mtu`: the largest packet of guests that the way there takes, in bytes, if that is less than their network
+    says; 0 if nobody knows. TCP is cut and begun by it, and who sends a longer packet that is not to be cut is
+    told so. Any other goes as it is, in fragments underneath.
     """
 
     peer: str
@@ -106,6 +111,7 @@ class SealedPeer(msgspec.Struct, frozen=True):
     port: int
     sessions: tuple[Session, ...]
     keep: bool = False
+    mtu: int = 0
 
 
 class Networks(msgspec.Struct, frozen=True):
@@ -235,6 +241,8 @@ def _wrong_in_peer(peer: SealedPeer) -> Iterator[str]:
             yield f"{peer.address!r} is not an IPv4 address"
         if not 1 <= peer.port <= 0xFFFF:
             yield f"port {peer.port} is not in 1..65535"
+    if peer.mtu and not MTU_MIN <= peer.mtu <= MTU_MAX:
+        yield f"mtu {peer.mtu} is not in {MTU_MIN}..{MTU_MAX}"
     if len(peer.sessions) > SESSIONS_PER_PEER_MAX:
         yield f"{len(peer.sessions)} sessions are more than {SESSIONS_PER_PEER_MAX}"
     for session in peer.sessions:

@@ -114,6 +114,10 @@ class SealedWorld:
         self.root = Path(tempfile.mkdtemp(prefix="ovl", dir="/tmp"))
         self.a = Host("a", self.prefix, 1, self.root)
         self.b = Host("b", self.prefix, 2, self.root)
+        self.mtu = MTU
+        """Of the guests' network."""
+        self.takes = 0
+        """What the way takes of a guest's packet, as both forwarders are told."""
         self.generation = 0
         self.sessions: dict[str, tuple[Session, ...]] = {}
 
@@ -144,7 +148,7 @@ class SealedWorld:
     def _wire(self, host: Host) -> None:
         lines = f"""
             address add {host.underlay}/24 dev eth0
-            link set eth0 mtu 1500 up
+            link set eth0 mtu 1500 gso_max_segs 1 up
             link add br0 type bridge mcast_snooping 0
             link set br0 up
             link add g0 type veth peer name eth0 netns {host.guest}
@@ -176,6 +180,17 @@ class SealedWorld:
         host.run(f"ip tuntap add {TAP} mode tap vnet_hdr")
         host.run(f"ip link set {TAP} master br0 up")
 
+    def widen(self, underlay_mtu: int, mtu: int = MTU) -> None:
+        """The wire carries that much from now on, and guests send so much."""
+        self.mtu = mtu
+        for host in self.hosts:
+            host.run(f"ip link set eth0 mtu {underlay_mtu}")
+            for link in (TAP, "g0", "br0"):
+                host.run(f"ip link set {link} mtu {max(1500, mtu)}")
+            host.in_guest("ip", "link", "set", "eth0", "mtu", str(mtu))
+            host.in_guest("ip", "route", "flush", "cache")  # it remembers what it was told by ICMP
+        self.tell_networks()
+
     def other(self, host: Host) -> Host:
         return self.b if host is self.a else self.a
 
@@ -185,7 +200,7 @@ class SealedWorld:
             network = SealedNetwork(
                 VNI,
                 TAP,
-                MTU,
+                self.mtu,
                 (host.mac,),
                 GATEWAY_MAC,
                 (Member(there.mac, there.address, there.name),),
@@ -208,7 +223,7 @@ class SealedWorld:
             address, port = (places or {}).get(there.name, (there.underlay, PORT))
             before = self.sessions.get(host.name, ())
             self.sessions[host.name] = (session, *before)[:2]
-            peer = SealedPeer(there.name, address, port, self.sessions[host.name])
+            peer = SealedPeer(there.name, address, port, self.sessions[host.name], mtu=self.takes)
             client.tell_peers(
                 host.run_dir, host.state().instance, Peers(host.next_epoch(), (peer,))
             )

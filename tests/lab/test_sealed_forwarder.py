@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 from bad_road import BadRoad
-from sealed_world import PORT, Host, SealedWorld
+from sealed_world import MTU, PORT, Host, SealedWorld
 
 from netns import program
 from netns.tunnel import client, process
@@ -131,6 +131,53 @@ def test_datagrams_come_back_as_they_were_sent(world: SealedWorld) -> None:
     world.echoes(
         [1, 2, 3, 17, 18, 19, 500, 1389, 1390, 1391, 4000, 9001, 60_000, *range(1300, 1390, 7)]
     )
+
+
+@contextmanager
+def wire_of(world: SealedWorld, underlay_mtu: int, mtu: int, takes: int) -> Iterator[None]:
+    """The wire carries that much, guests send so much, and forwarders are told what gets there."""
+    world.takes = takes
+    world.widen(underlay_mtu, mtu)
+    world.new_sessions()
+    try:
+        yield
+    finally:
+        world.takes = 0
+        world.widen(1500)
+        world.new_sessions()
+
+
+def test_a_way_that_takes_less_than_guests_send_carries_all_of_it(world: SealedWorld) -> None:
+    with wire_of(world, 1400, MTU, 1318):
+        wire = Wire(world.b)
+        try:
+            world.carries(MEGABYTE)
+            assert world.pings(world.a, "-M", "do", "-s", "1290")
+        finally:
+            frames = wire.stop()
+        assert len(frames) > 500
+        assert max(map(len, frames)) == 1400 + 14
+        assert not any(cut_up(frame) for frame in frames), "nothing went in fragments"
+        status, said, _ = program.attempt(
+            ["ip", "netns", "exec", world.a.guest, "ping", "-M", "do", "-c", "1", "-s", "1390", world.b.address]
+        )  # fmt: skip
+        assert status, "what is not to be cut does not get there"
+        assert "mtu = 1318" in said
+        world.echoes([1290, 1390, 4000])
+
+
+def test_a_wire_of_jumbo_frames_is_used(world: SealedWorld) -> None:
+    with wire_of(world, 9000, 8918, 0):
+        before = world.b.state().counters["received"]
+        world.carries(4 * MEGABYTE)
+        assert world.b.state().counters["received"] - before < 1_000
+        assert world.pings(world.a, "-M", "do", "-s", "8890")
+        world.echoes([8890, 9001, 60_000])
+
+
+def cut_up(frame: bytes) -> bool:
+    """Whether it is a fragment of IPv4."""
+    return frame[12:14] == b"\x08\x00" and int.from_bytes(frame[20:22]) & 0x3FFF != 0
 
 
 def test_a_stream_goes_on_though_a_forwarder_is_killed_and_begun_anew(world: SealedWorld) -> None:

@@ -7,12 +7,13 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tcp_frames import ACK, Tcp, same_but_id
+from tcp_frames import ACK, SYN, Tcp, same_but_id
 
 from netns.tunnel import arp, frame, vnet
 from netns.tunnel.batches import Datagram
 from netns.tunnel.counters import Count, counters
 from netns.tunnel.inward import Inward
+from netns.tunnel.narrow import too_big
 from netns.tunnel.outward import Outward
 from netns.tunnel.routes import Route, routes
 from netns.tunnel.sessions import Sessions
@@ -164,6 +165,52 @@ def test_each_reason_not_to_send_is_counted(ends: tuple[End, End]) -> None:
         before_s = dict(a.counted())
         assert a.sends(inside, before) == []
         assert a.counted() == {**before_s, reason: before_s.get(reason, 0) + 1}
+
+
+def narrow(end: End, peer: str, mtu: int) -> None:
+    """The way from that end to a peer takes no more."""
+    told = tuple(
+        msgspec.structs.replace(one, mtu=mtu) if one.peer == peer else one
+        for one in end.peers.peers
+    )
+    end.peers = msgspec.structs.replace(end.peers, epoch=end.peers.epoch + 1, peers=told)
+    end.tell()
+
+
+def test_a_stream_is_cut_by_what_the_way_to_that_peer_takes(ends: tuple[End, End]) -> None:
+    a, b = ends
+    narrow(a, "b", 1300)
+    whole = Tcp(bytes(range(256)) * 200).frame()
+    datagrams = a.sends(whole, vnet.written(1, vnet.GSO_TCPV4, 54, 1378, 34, 16))
+    assert max(map(len, datagrams)) == 1300 + 14 + frame.SEALED_BYTES
+    (written,) = b.gets(*datagrams)
+    assert same_but_id(written[vnet.VNET_BYTES :]) == same_but_id(whole)
+    to_c = replace(Tcp(b"x" * 3000), target=bytes([10, 0, 0, 4])).frame()
+    to_c = bytes.fromhex(MACS["c"].replace(":", "")) + to_c[6:]
+    datagrams = a.sends(to_c, vnet.written(1, vnet.GSO_TCPV4, 54, 1378, 34, 16))
+    assert max(map(len, datagrams)) == MTU + 14 + frame.SEALED_BYTES, "the way to c is wide"
+
+
+def test_who_sends_what_a_way_does_not_take_is_told_so(ends: tuple[End, End]) -> None:
+    a, b = ends
+    narrow(a, "b", 1300)
+    fits, large = (Tcp(b"x" * size).frame() for size in (1260, 1261))
+    assert a.outward.take(a.routes[VNI], vnet.PLAIN + fits, NOW_S) is None
+    told = a.outward.take(a.routes[VNI], vnet.PLAIN + large, NOW_S)
+    assert told == vnet.PLAIN + too_big(large, 1300)
+    assert a.counted() == {"out-too-big": 1, "too-big-answered": 1}
+    may_be_cut = replace(Tcp(b"x" * 1261), fragment=0).frame()
+    a.outward.datagrams.clear()
+    assert b.gets(*a.sends(may_be_cut)) == [vnet.PLAIN + may_be_cut], "in fragments underneath"
+
+
+def test_a_connection_is_begun_by_what_the_way_takes(ends: tuple[End, End]) -> None:
+    a, b = ends
+    narrow(a, "b", 1300)
+    syn = Tcp(b"", flags=SYN, options=b"\x02\x04\x05\x62").frame()
+    lowered = Tcp(b"", flags=SYN, options=b"\x02\x04\x04\xec").frame()
+    before = vnet.written(1, 0, 0, 0, 34, 16)
+    assert b.gets(*a.sends(syn, before)) == [before + lowered]
 
 
 def test_nothing_goes_out_without_a_session_or_a_place(ends: tuple[End, End]) -> None:

@@ -91,6 +91,9 @@ def test_each_thing_that_is_wrong_with_a_peer_is_said() -> None:
         Peers(1, (msgspec.structs.replace(PEER, port=0),)).check()
     with pytest.raises(ValueError, match="peer b is there 2 times; session 1 is there 2 times"):
         Peers(1, (PEER, PEER)).check()
+    for mtu in (-1, 575, 70_000):
+        with pytest.raises(ValueError, match=f"b: mtu {mtu} is not in"):
+            Peers(1, (msgspec.structs.replace(PEER, mtu=mtu),)).check()
     many = tuple(Session(n, n, bytes([n] * 32), bytes([n + 9] * 32), 0.0) for n in range(1, 6))
     with pytest.raises(ValueError, match="5 sessions are more than 4"):
         Peers(1, (msgspec.structs.replace(PEER, sessions=many),)).check()

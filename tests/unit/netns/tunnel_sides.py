@@ -44,6 +44,8 @@ MACS.append(b"\xff" * 6)
 HERE, THERE = socket.inet_aton("10.42.0.2"), socket.inet_aton("10.42.0.3")
 KEYS = [bytes([number] * 32) for number in range(1, 13)]
 TCP, UDP = 6, 17
+NARROW = 1300
+MAXSEG = b"\x02\x04\x05\x8a"
 
 
 def compiled(folder: Path, *more: str) -> Path:
@@ -73,7 +75,7 @@ def use(module: Path) -> None:
 class Side:
     """A forwarder, and the test's ends of its tap and its socket."""
 
-    def __init__(self, native: bool, far: socket.socket, mtu: int = MTU) -> None:
+    def __init__(self, native: bool, far: socket.socket, mtu: int = MTU, takes: int = 0) -> None:
         self._calls: dict[int, Callable[[], None]] = {}
         self.forwarder = Forwarder(1, lambda fd, _, call: self._calls.update({fd: call}), native)
         self.tap, tap = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -96,7 +98,10 @@ class Side:
         self.ask(TellNetworks(Networks(1, (network,))))
         self.tell(
             SealedPeer(
-                "far", *far.getsockname(), (session(1), session(2, Cipher.CHACHA20_POLY1305))
+                "far",
+                *far.getsockname(),
+                (session(1), session(2, Cipher.CHACHA20_POLY1305)),
+                mtu=takes,
             )
         )
 
@@ -247,7 +252,7 @@ class Chaos:
         """One read of the tap."""
         dice = self._dice
         data = dice.randbytes(dice.choice((0, 1, 5, 64, 1366, 1367, 4000, 9000, 40_000)))
-        match dice.randrange(6):
+        match dice.randrange(7):
             case 0 | 1:
                 return self.mangled(
                     outgoing(
@@ -258,7 +263,9 @@ class Chaos:
                     )
                 )  # fmt: skip
             case 2:
-                frame = packet(dice.choice(MACS), dice.choice(MACS), HERE, THERE, data[:1398], UDP)
+                to, sender = dice.choice((MACS[1], *MACS)), dice.choice((MACS[0], *MACS))
+                fragment = dice.choice((0x4000, 0))
+                frame = packet(to, sender, HERE, THERE, data[:1398], UDP, fragment=fragment)
                 return self.mangled(bytes(10) + frame)
             case 3:
                 ask = struct.pack(
@@ -271,6 +278,11 @@ class Chaos:
                 )
                 frame = packet(MACS[1], MACS[0], HERE, THERE, tcp(9, data[:1378]))
                 return self.mangled(written(1, 0, 0, 0, start, offset) + frame)
+            case 5:
+                options = dice.choice((MAXSEG, b"\1" + MAXSEG + b"\1\1\1", b"\3\3\7\1" + MAXSEG))
+                syn = tcp(9, b"", dice.choice((0x02, 0x12, 0x10)), options)
+                frame = packet(MACS[1], MACS[0], HERE, THERE, syn)
+                return self.mangled(written(dice.choice((0, 1)), 0, 0, 0, 34, 16) + frame)
             case _:
                 return dice.randbytes(dice.randrange(200))
 
@@ -324,7 +336,7 @@ def compare(seed: int, for_s: float, turns: int) -> int:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as far:
         far.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
         far.bind(("127.0.0.1", 0))
-        sides = [Side(native, far) for native in (False, True)]
+        sides = [Side(native, far, takes=NARROW * (seed % 2)) for native in (False, True)]
         try:
             while done < turns and time.monotonic() < until_s:
                 done += 1
