@@ -195,31 +195,32 @@ def _fields(table: Instance) -> Iterator[list[int] | None]:
     hosts = range(len(offers))
     if not rules.pairs or rules.strict_spread:
         yield None
+    seals = [offer.facts.encrypts or not rules.sealed for offer in offers]
+    together = [host for host in hosts if seals[host]]
+    alone = [host for host in hosts if not seals[host]]
     by_site: dict[str, list[int]] = {}
-    for host in hosts:
+    for host in together:
         by_site.setdefault(offers[host].site, []).append(host)
     roomy = sorted(by_site.values(), key=lambda those: -_roominess(table, those))
+
+    def roomiest(those: Iterable[int]) -> list[int]:
+        return sorted(those, key=lambda host: -_roominess(table, [host]))[:_ATTEMPTS_MOST]
+
     if rules.strict_compact and rules.compact == "host":
-        yield from (
-            [h] for h in sorted(hosts, key=lambda h: -_roominess(table, [h]))[:_ATTEMPTS_MOST]
-        )
+        yield from ([h] for h in roomiest(hosts))
         return
-    if (rules.one_site or rules.tunnels) and not rules.strict_compact:
-        yield [
-            host
-            for host in hosts
-            if (offers[host].facts.encrypts or not rules.one_site)
-            and not (offers[host].hidden and rules.tunnels)
-        ]
-    if rules.one_site or rules.tunnels or "site" in (rules.compact, table.compact):
+    if (rules.sealed or rules.tunnels) and not rules.strict_compact:
+        yield [host for host in together if not (offers[host].hidden and rules.tunnels)]
+    if rules.sealed or rules.tunnels or "site" in (rules.compact, table.compact):
         yield from roomy[:_ATTEMPTS_MOST]
+    yield from ([host] for host in roomiest(alone))
     if rules.within_ms:
         for those in roomy[:_ATTEMPTS_MOST]:
             yield those
             anchor = offers[those[0]]
             yield [h for h in hosts if apart_ms(offers[h], anchor) <= rules.within_ms / 2]
     elif rules.pairs and not (
-        rules.strict_spread or rules.one_site or rules.tunnels or rules.strict_compact
+        rules.strict_spread or rules.sealed or rules.tunnels or rules.strict_compact
     ):
         yield None
 

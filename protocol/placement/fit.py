@@ -6,6 +6,7 @@ left, `apart_from` on two hosts that would both carry members. `refusals` is all
 knows only the members on itself, so it asks with those.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from math import inf
 
@@ -59,8 +60,8 @@ class Rules(msgspec.Struct, frozen=True):
     strict_compact: bool = False
     """All members must share it."""
     within_ms: int = 0
-    one_site: bool = False
-    """Members must be at one site or on hosts that seal: some traffic may not cross in the clear."""
+    sealed: bool = False
+    """Members must be on one host or on hosts that seal: what they send each other may not be readable."""
     tunnels: bool = False
     """Members share a network, and not all hosts can reach all. No tunnel leaves the site of a hidden host."""
     least: tuple[tuple[str, int], ...] = ()
@@ -70,14 +71,13 @@ class Rules(msgspec.Struct, frozen=True):
     def pairs(self) -> bool:
         """Whether a member's place rules out places for others."""
         strict = self.strict_spread or self.strict_compact
-        return strict or self.one_site or self.tunnels or self.within_ms > 0
+        return strict or self.sealed or self.tunnels or self.within_ms > 0
 
 
 def rules_of(spec: GridSpec, offers: Iterable[Offer] = ()) -> Rules:
-    """What a grid asks of `offers`, of which some may not encrypt, or may not be reachable by all."""
+    """What a grid asks of `offers`, of which some may not seal, or may not be reachable by all."""
     offers = tuple(offers)
     placement = spec.placement
-    private = any(network.encryption is Encryption.REQUIRED for network in spec.networks)
     return Rules(
         sites=placement.sites,
         exclude=placement.exclude,
@@ -88,10 +88,17 @@ def rules_of(spec: GridSpec, offers: Iterable[Offer] = ()) -> Rules:
         compact=placement.compact,
         strict_compact=Strict.COMPACT in placement.strict and placement.compact is not Compact.NONE,
         within_ms=placement.within_ms,
-        one_site=private and not all(offer.facts.encrypts for offer in offers),
+        sealed=bool(sealed_networks(spec)) and not all(offer.facts.encrypts for offer in offers),
         tunnels=bool(spec.networks) and any(offer.hidden for offer in offers),
         least=tuple((c.name, c.least) for c in spec.clusters if c.least < c.count),
     )
+
+
+def sealed_networks(spec: GridSpec) -> list[str]:
+    """The networks by which members send each other what may not be readable on the way."""
+    members = Counter(name for c in spec.clusters for name in c.networks * c.count)
+    sealed = [n.name for n in spec.networks if n.encryption is Encryption.REQUIRED]
+    return [name for name in sealed if members[name] > 1]
 
 
 def quantum_of(workspace: Workspace) -> Quantum:
@@ -190,7 +197,7 @@ def conflict(offer: Offer, other: Offer, rules: Rules) -> Constraint | None:
         return Constraint.COMPACT
     if rules.tunnels and not same_site and (offer.hidden or other.hidden):
         return Constraint.UNDERLAY
-    if rules.one_site and not same_site and not (offer.facts.encrypts and other.facts.encrypts):
+    if rules.sealed and not (offer.facts.encrypts and other.facts.encrypts):
         return Constraint.ENCRYPTION
     if rules.within_ms and apart_ms(offer, other) > rules.within_ms:
         return Constraint.DISTANCE
@@ -228,7 +235,7 @@ def apart_from(offer: Offer, other: Offer, rules: Rules) -> Refusal | None:
             )
         case _:
             clear = other if offer.facts.encrypts else offer
-            detail = f"{clear.host} cannot seal what a network of this grid sends to other sites"
+            detail = f"{clear.host} cannot seal what a network of this grid sends to other hosts"
     return Refusal(constraint, offer.host, detail=detail)
 
 

@@ -162,7 +162,7 @@ def test_too_much_is_explained_at_once() -> None:
 
 
 def test_spread_and_privacy() -> None:
-    """A grid is spread over sites when traffic may cross, and all at one site when it may not."""
+    """A grid is spread over sites when traffic may cross, and all on one host when it may not."""
     world = calm_world(28, 6, 3, encrypts=False)
     peer = world.peers[0]
     for name, encryption, sites in (

@@ -63,14 +63,14 @@ def test_wrong_place() -> None:
     )
 
 
-def test_in_the_clear_at_one_site_only() -> None:
-    hosts = (host("h1", "s1", 1, encrypts=False), host("h2", "s2", 1, encrypts=False))
-    spec = grid(cluster(count=2))
+def test_in_the_clear_on_one_host_only() -> None:
+    hosts = (host("h1", "s1", 1, encrypts=False), host("h2", "s1", 1, encrypts=False))
+    spec = grid(cluster(count=2, networks=("lan",)))
     spec = GridSpec("shop", spec.clusters, networks=(NetworkSpec("lan", "10.0.0.0/24"),))
     assert told(spec, *hosts) == (
         "cannot place 1 of 2 web: each needs 1 cpu, 1 GiB\n"
         "  1 host holds 1 of the 2 workspaces\n"
-        "  1 host: encryption: h2 cannot seal what a network of this grid sends to other sites (h2)\n"
+        "  1 host: encryption: h2 cannot seal what a network of this grid sends to other hosts (h2)\n"
         "  1 host lacks cpus; the nearest, h1, by 1\n"
         "  would work: count 1 of web, now\n"
         "  would work: cpus 0.5 for web, now\n"

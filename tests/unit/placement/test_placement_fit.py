@@ -155,13 +155,16 @@ def test_two_hosts_of_one_grid(
     assert conflict(A, FAR, asked) is conflict(FAR, A, asked) is elsewhere
 
 
-def test_in_the_clear_only_at_one_site() -> None:
-    spec = GridSpec("g", (cluster(),), networks=(NetworkSpec("lan", "10.0.0.0/24"),))
-    clear = probed(FAR, encrypts=False)
-    asked = rules_of(spec, (A, clear))
-    assert conflict(A, clear, asked) is Constraint.ENCRYPTION
-    assert conflict(A, B, asked) is None
-    assert conflict(A, FAR, asked) is None, "both encrypt"
+def test_in_the_clear_only_on_one_host() -> None:
+    members = cluster(count=2, networks=("lan",))
+    spec = GridSpec("g", (members,), networks=(NetworkSpec("lan", "10.0.0.0/24"),))
+    for clear in (probed(FAR, encrypts=False), probed(B, encrypts=False)):
+        asked = rules_of(spec, (A, clear))
+        assert conflict(A, clear, asked) is conflict(clear, A, asked) is Constraint.ENCRYPTION
+        assert conflict(clear, clear, asked) is None, "what does not leave it is not sealed"
+        assert conflict(A, B, asked) is conflict(A, FAR, asked) is None, "both encrypt"
+        alone = replace(spec, clusters=(cluster(count=1, networks=("lan",)),))
+        assert not rules_of(alone, (A, clear)).sealed, "one member sends nothing to another"
 
 
 def test_how_far_apart() -> None:

@@ -31,7 +31,9 @@ def test_a_spread_over_sites_that_a_private_network_keeps_at_one() -> None:
 def test_a_spread_over_hosts_too_if_two_share_one() -> None:
     assert told(spec(Spread.HOST), AT_ONE_SITE) == ""
     both = {"web-1": A1, "web-2": A1}
-    assert told(spec(Spread.HOST), both).startswith("spread: host is narrowed to site ams")
+    line = told(spec(Spread.HOST), both, (A1, A2))
+    assert line.startswith("spread: host is narrowed to host a1: network lan is sealed")
+    assert told(spec(Spread.HOST), both, (A1,)) == "", "there is no other host"
 
 
 def test_a_network_whose_tunnels_do_not_leave_a_site() -> None:
