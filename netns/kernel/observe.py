@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from netns import tun
 from netns.failures import NetnsError
 from netns.kernel import namespaces, offload, rtnetlink, sysctl, ways
 from netns.kernel.rtnetlink import Attributes, attributes, ipv4, mac, number, text
@@ -45,7 +46,6 @@ _INFO_KIND, _INFO_DATA, _INFO_SLAVE = 1, 2, 5
 _VXLAN_VNI, _VXLAN_GROUP, _VXLAN_LOCAL = 1, 2, 4
 _VXLAN_LEARNING, _VXLAN_PROXY, _VXLAN_PORT = 7, 11, 15
 _TUN_OWNER, _TUN_TYPE, _TUN_VNET_HDR, _TUN_PERSIST, _TUN_QUEUES = 1, 3, 5, 6, 7
-_IFF_TAP = 2
 _BRIDGE_WANTED = {5: 0, 23: 0}
 """A bridge does not speak STP or snoop multicast."""
 _BRIDGE_VLANS = 7
@@ -297,7 +297,7 @@ def _stays(tap: Attributes) -> bool:
     """Whether a tap stays without a process that has it open, is root's alone, and has one queue."""
     return (
         number(tap.get(_TUN_OWNER)) == 0
-        and tap.get(_TUN_TYPE, b"")[:1] == bytes((_IFF_TAP,))
+        and tap.get(_TUN_TYPE, b"")[:1] == bytes((tun.IFF_TAP,))
         and any(tap.get(_TUN_VNET_HDR, b""))
         and any(tap.get(_TUN_PERSIST, b""))
         and not any(tap.get(_TUN_QUEUES, b""))

@@ -1,8 +1,4 @@
-"""Taps. The kernel makes them by ioctl on /dev/net/tun only, not by netlink.
-
-One queue, with the virtio header (segments of 64 KiB cross to QEMU in one piece). QEMU may attach
-with other flags; only the number of queues must agree with libvirt's `<driver queues=...>`.
-"""
+"""Taps: made, and given their carrier back."""
 
 import errno
 import fcntl
@@ -10,32 +6,24 @@ import os
 import socket
 import struct
 
+from netns import tun
 from netns.failures import NetnsError
 from netns.kernel import rtnetlink
 
-_DEVICE = "/dev/net/tun"
-_TUNSETIFF = 0x400454CA
 _TUNSETPERSIST = 0x400454CB
 _TUNSETOWNER = 0x400454CC
 _IFLA_CARRIER = 33
-_IFF_TAP, _IFF_NO_PI, _IFF_VNET_HDR = 0x0002, 0x1000, 0x4000
 
 
 def add_tap(name: str) -> None:
     """Makes a tap that outlives its maker, in the namespace of the calling thread. Idempotent.
 
     It is root's, since the kernel lets anybody open a tap that is nobody's, and guests run as users of their
-    own. QEMU is given it open.
+    own. QEMU is given it open, and libvirt's `<driver queues=...>` must agree with its one queue.
     """
+    handle = tun.opened()
     try:
-        handle = os.open(_DEVICE, os.O_RDWR | os.O_CLOEXEC)
-    except OSError as error:
-        raise NetnsError(
-            f"cannot open {_DEVICE}: {error.strerror}; the kernel needs CONFIG_TUN"
-        ) from error
-    try:
-        request = struct.pack("16sH22x", name.encode(), _IFF_TAP | _IFF_NO_PI | _IFF_VNET_HDR)
-        fcntl.ioctl(handle, _TUNSETIFF, request)
+        tun.be_tap(handle, name)
         fcntl.ioctl(handle, _TUNSETOWNER, 0)
         fcntl.ioctl(handle, _TUNSETPERSIST, 1)
     except OSError as error:

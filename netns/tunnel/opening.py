@@ -9,11 +9,10 @@ import os
 import socket
 import struct
 
+from netns import tun
 from netns.failures import NetnsError
 
-_DEVICE = "/dev/net/tun"
-_TUNSETIFF, _TUNSETOFFLOAD, _TUNSETVNETHDRSZ = 0x400454CA, 0x400454D0, 0x400454D8
-_IFF_TAP, _IFF_NO_PI, _IFF_VNET_HDR = 0x0002, 0x1000, 0x4000
+_TUNSETOFFLOAD, _TUNSETVNETHDRSZ = 0x400454D0, 0x400454D8
 _OFFLOADS = (
     0x01 | 0x02 | 0x08
 )  # CSUM, TSO4, TSO_ECN; UDP's (USO) need newer kernels, which cut those
@@ -29,16 +28,10 @@ def open_tap(name: str) -> int:
 
     The kernel gives it TCP segments uncut and without checksums, and takes them so. Raises NetnsError.
     """
+    handle = tun.opened(os.O_NONBLOCK)
     try:
-        handle = os.open(_DEVICE, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError as error:
-        raise NetnsError(
-            f"cannot open {_DEVICE}: {error.strerror}; the kernel needs CONFIG_TUN"
-        ) from error
-    try:
-        socket.if_nametoindex(name)  # TUNSETIFF would make one
-        request = struct.pack("16sH22x", name.encode(), _IFF_TAP | _IFF_NO_PI | _IFF_VNET_HDR)
-        fcntl.ioctl(handle, _TUNSETIFF, request)
+        socket.if_nametoindex(name)  # it would be made
+        tun.be_tap(handle, name)
         fcntl.ioctl(handle, _TUNSETVNETHDRSZ, struct.pack("i", VNET_HEADER_BYTES))
         fcntl.ioctl(handle, _TUNSETOFFLOAD, _OFFLOADS)
     except OSError as error:
