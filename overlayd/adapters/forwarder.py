@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
+from netns import tun
 from netns.failures import NetnsError
 from netns.tunnel.tables import (
     Networks,
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_TAPS = Path("/dev/net/tun")
-
 
 class TunnelForwarder:
     """The forwarder of one host, in the network namespace of this process.
@@ -38,6 +37,8 @@ class TunnelForwarder:
         self._networks = Networks(0)
         self._peers = Peers(0)
         self._instance = 0
+        self._seen: State | None = None
+        """What ran when it was asked last: it tells whether there is anything to tell."""
         self._told: Callable[[], None] = lambda: None
         self._end: tuple[int, int] | None = None
         """The instance whose end is waited for, and a descriptor of it."""
@@ -48,6 +49,7 @@ class TunnelForwarder:
     async def ensure(self) -> Forwarding:
         state = await _in_thread(lambda: _client().ensure(self._run_dir, self._port))
         self._await_end(state)
+        self._seen = state
         return _forwarding(state)
 
     async def tell_networks(self, networks: tuple[SealedNetwork, ...]) -> Forwarding:
@@ -68,6 +70,7 @@ class TunnelForwarder:
 
     async def stop(self) -> None:
         self._await_end(None)
+        self._seen = None
         await _in_thread(self._stop)
 
     def watch(self, told: Callable[[], None]) -> None:
@@ -81,14 +84,7 @@ class TunnelForwarder:
         from netns.tunnel import opening, process
 
         try:
-            with _TAPS.open("r+b", buffering=0):
-                pass
-        except OSError as error:
-            return (
-                f"cannot open {_TAPS}: {error.strerror}; the kernel needs CONFIG_TUN, "
-                "and who runs overlayd in a container gives it that device"
-            )
-        try:
+            os.close(tun.opened())
             if process.running(self._run_dir) is not None and self._has_port():
                 return ""
             with opening.open_socket(self._port):
@@ -110,31 +106,33 @@ class TunnelForwarder:
             process.stop(self._run_dir)
 
     def _tell_networks(self, networks: tuple[SealedNetwork, ...]) -> State:
-        client = _client()
-        state: State = client.state(self._run_dir)
         there = {name for _, name in socket.if_nameindex()}
         carried = tuple(network for network in networks if network.tap in there)
         table = Networks(self._networks.epoch, carried)
-        held = {network.tap for network in carried} <= set(state.taps)
-        if held and self._networks == table and state.networks_epoch == table.epoch:
-            return state
+        if (seen := self._seen) is not None:
+            held = {network.tap for network in carried} <= set(seen.taps)
+            if held and self._networks == table and seen.networks_epoch == table.epoch:
+                return seen
+        client = _client()
+        state: State = client.state(self._run_dir)
         table = msgspec.structs.replace(table, epoch=state.networks_epoch + 1)
         state = client.tell_networks(self._run_dir, table)
-        self._networks = table
+        self._networks, self._seen = table, state
         return state
 
     def _tell_peers(self, instance: int, peers: tuple[SealedPeer, ...]) -> None:
+        table = Peers(self._peers.epoch, peers)
+        if (seen := self._seen) is not None:
+            now = seen.instance, seen.peers_epoch, self._instance, self._peers
+            if now == (instance, table.epoch, instance, table):
+                return
         client = _client()
         state: State = client.state(self._run_dir)
         if state.instance != instance:
             raise NewInstance(f"forwarder {instance} has ended; {state.instance} runs now")
-        table = Peers(self._peers.epoch, peers)
-        same = (self._instance, self._peers, state.peers_epoch) == (instance, table, table.epoch)
-        if same:
-            return
         table = msgspec.structs.replace(table, epoch=state.peers_epoch + 1)
         try:
-            client.tell_peers(self._run_dir, instance, table)
+            self._seen = client.tell_peers(self._run_dir, instance, table)
         except client.OtherInstance as error:
             raise NewInstance(str(error)) from error
         self._instance, self._peers = instance, table
@@ -160,11 +158,12 @@ class TunnelForwarder:
 
     def _ended(self) -> None:
         self._await_end(None)
+        self._seen = None
         self._told()
 
 
 def _forwarding(state: State) -> Forwarding:
-    return Forwarding(str(state.instance), state.ciphers, state.taps)
+    return Forwarding(str(state.instance), state.ciphers, state.taps, state.counters)
 
 
 def _client() -> "ModuleType":

@@ -87,7 +87,7 @@ class FakeForwarder:
 
     def _forwarding(self) -> Forwarding:
         taps = tuple(n.tap for n in self.networks.networks)
-        return Forwarding(str(self.starts), CIPHERS, taps)
+        return Forwarding(str(self.starts), CIPHERS, taps, dict(self.counters))
 
     def _must_run(self) -> None:
         if not self.runs:

@@ -3,7 +3,7 @@
 It decides nothing. It has two tables, whole ones: the networks that are here, and the keys for each other host.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import msgspec
@@ -25,11 +25,13 @@ class Forwarding(msgspec.Struct, frozen=True):
     - `instance`: another one in each process. Keys are made for one instance, and told to no other.
     - `ciphers`: what it can seal by, the quickest on this host first.
     - `taps`: those that it has open.
+    - `counters`: its frames, by what became of them.
     """
 
     instance: str
     ciphers: tuple[Cipher, ...]
     taps: tuple[str, ...] = ()
+    counters: Mapping[str, int] = {}
 
 
 class Forwarder(Protocol):

@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from netns.model import NetworkPlan
 from netns.tunnel.tables import Cipher as TunnelCipher
@@ -66,7 +66,7 @@ class Sealing:
         self._hint = asyncio.Event()
         self._turn = asyncio.Lock()
         self._restarts = 0
-        self._frames: dict[str, int] = {}
+        self._frames: Mapping[str, int] = {}
         forwarder.watch(self._hint.set)
 
     @property
@@ -143,8 +143,6 @@ class Sealing:
             await self._ensure(plans)
             taps = (await self._forwarder.tell_networks(networks_of(plans))).taps
             await self._tell_peers()
-            if (state := await self._forwarder.state()) is not None:
-                self._frames = state.counters
             self._why, self._failed, self._fault = "", 0, ""
             return taps
 
@@ -156,7 +154,7 @@ class Sealing:
                 f"the forwarder ends again and again; it is started in {rests_s:.0f} s"
             )
         before, now = self._instance, await self._forwarder.ensure()
-        self._instance = now.instance
+        self._instance, self._frames = now.instance, now.counters
         self._ciphers = tuple(sealed.Cipher(each.value) for each in now.ciphers)
         if not before or before == self._instance:
             return

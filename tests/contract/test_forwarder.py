@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from netns import tun
 from netns.kernel import namespaces
 from netns.kernel.tap import add_tap
 from netns.tunnel import client
-from netns.tunnel.tables import Member, SealedNetwork, SealedPeer, Session
-from overlayd.adapters import forwarder as adapter
+from netns.tunnel.tables import Member, SealedNetwork, SealedPeer, Session, State
 from overlayd.adapters.forwarder import TunnelForwarder
 from overlayd.fakes.forwarder import FakeForwarder
 from overlayd.ports.forwarder import Forwarder, ForwarderError, NewInstance
@@ -160,6 +160,34 @@ async def test_keys_are_for_one_process_alone(bench: Bench) -> None:
     await forwarder.close()
 
 
+async def test_a_look_that_changes_nothing_asks_it_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = RealBench(tmp_path / "networks")
+    await bench.start()
+    forwarder, asked = bench.forwarder, list[Path]()
+
+    async def look() -> int:
+        asked.clear()
+        now = await forwarder.ensure()
+        assert (await forwarder.tell_networks((NETWORK,))).taps == (TAP,)
+        await forwarder.tell_peers(now.instance, (PEER,))
+        return len(asked)
+
+    def counted(run_dir: Path) -> State:
+        asked.append(run_dir)
+        return state(run_dir)
+
+    state = client.state
+    try:
+        await look()
+        monkeypatch.setattr(client, "state", counted)
+        assert await look() == 1
+    finally:
+        bench.close()
+    await forwarder.close()
+
+
 async def test_its_end_is_told(bench: Bench) -> None:
     await bench.start()
     ended = asyncio.Event()
@@ -187,9 +215,9 @@ async def test_a_port_that_is_taken_is_told(bench: Bench) -> None:
 async def test_a_host_without_taps_is_told_what_would_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(adapter, "_TAPS", tmp_path / "tun")
+    monkeypatch.setattr(tun, "DEVICE", str(tmp_path / "tun"))
     fault = await TunnelForwarder(tmp_path, PORT).fault()
     assert fault == (
         f"cannot open {tmp_path / 'tun'}: No such file or directory; the kernel needs CONFIG_TUN, "
-        "and who runs overlayd in a container gives it that device"
+        "and who runs this in a container gives it that device"
     )
