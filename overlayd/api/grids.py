@@ -16,6 +16,7 @@ from overlayd.api.problems import ApiProblem, no_such
 from overlayd.api.service import Here, Service
 from overlayd.api.views import Accepted, ElasticView, GridView, OrderBody, PlanBody
 from overlayd.ports.peer import Busy
+from protocol.grid.expand import cluster_of
 from protocol.grid.record import is_about
 from protocol.node.rows import GridRow, UnknownRow, WorkspaceRow
 from protocol.node.standing import Standing
@@ -127,7 +128,7 @@ def _elastic(now: Standing | None) -> tuple[ElasticView, ...]:
     """How large the elastic clusters of a grid are and may be, as far as this peer was shown."""
     if now is None:
         return ()
-    here = Counter(row.workspace.rpartition("-")[0] for row in now.placed)
+    here = Counter(cluster_of(row.workspace) for row in now.placed)
     return tuple(
         ElasticView(c.name, here[c.name], c.least, now.most_of(c))
         for c in now.spec.clusters

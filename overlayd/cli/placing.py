@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from overlayd.api.views import Accepted, ImageRow, OrderBody, PlanBody
-from overlayd.cli.asking import as_told, ended, follow, let_go, over, planned, waiting
+from overlayd.cli.asking import as_told, ended, follow, let_go, over, planned
 from overlayd.cli.changing import Change, make, preview, show_plan
 from overlayd.cli.completing import complete_quote
 from overlayd.cli.failure import FAILED, INTERRUPTED, USAGE, Failure, failure
@@ -273,8 +273,7 @@ def up(
 def _ask_quotes(session: Session, spec: GridSpec) -> None:
     """A plan of which nothing is shown. Raises Failure if the grid cannot be made."""
     accepted = session.client.post("/plans", PlanBody.of(spec), Accepted, {"site": session.site})
-    with waiting(session, lambda _: None) as shown:
-        view = follow(session, accepted.request, shown)
+    view = planned(session, accepted.request)
     if view.state is not RequestState.DONE:
         ended(view, FAILED)
 

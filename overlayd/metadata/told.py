@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from protocol.grid.expand import as_member
+from protocol.grid.expand import as_member, cluster_of
 from protocol.grid.lifecycle import Phase
 from protocol.grid.model import ClusterSpec
 from protocol.hosting.part import Part, PartOf
@@ -73,7 +73,7 @@ def hosts_of(asker: Asker, rows: Iterable[WorkspaceRow]) -> str:
         has = cards.get(row.workspace, {})
         shared = [has[name] for name in mine if name in has]
         if address := (shared or [*has.values()] or [""])[0]:
-            lines.append(f"{address} {row.workspace} {_cluster_of(row.workspace)}\n")
+            lines.append(f"{address} {row.workspace} {cluster_of(row.workspace)}\n")
     return "".join(lines)
 
 
@@ -88,7 +88,7 @@ def keys_of(asker: Asker, rows: Iterable[WorkspaceRow]) -> str:
 
 
 def _member(part: Part, cards: Addresses, row: WorkspaceRow) -> dict[str, Any]:
-    name = _cluster_of(row.workspace)
+    name = cluster_of(row.workspace)
     cluster = _cluster(part, name)
     cluster = as_member(cluster, row.workspace) if cluster is not None else None
     return {
@@ -109,10 +109,6 @@ def _member(part: Part, cards: Addresses, row: WorkspaceRow) -> dict[str, Any]:
 
 def _cluster(part: Part, name: str) -> ClusterSpec | None:
     return next((cluster for cluster in part.spec.clusters if cluster.name == name), None)
-
-
-def _cluster_of(workspace: str) -> str:
-    return workspace.rpartition("-")[0]
 
 
 def _addresses(part: Part) -> Addresses:

@@ -3,6 +3,7 @@ read it, so it imports little."""
 
 import msgspec
 
+from protocol.grid.expand import cluster_of
 from protocol.grid.model import ClusterSpec, GridSpec
 from protocol.grid.record import GridState
 from protocol.terms.ids import GridId
@@ -55,4 +56,4 @@ class Standing(msgspec.Struct, frozen=True):
 
     def most_of(self, cluster: ClusterSpec) -> int:
         """How many of an elastic cluster of `spec` there are if there is room."""
-        return cluster.count - sum(name.rpartition("-")[0] == cluster.name for name in self.out)
+        return cluster.count - sum(cluster_of(name) == cluster.name for name in self.out)
