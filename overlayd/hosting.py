@@ -164,6 +164,7 @@ class Hosting:
             self._supervisor.keep("unknown", lambda: watch(self._tools(), found))
         self.realiser.keep()
         self._supervisor.keep("sealing", self.sealing.run)
+        self._supervisor.keep("probing", self.sealing.prober.run)
         self._supervisor.spawn("mend commits", self._committer.mend())
         self._supervisor.keep("image cache", self.image_cache.watch)
         self._tell(ImagesChanged(labels_of(await self.images.list())))

@@ -22,13 +22,14 @@ from netns.tunnel.orders import (
     HoldTaps,
     Refusal,
     Request,
+    SendProbes,
     TakeSocket,
     TellNetworks,
     TellPeers,
     answer_of,
     written,
 )
-from netns.tunnel.tables import Networks, Peers, State
+from netns.tunnel.tables import Networks, Peers, Probe, ProbeAnswer, State, check_probes
 
 ANSWER_WITHIN_S = 10.0
 
@@ -95,6 +96,15 @@ def tell_peers(run_dir: Path, instance: int, peers: Peers) -> State:
     return _ask(run_dir, TellPeers(instance, peers))
 
 
+def probe(run_dir: Path, instance: int, probes: Sequence[Probe]) -> tuple[ProbeAnswer, ...]:
+    """Sends these, and answers what came since. Without any, it only fetches answers.
+
+    Raises ValueError for a probe that makes no sense, OtherInstance if another forwarder runs by now.
+    """
+    check_probes(probes)
+    return _answered(run_dir, SendProbes(instance, tuple(probes))).answers
+
+
 def _give_taps(run_dir: Path, names: Sequence[str]) -> None:
     descriptors: list[int] = []
     try:
@@ -107,6 +117,10 @@ def _give_taps(run_dir: Path, names: Sequence[str]) -> None:
 
 
 def _ask(run_dir: Path, request: Request, descriptors: Sequence[int] = ()) -> State:
+    return _answered(run_dir, request, descriptors).state
+
+
+def _answered(run_dir: Path, request: Request, descriptors: Sequence[int] = ()) -> Answer:
     directory = process.directory_of(run_dir)
     try:
         with (
@@ -137,10 +151,10 @@ def _received(handle: socket.socket) -> bytes:
         return stream.read(length)
 
 
-def _believed(answer: Answer) -> State:
+def _believed(answer: Answer) -> Answer:
     match answer.refusal:
         case None:
-            return answer.state
+            return answer
         case Refusal.STALE:
             raise StaleEpoch(answer.words)
         case Refusal.OTHER_INSTANCE:

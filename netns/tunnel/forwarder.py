@@ -25,14 +25,24 @@ from netns.tunnel.orders import (
     HoldTaps,
     Refusal,
     Request,
+    SendProbes,
     TakeSocket,
     TellNetworks,
     TellPeers,
 )
 from netns.tunnel.outward import Outward
+from netns.tunnel.probes import Came, Probes
 from netns.tunnel.routes import Route, routes
-from netns.tunnel.sessions import Sessions
-from netns.tunnel.tables import NETWORKS_MAX, Networks, Peers, State
+from netns.tunnel.sessions import Endpoint, LivePeer, Sessions
+from netns.tunnel.tables import (
+    NETWORKS_MAX,
+    NOWHERE,
+    Networks,
+    Peers,
+    Probe,
+    State,
+    check_probes,
+)
 
 FRAMES_A_TURN = 32
 """Reads of one tap before others have their turn."""
@@ -53,6 +63,7 @@ class Forwarder:
         self._sessions = Sessions()
         self._outward = Outward(self._sessions, self._count)
         self._inward = Inward(self._sessions, self._count)
+        self._probes = Probes(self._count)
         self._receiver = batches.Receiver()
         self._native = NativeLoops(self._sessions, self._count) if native else None
         self._networks, self._peers_epoch, self._peers_hash = Networks(0), 0, b""
@@ -66,7 +77,10 @@ class Forwarder:
             refusal = self._do(request, descriptors)
         except ValueError as error:
             return Answer(self.state(), Refusal.WRONG, str(error))
-        return Answer(self.state(), *(refusal or ()))
+        if refusal is not None:
+            return Answer(self.state(), *refusal)
+        answers = self._probes.pop_answers() if isinstance(request, SendProbes) else ()
+        return Answer(self.state(), answers=answers)
 
     def state(self) -> State:
         """What runs."""
@@ -96,6 +110,8 @@ class Forwarder:
                 return self._take_networks(request.networks)
             case TellPeers():
                 return self._take_peers(request.instance, request.peers)
+            case SendProbes():
+                return self._send_probes(request.instance, request.probes)
             case _:
                 assert_never(request)
 
@@ -139,7 +155,7 @@ class Forwarder:
 
     def _take_peers(self, instance: int, told: Peers) -> tuple[Refusal, str] | None:
         if instance != self._instance:
-            return Refusal.OTHER_INSTANCE, f"forwarder {self._instance} runs, not {instance}"
+            return self._other_instance(instance)
         told.check()
         hashed = hashlib.sha256(msgspec.json.encode(told)).digest()
         if told.epoch < self._peers_epoch or (
@@ -152,6 +168,40 @@ class Forwarder:
             self._show()
         self._peers_epoch, self._peers_hash = told.epoch, hashed
         return None
+
+    def _send_probes(self, instance: int, probes: tuple[Probe, ...]) -> tuple[Refusal, str] | None:
+        if instance != self._instance:
+            return self._other_instance(instance)
+        check_probes(probes)
+        self._note()
+        now_s = time.monotonic()
+        for probe in probes:
+            peer = self._sessions.peers.get(probe.peer)
+            if peer is None:
+                self._count[Count.OUT_NO_SESSION] += 1
+                continue
+            told = (probe.address, probe.port)
+            to = peer.endpoint if told == NOWHERE else told
+            self._send_to(peer, to, self._probes.probe(probe, now_s), now_s)
+        return None
+
+    def _send_to(self, peer: LivePeer, to: Endpoint, plain: bytes, now_s: float) -> None:
+        """Seals that for the peer and sends it there."""
+        if to == NOWHERE:
+            self._count[Count.OUT_NO_ENDPOINT] += 1
+            return
+        session = peer.sending(now_s)
+        sealed = None
+        if session is not None:
+            sealed = self._native.seal(session, plain) if self._native else session.seal(plain)
+        if sealed is None:
+            self._count[Count.OUT_NO_SESSION] += 1
+            return
+        sent = batches.send(self._socket, to, [sealed]) if self._socket else 0
+        self._count[Count.SENT if sent else Count.OUT_REFUSED] += 1
+
+    def _other_instance(self, instance: int) -> tuple[Refusal, str]:
+        return Refusal.OTHER_INSTANCE, f"forwarder {self._instance} runs, not {instance}"
 
     def _route_taps(self) -> None:
         """Reads those taps that a network has."""
@@ -216,17 +266,25 @@ class Forwarder:
         """A turn of the socket: a batch is received, opened, joined and written to the taps."""
         if self._socket is None:
             return
-        if self._native:
-            self._native.from_socket(self._socket.fileno())
-            return
-        datagrams = self._receiver.receive(self._socket.fileno())
-        for vni, frames in self._inward.take(datagrams, self._routes, time.monotonic()).items():
+        handle, now_s = self._socket.fileno(), time.monotonic()
+        came = self._native.from_socket(handle) if self._native else self._received(handle, now_s)
+        for one in came:
+            reply = self._probes.came(one, now_s)
+            if reply is not None:
+                self._send_to(self._sessions.peers[one.peer], one.source, reply, now_s)
+
+    def _received(self, handle: int, now_s: float) -> list[Came]:
+        """The same in Python: what is for the forwarder itself is answered."""
+        datagrams = self._receiver.receive(handle)
+        for vni, frames in self._inward.take(datagrams, self._routes, now_s).items():
             descriptor = self._taps.get(self._routes[vni].tap, -1)
             for frame in frames:
                 if self._write(descriptor, frame.pieces()):
                     self._count[Count.JOINED] += 1
                 else:
                     self._count[Count.IN_REFUSED] += len(frame.parts)
+        came, self._inward.probes = self._inward.probes, []
+        return came
 
 
 def _stale(what: str, told: int, known: int) -> tuple[Refusal, str]:

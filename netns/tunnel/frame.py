@@ -16,11 +16,15 @@ import struct
 from typing import NamedTuple
 
 FRAME = 1
-"""The type of a guest's frame. Probes, relayed ones and keepalives come with types of their own."""
+"""The type of every sealed frame."""
 HEADER_BYTES, INNER_BYTES, TAG_BYTES, ETHERNET_BYTES = 16, 8, 16, 14
 SEALED_BYTES = HEADER_BYTES + INNER_BYTES + TAG_BYTES
 """What sealing adds to an Ethernet frame. With that one's 14 and 28 for IPv4 and UDP, a packet grows by 82."""
 NEEDS_CSUM = 1
+PROBE_VNI = 0
+"""Of no network: what is sealed is a probe, or its answer (probes.py)."""
+PROBE_BYTES = 28
+"""What either has at least behind the eight bytes."""
 
 _HEADER = struct.Struct(">B3sIQ")
 _INNER = struct.Struct(">IHH")

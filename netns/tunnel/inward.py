@@ -11,11 +11,14 @@ from netns.tunnel.counters import Count, Counters
 from netns.tunnel.frame import (
     ETHERNET_BYTES,
     HEADER_BYTES,
+    PROBE_BYTES,
+    PROBE_VNI,
     Inner,
     addressed,
     inner,
 )
 from netns.tunnel.glue import Joined, joined
+from netns.tunnel.probes import Came
 from netns.tunnel.routes import Route
 from netns.tunnel.sessions import LiveSession, Sessions
 from netns.tunnel.tables import COUNTER_END, NOWHERE
@@ -29,6 +32,8 @@ class Inward:
 
     def __init__(self, sessions: Sessions, count: Counters) -> None:
         self._sessions, self._count = sessions, count
+        self.probes: list[Came] = []
+        """Of late, until somebody takes them."""
         self._source, self._where = b"", NOWHERE
         """The last source in the kernel's form, and what it means."""
 
@@ -42,7 +47,10 @@ class Inward:
             if not isinstance(found, Count):
                 peer, opened = found
                 found = judged(opened, peer, routes)
-                if found is Count.RECEIVED:
+                if found is Count.PROBES:
+                    source = endpoint(datagram.source)
+                    self.probes.append(Came(peer, source, opened.frame[:PROBE_BYTES]))
+                elif found is Count.RECEIVED:
                     good.setdefault(opened.vni, []).append(opened)
             self._count[found] += 1
         return {vni: joined(frames) for vni, frames in good.items()}
@@ -87,8 +95,11 @@ class Inward:
 
 
 def judged(opened: Inner, peer: str, routes: Mapping[int, Route]) -> Count:
-    """RECEIVED for a frame that is for a guest here; why not, for one that is not, though a peer sealed it."""
+    """RECEIVED for a frame that is for a guest here, PROBES for one that is for the forwarder; why it is for
+    nobody, for one that is not, though a peer sealed it."""
     route, frame = routes.get(opened.vni), opened.frame
+    if opened.vni == PROBE_VNI and not opened.flags:
+        return Count.PROBES if len(frame) >= PROBE_BYTES else Count.IN_MALFORMED
     if route is None:
         return Count.IN_UNKNOWN_NETWORK
     member = route.remote.get(frame[6:12])

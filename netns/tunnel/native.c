@@ -28,7 +28,7 @@
 #endif
 
 enum { HEADER = 16, INNER = 8, TAG = 16, ETHERNET = 14, SEALED = HEADER + INNER + TAG, VNET = 10, KEY = 32, NONCE_AT = 4 };
-enum { FRAME = 1, NEEDS_CSUM = 1, GSO_NONE = 0, GSO_TCPV4 = 1, GSO_ECN = 0x80 };
+enum { FRAME = 1, PROBE = 28, NEEDS_CSUM = 1, GSO_NONE = 0, GSO_TCPV4 = 1, GSO_ECN = 0x80 };
 enum { FIN = 0x01, SYN = 0x02, PSH = 0x08, ACK = 0x10, CARRIED_ON = 0x50, CWR = 0x80 };
 enum { IPV4 = 0x0800, ARP = 0x0806, TCP = 6, TCP_START = 34, TCP_CHECK = 16 };
 enum { BATCH = 64, DATAGRAM_MOST = 65507, PACKET_MOST = 0xFFFF, SEGMENTS_MOST = 64, SESSIONS_MOST = 16 };
@@ -52,13 +52,13 @@ static const double SENDS_S = 600.0, RECEIVES_S = 660.0;
 
 /* As Count in counters.py has them, by the same names. */
 enum count {
-    SENT, RECEIVED, JOINED, ROAMED,
+    SENT, RECEIVED, JOINED, PROBES, ROAMED,
     OUT_MALFORMED, OUT_BROADCAST, OUT_NOT_OURS, OUT_UNKNOWN, OUT_TOO_BIG, OUT_NO_SESSION, OUT_NO_ENDPOINT, OUT_REFUSED,
     IN_TRUNCATED, IN_NOT_SEALED, IN_UNKNOWN_SESSION, IN_OLD_SESSION, IN_REPLAYED, IN_FORGED, IN_MALFORMED,
     IN_UNKNOWN_NETWORK, IN_SPOOFED, IN_NOT_HERE, IN_NOT_IPV4, IN_TOO_BIG, IN_REFUSED, COUNTS
 };
 static const char *const COUNT_NAMES[COUNTS] = {
-    "sent", "received", "joined", "roamed",
+    "sent", "received", "joined", "probes", "roamed",
     "out-malformed", "out-broadcast", "out-not-ours", "out-unknown", "out-too-big", "out-no-session", "out-no-endpoint",
     "out-refused",
     "in-truncated", "in-not-sealed", "in-unknown-session", "in-old-session", "in-replayed", "in-forged", "in-malformed",
@@ -392,9 +392,9 @@ static int has_local(Network *network, uint64_t mac)
     return has == 1;
 }
 
-/* One datagram of `length` bytes. What is good is joined to the batch; what is not is counted. */
+/* One datagram of `length` bytes. What is good is joined to the batch, or put into `probes`; what is not is counted. */
 static enum count taken(uint8_t *datagram, int length, const struct sockaddr_in *from, PyObject *sessions, PyObject *networks,
-                        double at_s)
+                        PyObject *probes, double at_s)
 {
     uint64_t counter;
     Peer *peer;
@@ -437,6 +437,17 @@ static enum count taken(uint8_t *datagram, int length, const struct sockaddr_in 
     } else if (flags || csum_start || csum_offset) {
         return IN_MALFORMED;
     }
+    if (!get32(inner)) { /* of no network */
+        PyObject *probe;
+        if (frame_length < PROBE)
+            return IN_MALFORMED;
+        probe = Py_BuildValue("Iy#y#", session->index, (const char *)from, (Py_ssize_t)sizeof *from, (const char *)frame,
+                              (Py_ssize_t)PROBE);
+        if (probe == NULL || PyList_Append(probes, probe) < 0)
+            PyErr_Clear(); /* no memory: it is lost */
+        Py_XDECREF(probe);
+        return PROBES;
+    }
     network = (Network *)found(networks, get32(inner) & 0xFFFFFF, &NetworkType);
     if (network == NULL)
         return IN_UNKNOWN_NETWORK;
@@ -455,14 +466,14 @@ static enum count taken(uint8_t *datagram, int length, const struct sockaddr_in 
     return RECEIVED;
 }
 
-/* receive(socket, sessions, networks): a batch of datagrams; how many there were. */
+/* receive(socket, sessions, networks): a batch of datagrams. Those that are left to Python. */
 static PyObject *loops_receive(Loops *self, PyObject *args)
 {
     static struct mmsghdr messages[BATCH];
     static struct iovec vectors[BATCH];
     static struct sockaddr_in sources[BATCH];
     static uint8_t *slots;
-    PyObject *sessions, *networks;
+    PyObject *sessions, *networks, *probes;
     int handle, got, at;
     double at_s = now_s();
 
@@ -471,6 +482,8 @@ static PyObject *loops_receive(Loops *self, PyObject *args)
         return NULL;
     if (slots == NULL && (slots = PyMem_RawCalloc(BATCH, STRIDE)) == NULL)
         return PyErr_NoMemory();
+    if ((probes = PyList_New(0)) == NULL)
+        return NULL;
     for (at = 0; at < BATCH; at++) {
         vectors[at] = (struct iovec){slots + (size_t)at * STRIDE, DATAGRAM_MOST};
         memset(&messages[at], 0, sizeof messages[at]);
@@ -487,13 +500,13 @@ static PyObject *loops_receive(Loops *self, PyObject *args)
         if (!(messages[at].msg_hdr.msg_flags & MSG_TRUNC) && messages[at].msg_len <= DATAGRAM_MOST
             && messages[at].msg_hdr.msg_namelen == sizeof sources[at]) {
             CLOSE((uint8_t *)vectors[at].iov_base + messages[at].msg_len, STRIDE - messages[at].msg_len);
-            reason = taken(vectors[at].iov_base, (int)messages[at].msg_len, &sources[at], sessions, networks, at_s);
+            reason = taken(vectors[at].iov_base, (int)messages[at].msg_len, &sources[at], sessions, networks, probes, at_s);
         }
         counts[reason]++;
     }
     for (at = 0; at < joined_count; at++)
         write_joined(&joined[at]);
-    return PyLong_FromLong(got < 0 ? 0 : got);
+    return probes;
 }
 
 /* ---- out: frames of a tap, cut, sealed, sent together ------------------------------------------------------------ */
@@ -837,6 +850,30 @@ static void session_dealloc(Session *self)
     Py_TYPE(self)->tp_free((PyObject *)self);
 }
 
+/* seal(plain): the next datagram; None if it has had its last. */
+static PyObject *session_seal(Session *self, PyObject *plain)
+{
+    PyObject *made;
+    Py_ssize_t size;
+    if (!PyBytes_CheckExact(plain) || (size = PyBytes_GET_SIZE(plain)) > DATAGRAM_MOST - HEADER - TAG) {
+        PyErr_Format(PyExc_ValueError, "what is sealed is bytes, at most %d", (int)(DATAGRAM_MOST - HEADER - TAG));
+        return NULL;
+    }
+    if (self->sent >= COUNTER_END)
+        Py_RETURN_NONE;
+    if ((made = PyBytes_FromStringAndSize(NULL, HEADER + size + TAG)) == NULL)
+        return NULL;
+    memcpy(PyBytes_AS_STRING(made) + HEADER, PyBytes_AS_STRING(plain), (size_t)size);
+    if (!seal(self, (uint8_t *)PyBytes_AS_STRING(made), (int)size)) {
+        Py_DECREF(made);
+        PyErr_SetString(PyExc_RuntimeError, "libcrypto did not seal a frame");
+        return NULL;
+    }
+    return made;
+}
+
+static PyMethodDef session_methods[] = {{"seal", (PyCFunction)session_seal, METH_O, NULL}, {NULL}};
+
 static PyMemberDef session_members[] = {
     {"index", T_UINT, offsetof(Session, index), READONLY, NULL},
     {"sent", T_ULONGLONG, offsetof(Session, sent), READONLY, NULL},
@@ -850,6 +887,7 @@ static PyTypeObject SessionType = {
     .tp_flags = Py_TPFLAGS_DEFAULT,
     .tp_new = session_new,
     .tp_dealloc = (destructor)session_dealloc,
+    .tp_methods = session_methods,
     .tp_members = session_members,
 };
 

@@ -18,6 +18,8 @@ class Session:
         chacha: bool,
         made_s: float,
     ) -> Session: ...
+    def seal(self, plain: bytes) -> bytes | None:
+        """The next datagram, with that sealed; None if it has had its last."""
 
 class Peer:
     """Where a peer is, and its sessions. Whatever opens moves it."""
@@ -48,8 +50,14 @@ class Network:
 class Loops:
     """A turn of the socket, and a turn of a tap. Sockets and taps do not block."""
 
-    def receive(self, socket: int, sessions: dict[int, Peer], networks: dict[int, Network]) -> int:
-        """Takes a batch of datagrams; how many there were. Peers by index of a session, networks by VNI."""
+    def receive(
+        self, socket: int, sessions: dict[int, Peer], networks: dict[int, Network]
+    ) -> list[tuple[int, bytes, bytes]]:
+        """Takes a batch of datagrams. Peers by index of a session, networks by VNI.
+
+        Those of no network are for Python: the session's index, the kernel's form of the source, and the first
+        PROBE_BYTES of what was sealed behind its eight bytes.
+        """
 
     def send(self, socket: int, network: Network) -> list[bytes]:
         """Takes a batch of the tap's frames; those that are to be answered, as they were read: ARP, and packets

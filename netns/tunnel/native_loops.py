@@ -7,9 +7,10 @@ Python decides what is in force; C counts, and sees where peers are. So before t
 import logging
 from collections.abc import Mapping
 
-from netns.tunnel.batches import DATAGRAM_BYTES_MAX
+from netns.tunnel.batches import DATAGRAM_BYTES_MAX, endpoint
 from netns.tunnel.counters import Count, Counters
 from netns.tunnel.frame import ETHERNET_BYTES, SEALED_BYTES
+from netns.tunnel.probes import Came
 from netns.tunnel.routes import Route
 from netns.tunnel.sessions import LivePeer, LiveSession, Sessions
 from netns.tunnel.tables import Cipher
@@ -67,9 +68,17 @@ class NativeLoops:
             vni: _network(route, taps.get(route.tap, -1), by_name) for vni, route in routes.items()
         }
 
-    def from_socket(self, socket: int) -> None:
-        """A turn of the socket."""
-        self._loops.receive(socket, self._by_index, self._networks)
+    def seal(self, live: LiveSession, plain: bytes) -> bytes | None:
+        """The session's next datagram; None if it has had its last."""
+        return self._made[live].seal(plain)
+
+    def from_socket(self, socket: int) -> list[Came]:
+        """A turn of the socket. What is for the forwarder itself is answered."""
+        by_index = self._sessions.by_index
+        return [
+            Came(by_index[index].peer.name, endpoint(source), body)
+            for index, source, body in self._loops.receive(socket, self._by_index, self._networks)
+        ]
 
     def from_tap(self, vni: int, socket: int) -> list[bytes]:
         """A turn of a network's tap; what is to be answered, as it was read. Raises OSError if it is gone."""

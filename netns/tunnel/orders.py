@@ -9,7 +9,7 @@ import struct
 
 import msgspec
 
-from netns.tunnel.tables import Networks, Peers, State
+from netns.tunnel.tables import Networks, Peers, Probe, ProbeAnswer, State
 
 MESSAGE_BYTES_MAX = 32 << 20
 """Room for the largest tables that pass their checks."""
@@ -48,7 +48,15 @@ class TellPeers(msgspec.Struct, frozen=True, tag="peers"):
     peers: Peers
 
 
-Request = AskState | TakeSocket | HoldTaps | TellNetworks | TellPeers
+class SendProbes(msgspec.Struct, frozen=True, tag="probes"):
+    """Sends these, and fetches the answers that came since. A probe to who has no keys is left out. Numbers are
+    one daemon's, for one instance."""
+
+    instance: int
+    probes: tuple[Probe, ...] = ()
+
+
+Request = AskState | TakeSocket | HoldTaps | TellNetworks | TellPeers | SendProbes
 
 
 class Refusal(enum.Enum):
@@ -67,6 +75,8 @@ class Answer(msgspec.Struct, frozen=True):
     state: State
     refusal: Refusal | None = None
     words: str = ""
+    answers: tuple[ProbeAnswer, ...] = ()
+    """Of SendProbes."""
 
 
 def written(message: Request | Answer) -> bytes:

@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Iterable, Iterator
 
 from netns.tunnel.cipher import aead
+from netns.tunnel.frame import header
 from netns.tunnel.tables import (
     COUNTER_END,
     NOWHERE,
@@ -86,6 +87,14 @@ class LiveSession:
         """Of the next frame to be sealed."""
         self.received = 0
         self.window = Window()
+
+    def seal(self, plain: bytes) -> bytes | None:
+        """The next datagram; None if it has had its last."""
+        if self.counter >= COUNTER_END:
+            return None
+        head = header(self.peer_index, self.counter)
+        self.counter += 1
+        return head + self.sends.encrypt(head[4:], plain, head)
 
     def may_receive(self, now_s: float) -> bool:
         """Whether it is young enough."""

@@ -9,7 +9,7 @@ Times are seconds of CLOCK_MONOTONIC, which all processes of a host share.
 
 import enum
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import AddressValueError, IPv4Address
 
 import msgspec
@@ -31,6 +31,11 @@ SESSION_SENDS_S = 600.0
 """A session that was not replaced sends no more after this long."""
 SESSION_RECEIVES_S = SESSION_SENDS_S + 60.0
 """What the other side sent last has arrived by then, though its clock runs a little slower."""
+
+PROBE_BYTES_MIN, PROBE_BYTES_MAX = 68, 65_507
+"""Of the datagram of a probe: as long as its answer, and what UDP over IPv4 carries."""
+PROBES_MAX = 1_024
+"""In one request."""
 
 NOWHERE = ("", 0)
 """Address and port of a peer of whom nobody knows where it is."""
@@ -136,6 +141,42 @@ class Peers(msgspec.Struct, frozen=True):
         _raise("peers", _wrong_in_peers(self))
 
 
+class Probe(msgspec.Struct, frozen=True):
+    """A sealed frame that a peer is to answer.
+
+    - `number`: the answer has it. It is of no other probe of that peer under way.
+    - `size_bytes`: of the datagram, without the headers of IP and UDP.
+    - `address`, `port`: where to send it; an empty address with port 0 for where the peer's frames go.
+    """
+
+    peer: str
+    number: int
+    size_bytes: int = PROBE_BYTES_MIN
+    address: str = ""
+    port: int = 0
+
+
+class ProbeAnswer(msgspec.Struct, frozen=True):
+    """What a peer answered.
+
+    - `address`, `port`: where the answer came from.
+    - `seen_address`, `seen_port`: where the peer saw the probe come from, as it says.
+    """
+
+    peer: str
+    number: int
+    round_trip_s: float
+    address: str
+    port: int
+    seen_address: str
+    seen_port: int
+
+
+def check_probes(probes: Sequence[Probe]) -> None:
+    """Raises ValueError if one makes no sense, with everything that is wrong, `; ` between."""
+    _raise("probes", _wrong_in_probes(probes))
+
+
 class PeerState(msgspec.Struct, frozen=True):
     """What a forwarder knows of a peer.
 
@@ -235,12 +276,27 @@ def _wrong_in_peers(table: Peers) -> Iterator[str]:
         yield from (f"{peer.peer}: {wrong}" for wrong in _wrong_in_peer(peer))
 
 
+def _wrong_in_probes(probes: Sequence[Probe]) -> Iterator[str]:
+    if len(probes) > PROBES_MAX:
+        yield f"{len(probes)} at once are more than {PROBES_MAX}"
+    for probe in probes:
+        yield from _wrong_place(probe.address, probe.port)
+        if not PROBE_BYTES_MIN <= probe.size_bytes <= PROBE_BYTES_MAX:
+            yield f"{probe.size_bytes} bytes are not in {PROBE_BYTES_MIN}..{PROBE_BYTES_MAX}"
+        if not 0 <= probe.number < 1 << 64:
+            yield f"number {probe.number} has not 64 bits"
+
+
+def _wrong_place(address: str, port: int) -> Iterator[str]:
+    if (address, port) != NOWHERE:
+        if not _is_address(address):
+            yield f"{address!r} is not an IPv4 address"
+        if not 1 <= port <= 0xFFFF:
+            yield f"port {port} is not in 1..65535"
+
+
 def _wrong_in_peer(peer: SealedPeer) -> Iterator[str]:
-    if (peer.address, peer.port) != NOWHERE:
-        if not _is_address(peer.address):
-            yield f"{peer.address!r} is not an IPv4 address"
-        if not 1 <= peer.port <= 0xFFFF:
-            yield f"port {peer.port} is not in 1..65535"
+    yield from _wrong_place(peer.address, peer.port)
     if peer.mtu and not MTU_MIN <= peer.mtu <= MTU_MAX:
         yield f"mtu {peer.mtu} is not in {MTU_MIN}..{MTU_MAX}"
     if len(peer.sessions) > SESSIONS_PER_PEER_MAX:

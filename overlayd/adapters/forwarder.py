@@ -14,6 +14,8 @@ from netns.failures import NetnsError
 from netns.tunnel.tables import (
     Networks,
     Peers,
+    Probe,
+    ProbeAnswer,
     SealedNetwork,
     SealedPeer,
     State,
@@ -57,6 +59,9 @@ class TunnelForwarder:
 
     async def tell_peers(self, instance: str, peers: tuple[SealedPeer, ...]) -> None:
         await _in_thread(lambda: self._tell_peers(int(instance), peers))
+
+    async def probe(self, instance: str, probes: tuple[Probe, ...]) -> tuple[ProbeAnswer, ...]:
+        return await _in_thread(lambda: self._probe(int(instance), probes))
 
     async def state(self) -> State | None:
         def look() -> State | None:
@@ -136,6 +141,14 @@ class TunnelForwarder:
         except client.OtherInstance as error:
             raise NewInstance(str(error)) from error
         self._instance, self._peers = instance, table
+
+    def _probe(self, instance: int, probes: tuple[Probe, ...]) -> tuple[ProbeAnswer, ...]:
+        client = _client()
+        try:
+            answers: tuple[ProbeAnswer, ...] = client.probe(self._run_dir, instance, probes)
+        except client.OtherInstance as error:
+            raise NewInstance(str(error)) from error
+        return answers
 
     def _await_end(self, state: State | None) -> None:
         """Waits for the end of the process of that state, and of no other."""

@@ -2,7 +2,17 @@
 
 from collections.abc import Callable
 
-from netns.tunnel.tables import Cipher, Networks, Peers, SealedNetwork, SealedPeer, State
+from netns.tunnel.tables import (
+    Cipher,
+    Networks,
+    Peers,
+    Probe,
+    ProbeAnswer,
+    SealedNetwork,
+    SealedPeer,
+    State,
+    check_probes,
+)
 from overlayd.ports.forwarder import ForwarderError, Forwarding, NewInstance
 
 CIPHERS = (Cipher.AES_256_GCM, Cipher.CHACHA20_POLY1305)
@@ -23,6 +33,8 @@ class FakeForwarder:
         self.counters: dict[str, int] = {}
         self.networks = Networks(0)
         self.peers = Peers(0)
+        self.probed: list[Probe] = []
+        self.answers: list[ProbeAnswer] = []
         self.told: Callable[[], None] = lambda: None
 
     async def fault(self) -> str:
@@ -48,12 +60,23 @@ class FakeForwarder:
 
     async def tell_peers(self, instance: str, peers: tuple[SealedPeer, ...]) -> None:
         self._must_run()
-        if instance != str(self.starts):
-            raise NewInstance(f"forwarder {instance} has ended; {self.starts} runs now")
+        self._must_be(instance)
         if peers != self.peers.peers:
             table = Peers(self.peers.epoch + 1, peers)
             _checked(table)
             self.peers = table
+
+    async def probe(self, instance: str, probes: tuple[Probe, ...]) -> tuple[ProbeAnswer, ...]:
+        """Probes are kept in `probed`; `answers` are given once."""
+        self._must_run()
+        self._must_be(instance)
+        try:
+            check_probes(probes)
+        except ValueError as error:
+            raise ForwarderError(str(error)) from error
+        self.probed += probes
+        answers, self.answers = tuple(self.answers), []
+        return answers
 
     async def state(self) -> State | None:
         if not self.runs:
@@ -88,6 +111,10 @@ class FakeForwarder:
     def _forwarding(self) -> Forwarding:
         taps = tuple(n.tap for n in self.networks.networks)
         return Forwarding(str(self.starts), CIPHERS, taps, dict(self.counters))
+
+    def _must_be(self, instance: str) -> None:
+        if instance != str(self.starts):
+            raise NewInstance(f"forwarder {instance} has ended; {self.starts} runs now")
 
     def _must_run(self) -> None:
         if not self.runs:

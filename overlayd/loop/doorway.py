@@ -7,7 +7,7 @@ anything can be fetched here, and a peer that asks too early asks another one.
 from collections import Counter
 from typing import Any, Protocol
 
-from protocol.terms.effects import Sealed
+from protocol.terms.effects import Probing, Sealed
 from protocol.terms.ids import PeerId
 
 
@@ -30,6 +30,9 @@ class Forwards(Protocol):
 
     def seal(self, table: Sealed) -> None:
         """The whole table, in the place of the one before."""
+
+    def probe_paths(self, probing: Probing) -> None:
+        """Other hosts' forwarders are to be probed."""
 
 
 class Doorway:
@@ -66,6 +69,11 @@ class Doorway:
             self._table = table
         else:
             self._forwarder.seal(table)
+
+    def probe_paths(self, probing: Probing) -> None:
+        """Passes probes on, or drops them: what is not answered is sent again."""
+        if self._forwarder is not None:
+            self._forwarder.probe_paths(probing)
 
     def take(self, peer: PeerId, message: Any, cause: str) -> None:
         """Passes a message on, or drops and counts it."""

@@ -25,6 +25,7 @@ from protocol.terms.effects import (
     Knock,
     Note,
     Persist,
+    Probing,
     Quarantine,
     Realise,
     Sealed,
@@ -94,6 +95,8 @@ class Interpreter:
                     self._bulk.take(peer, message, cause)
                 case Sealed():
                     self._forwarder.seal(effect)
+                case Probing():
+                    self._forwarder.probe_paths(effect)
                 case _:
                     assert_never(effect)
         return follow

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import msgspec
 
-from netns.tunnel.tables import Cipher, SealedNetwork, SealedPeer, State
+from netns.tunnel.tables import Cipher, Probe, ProbeAnswer, SealedNetwork, SealedPeer, State
 
 
 class ForwarderError(Exception):
@@ -48,6 +48,12 @@ class Forwarder(Protocol):
 
     async def tell_peers(self, instance: str, peers: tuple[SealedPeer, ...]) -> None:
         """Has exactly these hosts talked to. Raises NewInstance if another process runs by now."""
+
+    async def probe(self, instance: str, probes: tuple[Probe, ...]) -> tuple[ProbeAnswer, ...]:
+        """Sends these, and answers what came back since the last call, of earlier ones too.
+
+        Raises NewInstance if another process runs by now.
+        """
 
     async def state(self) -> State | None:
         """What runs, and how it goes; None if nothing runs."""

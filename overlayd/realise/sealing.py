@@ -22,11 +22,12 @@ from overlayd.ports.forwarder import Forwarder, ForwarderError, NewInstance
 from overlayd.ports.network import Network, NetworkError
 from overlayd.realise.mends import Mends
 from overlayd.realise.paths import grid_of
+from overlayd.realise.probing import Prober
 from overlayd.telemetry.logs import logger
 from protocol.hosting.events import Care, Kept
 from protocol.node.events import Event, ForwarderBegan
 from protocol.terms import sealed
-from protocol.terms.effects import Sealed
+from protocol.terms.effects import Probing, Sealed
 from protocol.terms.ids import PeerId
 
 EVERY_S = 30.0
@@ -53,6 +54,7 @@ class Sealing:
     ) -> None:
         """`now` is the clock by which the node says when keys were made."""
         self._network, self._forwarder, self._tell = network, forwarder, tell
+        self.prober = Prober(forwarder, tell)
         self._older_s = now() - time.monotonic()
         self._table: Sealed | None = None
         self._instance = ""
@@ -89,6 +91,10 @@ class Sealing:
         """The node's newest table."""
         self._table = table
         self._hint.set()
+
+    def probe_paths(self, probing: Probing) -> None:
+        """The node wants other hosts' forwarders probed."""
+        self.prober.probe(probing)
 
     def changed(self) -> None:
         """Networks of this host may be others than before."""

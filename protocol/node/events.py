@@ -21,7 +21,7 @@ from protocol.requesting.queueing import QueueNotSaved
 from protocol.terms.effects import Untidied
 from protocol.terms.ids import PeerId
 from protocol.terms.problem import Trouble
-from protocol.terms.sealed import Cipher
+from protocol.terms.sealed import Cipher, TunnelAnswer
 from protocol.trust.certificate import Chain
 from protocol.trust.record import SignedRecord
 
@@ -106,6 +106,13 @@ class ForwarderBegan(msgspec.Struct, frozen=True):
     """What it can do, the best first."""
 
 
+class ProbesAnswered(msgspec.Struct, frozen=True):
+    """The host's forwarder had these answers to probes."""
+
+    instance: str
+    answers: tuple[TunnelAnswer, ...]
+
+
 class ImagesChanged(msgspec.Struct, frozen=True):
     """The host's image store has these images now."""
 
@@ -169,6 +176,7 @@ Event = (
     | Garbled
     | Probed
     | ForwarderBegan
+    | ProbesAnswered
     | ImagesChanged
     | Progressed
     | GuestSaid

@@ -36,6 +36,7 @@ from protocol.node.events import (
     Leaving,
     NewsGiven,
     Probed,
+    ProbesAnswered,
     Readdressed,
     Renewed,
     Revoking,
@@ -156,7 +157,7 @@ class Node:
             ElasticGrids(self.host),
         )
         self.files = GridsFiles(self.host, self.registers.acceptor, self.requester)
-        self.tunnel_partners = TunnelPartners(identity, self.overlay, self.host, rows, now)
+        self.tunnel_partners = TunnelPartners(identity, self.overlay, self.host, rows, dice, now)
         self._host_losses = HostLosses(self.me, self.notices, self.directory, self.host.chronicle)
         self._deadlines = Deadlines(
             self.overlay,
@@ -227,7 +228,7 @@ class Node:
         self.relay.check()
         self.registers.check()
         self.host.check()
-        self.tunnel_partners.keys.check()
+        self.tunnel_partners.check()
         self._deadlines.check()
 
     def _dispatch(self, event: Event, now: float) -> list[Effect]:
@@ -251,10 +252,10 @@ class Node:
             case Probed(facts=facts):
                 effects = self._outcomes(self.host.probed(facts), now)
                 return self.announcer.tunnel_at(self.host.tunnel, now) + effects
-            case ForwarderBegan():
-                return self._outcomes((self.tunnel_partners.began(event, now), []), now)
-            case ImagesChanged(images=images):
-                self.host.images_changed(images)
+            case ForwarderBegan() | ProbesAnswered():
+                return self._outcomes((self.tunnel_partners.said(event, now), []), now)
+            case ImagesChanged():
+                self.host.images_changed(event.images)
                 return self._outcomes(([], [RoomChanged()]), now)
             case _ if isinstance(event, HostEvent):
                 return self._outcomes(self.host.handle(event, now), now)
@@ -272,8 +273,7 @@ class Node:
                 self.relay.reachability.readdressed(address, now)
                 return self.overlay.readdressed(address, fault, now)
             case Leaving(leaving=leaving):
-                said = self.announcer.leaves(leaving, now)
-                return self._outcomes((said, [RoomChanged()]), now)
+                return self._outcomes((self.announcer.leaves(leaving, now), [RoomChanged()]), now)
             case Stopping():
                 return self.announcer.leave(self.membership.view.neighbours, now)
             case _:

@@ -165,7 +165,7 @@ def _sealed(node: Node, now: float) -> list[Problem]:
     keys = node.tunnel_partners.keys
     lacking = keys.lacking(now)
     if not lacking:
-        return []
+        return _silent(node, now)
     peers = [peer for peer, _ in lacking]
     lasts = format_duration(now - min(since_s for _, since_s in lacking))
     hosts = f"{counted(len(peers), 'host')} ({listed([name_of(node, peer) for peer in peers])})"
@@ -175,6 +175,18 @@ def _sealed(node: Node, now: float) -> list[Problem]:
     if not any(keys.is_reachable(peer) for peer in peers):
         return [Problem("sealed", f"{said}: none of them tells where it takes that", _TELLS_HELP)]
     return [Problem("sealed", f"{said}: no keys were agreed on", _ANSWERS_HELP)]
+
+
+def _silent(node: Node, now: float) -> list[Problem]:
+    """Hosts that there are keys with, and from whose forwarders no probe comes back."""
+    silent = node.tunnel_partners.paths.silent(now)
+    if not silent:
+        return []
+    lasts = format_duration(now - min(max(p.since_s, p.answered_s or 0.0) for _, p in silent))
+    places = listed([f"{name_of(node, p)} ({path.told})" for p, path in silent])
+    said = f"UDP to {places} does not come back for {lasts}: guests here and there do not hear each other"
+    ports = f"{node.host.facts.tunnel_port} here and {silent[0][1].told.port} there"
+    return [Problem("sealed", said, f"UDP ports {ports} open in the firewalls on the way")]
 
 
 def _egress(node: Node) -> list[Problem]:

@@ -1,20 +1,25 @@
-"""Who this host has keys with for sealed traffic: its hosts say who shares networks, the overlay who is out."""
+"""Who this host has keys with for sealed traffic, and by what paths.
+
+Its hosts say who shares networks, the overlay who is out.
+"""
 
 from protocol.grid.tunnel import TunnelEnd
 from protocol.hosting.host import Host
 from protocol.hosting.sealed_with import SealedWith, SealedWithHost
-from protocol.node.events import ForwarderBegan
+from protocol.node.events import ForwarderBegan, ProbesAnswered
 from protocol.peering.addresses import Rows
 from protocol.peering.overlay import Overlay
 from protocol.peering.shut_out import TABLE as SHUT_OUT
 from protocol.peering.shut_out import shut_outs
 from protocol.peering.shut_sites import shut
-from protocol.terms.effects import Deadline, Effect, earliest, soonest
+from protocol.terms.dice import Dice
+from protocol.terms.effects import Deadline, Effect, Sealed, earliest, soonest
 from protocol.terms.ids import PeerId
 from protocol.trust.identity import Identity
 from protocol.trust.signing import Untrusted
 from protocol.tunnel_keys.keys import TunnelKeys
 from protocol.tunnel_keys.messages import TunnelKeysMessage
+from protocol.tunnel_paths.paths import TunnelPaths
 
 _LOOPBACK = "127."
 
@@ -34,22 +39,26 @@ class TunnelPartners:
     """The keys of this host, and with whom they are."""
 
     def __init__(
-        self, identity: Identity, overlay: Overlay, host: Host, rows: Rows, now: float
+        self, identity: Identity, overlay: Overlay, host: Host, rows: Rows, dice: Dice, now: float
     ) -> None:
         """`rows` is the whole store, by table: an earlier life may have shut peers and sites out."""
         self._overlay, self._host = overlay, host
         self._sealed_with = SealedWith(identity.peer, host.leases)
         life, count = overlay.broadcast, overlay.quarantines.count
         self.keys = TunnelKeys(identity, lambda: life.incarnation, count)
+        self.paths = TunnelPaths(dice)
         peers = shut_outs(rows.get(SHUT_OUT, {}), now)
         self._shut_peers = {peer: row.until_s for peer, row in peers.items() if row.until_s > now}
         self._shut_sites = shut(rows, now)
         self._seen: tuple[dict[PeerId, SealedWithHost], int, int, bool, str] | None = None
         """What all that follows was made of last: it is asked for after each step of the work."""
 
-    def began(self, event: ForwarderBegan, now: float) -> list[Effect]:
-        """The forwarder is there, or another one."""
-        return self.keys.began(event.instance, event.ciphers, now)
+    def said(self, event: ForwarderBegan | ProbesAnswered, now: float) -> list[Effect]:
+        """The forwarder is there, or another one, or has answers to probes."""
+        if isinstance(event, ProbesAnswered):
+            self.paths.answered(event.instance, event.answers, now)
+            return []
+        return self._told(self.keys.began(event.instance, event.ciphers, now), now)
 
     def follow(self, now: float) -> list[Effect]:
         """Leases, revocations, or where others take traffic may be others than before."""
@@ -65,12 +74,12 @@ class TunnelPartners:
             for peer, host in ({} if revoked else hosts).items()
             if not self._overlay.is_out(peer, host.site) and not self._is_shut(peer, host.site, now)
         }
-        return self.keys.among(partners, now)
+        return self._told(self.keys.among(partners, now), now)
 
     def handle(self, sender: PeerId, message: TunnelKeysMessage, now: float) -> list[Effect]:
         """A peer says something about keys."""
         try:
-            return self.keys.handle(sender, message, now)
+            return self._told(self.keys.handle(sender, message, now), now)
         except Untrusted as error:
             return self._overlay.blame(sender, f"tunnel-keys-{error.reason}", now, error.detail)
 
@@ -79,16 +88,32 @@ class TunnelPartners:
         over = [peer for peer, until_s in self._shut_peers.items() if until_s <= now]
         sites = [site for site, until_s in self._shut_sites.items() if until_s <= now]
         if not (over or sites):
-            return self.keys.tick(now)
+            return self._due(now)
         self._shut_peers = {p: s for p, s in self._shut_peers.items() if p not in over}
         self._shut_sites = {p: s for p, s in self._shut_sites.items() if p not in sites}
         self._seen = None
-        return self.follow(now) + self.keys.tick(now)
+        return self.follow(now) + self._due(now)
 
     def next_deadline(self) -> Deadline | None:
         """When to tick."""
         ends = (*self._shut_peers.values(), *self._shut_sites.values())
-        return earliest(self.keys.next_deadline(), soonest(ends, "shut out"))
+        keys, paths = self.keys.next_deadline(), self.paths.next_deadline()
+        return earliest(keys, paths, soonest(ends, "shut out"))
+
+    def check(self) -> None:
+        """Invariants of both."""
+        self.keys.check()
+        self.paths.check()
+
+    def _due(self, now: float) -> list[Effect]:
+        return self._told(self.keys.tick(now), now) + self.paths.tick(now)
+
+    def _told(self, effects: list[Effect], now: float) -> list[Effect]:
+        """The same effects; whom the forwarder is told of by them is probed."""
+        for effect in effects:
+            if isinstance(effect, Sealed):
+                self.paths.told(effect, now)
+        return effects
 
     def _is_shut(self, peer: PeerId, site: str, now: float) -> bool:
         """Whether nothing of that host is taken for a while, because what it said could not be handled."""

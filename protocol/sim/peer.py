@@ -10,7 +10,15 @@ from random import Random
 
 from protocol.capacity.advert import HostFacts, ImageLabel
 from protocol.membership.messages import Contact
-from protocol.node.events import Arrived, Event, ForwarderBegan, Slept, Started, Ticked
+from protocol.node.events import (
+    Arrived,
+    Event,
+    ForwarderBegan,
+    ProbesAnswered,
+    Slept,
+    Started,
+    Ticked,
+)
 from protocol.node.node import Node
 from protocol.sim.clocks import Clock
 from protocol.sim.environment import Environment, Watcher
@@ -25,14 +33,15 @@ from protocol.terms.effects import (
     Knock,
     Note,
     Persist,
+    Probing,
     Quarantine,
     Realise,
     Row,
     Sealed,
     Send,
 )
-from protocol.terms.ids import GridId
-from protocol.terms.sealed import Cipher
+from protocol.terms.ids import GridId, PeerId
+from protocol.terms.sealed import Cipher, TunnelAnswer, TunnelPlace, TunnelProbe
 from protocol.trust.identity import Identity
 
 _STORY, _STORY_OF_MANY = 40, 6
@@ -43,6 +52,9 @@ _WAKES_AT_ONCE = 100
 """How many deadlines one peer may have at one instant. More means that one does not move."""
 _NEVER = float("inf")
 _CIPHERS = (Cipher.AES_256_GCM, Cipher.CHACHA20_POLY1305)
+PROBED_S = 0.02
+"""How long after a probe its answer is told."""
+_SOMEWHERE = TunnelPlace("192.0.2.1", 7700)
 _ROUNDING_S = 1e-6
 """What rounding may put between a clock that drifts and the world's time."""
 
@@ -257,10 +269,27 @@ class SimPeer:
                 self._watcher.noted(self, effect)
             case HandOver():
                 self.notes["hand-over"] += 1
+            case Probing(instance=instance, probes=probes):
+                self._world.after(PROBED_S, self._probed, instance, probes)
             case Sealed(instance=instance):
                 if instance == f"{self.name}-{self.forwarders}":
                     self.sealed = effect
         return self.node is not None
+
+    def _probed(self, instance: str, probes: tuple[TunnelProbe, ...]) -> None:
+        """The forwarders on the other hosts have answered, those that are there and that nothing is cut to."""
+        answers = tuple(
+            TunnelAnswer(probe.peer, probe.number, PROBED_S, _SOMEWHERE, _SOMEWHERE)
+            for probe in probes
+            if self._wires.probe(self, probe.peer)
+        )
+        if answers:
+            self.feed(ProbesAnswered(instance, answers))
+
+    def echoes(self, peer: PeerId) -> bool:
+        """Whether the host's forwarder has keys with that peer's."""
+        rows = self.sealed.peers if self.sealed is not None else ()
+        return any(row.peer == peer and row.sessions for row in rows)
 
     def _write(self, rows: tuple[Row, ...]) -> None:
         for row in rows:

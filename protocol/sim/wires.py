@@ -40,6 +40,9 @@ class End(Protocol):
     def up(self) -> bool:
         """Whether its process runs."""
 
+    def echoes(self, peer: PeerId) -> bool:
+        """Whether its host's forwarder has keys with that peer's, and so answers its probes."""
+
     def feed(self, event: Event) -> None:
         """Gives it an event."""
 
@@ -112,6 +115,13 @@ class Wires:
             for other, connection in list(self._ports[id].connections.items()):
                 if self._is_cut(id, other) or self._is_cut(other, id):
                     self._world.after(HEARTBEATS_S, self._missed, connection)
+
+    def probe(self, peer: End, to: PeerId) -> bool:
+        """Whether a probe of that peer's forwarder comes back from there."""
+        other = self._end_of(to)
+        if other is None or self._is_cut(peer.id, to) or self._is_cut(to, peer.id):
+            return False
+        return other.echoes(peer.id)
 
     def heal(self) -> None:
         """Undoes every cut."""

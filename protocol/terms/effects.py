@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import msgspec
 
 from protocol.terms.ids import PeerId
-from protocol.terms.sealed import SealedPeer
+from protocol.terms.sealed import SealedPeer, TunnelProbe
 
 
 class Deadline(msgspec.Struct, frozen=True, order=True, gc=False):
@@ -133,4 +133,24 @@ class Sealed(msgspec.Struct, frozen=True):
     """Every host that shares a sealed network with this one, also those that there are no keys with yet."""
 
 
-Effect = Send | Dial | Knock | HangUp | Quarantine | Persist | Note | Realise | HandOver | Sealed
+class Probing(msgspec.Struct, frozen=True):
+    """The host's forwarder is to send these probes. What comes back is told by `ProbesAnswered`."""
+
+    instance: str
+    """The forwarder that is meant. Another one has other keys."""
+    probes: tuple[TunnelProbe, ...]
+
+
+Effect = (
+    Send
+    | Dial
+    | Knock
+    | HangUp
+    | Quarantine
+    | Persist
+    | Note
+    | Realise
+    | HandOver
+    | Sealed
+    | Probing
+)

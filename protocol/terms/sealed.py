@@ -43,6 +43,40 @@ class Secret:
         raise TypeError("a secret is not copied into anything that lasts")
 
 
+class TunnelPlace(msgspec.Struct, frozen=True):
+    """Where a forwarder is, or is seen: an IP address, and a port of UDP."""
+
+    address: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.address}:{self.port}" if self.port else "it does not tell where"
+
+
+class TunnelProbe(msgspec.Struct, frozen=True):
+    """A sealed frame that another host's forwarder is to answer."""
+
+    peer: PeerId
+    number: int
+    """The answer has it: 64 bits, another for each probe of a life."""
+    size_bytes: int = 0
+    """Of the datagram, without the headers of IP and UDP; 0 for as small as a probe can be."""
+    place: TunnelPlace | None = None
+    """Where to send it; None for where what is sealed for that host goes."""
+
+
+class TunnelAnswer(msgspec.Struct, frozen=True):
+    """What another host's forwarder answered to a probe."""
+
+    peer: PeerId
+    number: int
+    round_trip_s: float
+    place: TunnelPlace
+    """Where the answer came from."""
+    seen: TunnelPlace
+    """Where the other saw the probe come from. It says so, and may say anything."""
+
+
 class SealedSession(msgspec.Struct, frozen=True):
     """The keys by which two forwarders seal for each other: one a direction, each used by one sender only."""
 

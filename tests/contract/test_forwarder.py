@@ -15,7 +15,7 @@ from netns import tun
 from netns.kernel import namespaces
 from netns.kernel.tap import add_tap
 from netns.tunnel import client
-from netns.tunnel.tables import Member, SealedNetwork, SealedPeer, Session, State
+from netns.tunnel.tables import Member, Probe, SealedNetwork, SealedPeer, Session, State
 from overlayd.adapters.forwarder import TunnelForwarder
 from overlayd.fakes.forwarder import FakeForwarder
 from overlayd.ports.forwarder import Forwarder, ForwarderError, NewInstance
@@ -185,6 +185,21 @@ async def test_a_look_that_changes_nothing_asks_it_once(
         assert await look() == 1
     finally:
         bench.close()
+    await forwarder.close()
+
+
+async def test_probes_are_of_one_process_alone(bench: Bench) -> None:
+    await bench.start()
+    forwarder = bench.forwarder
+    with pytest.raises(ForwarderError):
+        await forwarder.probe("1", ())
+    first = await forwarder.ensure()
+    assert await forwarder.probe(first.instance, (Probe("b" * 64, 1),)) == (), "nobody answers"
+    assert await forwarder.probe(first.instance, ()) == ()
+    with pytest.raises(ForwarderError, match="67 bytes"):
+        await forwarder.probe(first.instance, (Probe("b" * 64, 1, 67),))
+    with pytest.raises(NewInstance):
+        await forwarder.probe("0", ())
     await forwarder.close()
 
 

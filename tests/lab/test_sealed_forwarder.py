@@ -10,10 +10,12 @@ from contextlib import contextmanager
 
 import pytest
 from bad_road import BadRoad
+from federation.launch import wait_for
 from sealed_world import MTU, PORT, Host, SealedWorld
 
 from netns import program
 from netns.tunnel import client, process
+from netns.tunnel.tables import Probe, ProbeAnswer
 
 MEGABYTE = 1 << 20
 
@@ -77,6 +79,21 @@ def test_guests_of_two_hosts_reach_each_other(world: SealedWorld) -> None:
     assert state.counters["sent"] >= 2
     assert state.counters["received"] >= 2
     assert state.peers[0].last_heard_s > 0
+
+
+def test_a_probe_comes_back_whole_as_any_frame_does(world: SealedWorld) -> None:
+    a, b = world.a, world.b
+    instance = a.state().instance
+
+    def answers(*probes: Probe) -> tuple[ProbeAnswer, ...]:
+        return a.on(lambda: client.probe(a.run_dir, instance, probes))
+
+    found = list(answers(Probe("b", 1, 1_400), Probe("b", 2)))
+    wait_for(lambda: found.extend(answers()) or len(found) == 2, 10, "both are answered")
+    for answer in found:
+        assert (answer.address, answer.port) == (b.underlay, PORT)
+        assert (answer.seen_address, answer.seen_port) == (a.underlay, PORT)
+        assert 0 < answer.round_trip_s < 5
 
 
 def test_nothing_that_crosses_can_be_read(world: SealedWorld) -> None:

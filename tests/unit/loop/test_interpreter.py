@@ -24,6 +24,7 @@ from protocol.terms.effects import (
     HangUp,
     Note,
     Persist,
+    Probing,
     Realise,
     Row,
     Sealed,
@@ -46,6 +47,7 @@ class Taken:
         self.kicked: list[tuple[str, str]] = []
         self.bulk: list[tuple[PeerId, Any, str]] = []
         self.sealed: list[Sealed] = []
+        self.probed: list[Probing] = []
 
     def kick(self, grid: str, cause: str) -> None:
         self.kicked.append((grid, cause))
@@ -55,6 +57,9 @@ class Taken:
 
     def seal(self, table: Sealed) -> None:
         self.sealed.append(table)
+
+    def probe_paths(self, probing: Probing) -> None:
+        self.probed.append(probing)
 
 
 class World:
@@ -198,6 +203,7 @@ async def test_bulk_and_grids_are_handed_over(world: World) -> None:
     assert world.taken.kicked == [("g", "c")]
 
 
-async def test_a_table_goes_to_the_forwarder(world: World) -> None:
-    await world.interpreter.carry_out([Sealed("one", ())])
+async def test_a_table_and_probes_go_to_the_forwarder(world: World) -> None:
+    await world.interpreter.carry_out([Sealed("one", ()), Probing("one", ())])
     assert world.taken.sealed == [Sealed("one", ())]
+    assert world.taken.probed == [Probing("one", ())]

@@ -4,7 +4,7 @@ from typing import Any
 
 from overlayd.loop.doorway import Doorway
 from protocol.node.messages import ImageAsk
-from protocol.terms.effects import Sealed
+from protocol.terms.effects import Probing, Sealed
 from protocol.terms.ids import Digest, PeerId
 
 PEER = PeerId("a" * 64)
@@ -16,6 +16,7 @@ class Side:
         self.kicked: list[tuple[str, str]] = []
         self.bulk: list[Any] = []
         self.tables: list[Sealed] = []
+        self.probed: list[str] = []
 
     def kick(self, grid: str, cause: str) -> None:
         self.kicked.append((grid, cause))
@@ -25,6 +26,9 @@ class Side:
 
     def seal(self, table: Sealed) -> None:
         self.tables.append(table)
+
+    def probe_paths(self, probing: Probing) -> None:
+        self.probed.append(probing.instance)
 
 
 def test_what_waited_comes_first_once_a_grid() -> None:
@@ -52,3 +56,12 @@ def test_of_tables_that_came_too_early_the_last_is_told() -> None:
     doorway.open(side, side, side)
     doorway.seal(Sealed("three", ()))
     assert [table.instance for table in side.tables] == ["two", "three"]
+
+
+def test_probes_that_come_too_early_are_not_sent_later() -> None:
+    """An answer would be to a probe that the node has given up."""
+    doorway, side = Doorway(), Side()
+    doorway.probe_paths(Probing("one", ()))
+    doorway.open(side, side, side)
+    doorway.probe_paths(Probing("two", ()))
+    assert side.probed == ["two"]

@@ -127,6 +127,10 @@ class Side:
         """A turn with these in the socket, at most a batch."""
         for datagram in datagrams:
             sender.sendto(datagram, self.at)
+        self.turn()
+
+    def turn(self) -> None:
+        """A turn with what is in the socket."""
         self._calls[self._socket]()
 
     def written(self) -> list[bytes]:
@@ -297,8 +301,10 @@ class Chaos:
             options=dice.choice((b"",) * 6 + (bytes(12), bytes(40))),
         )  # fmt: skip
         self._next[port] += size
+        probe = inner_header(0, 0, 0, 0) + bytes([dice.choice((1, 1, 1, 2, 0, 9))])
+        probe += bytes(dice.choice((27, 27, 26, 700)))
         return dice.choice(
-            (made, made, made, self.mangled(made), dice.randbytes(dice.randrange(90)))
+            (made, made, made, self.mangled(made), probe, dice.randbytes(dice.randrange(90)))
         )
 
     def calm(self, count: int) -> list[bytes]:

@@ -218,3 +218,26 @@ def test_status_says_that_a_partner_does_not_tell_where_it_takes_sealed_traffic(
     scene.world.run(20.0)
     (what,) = sealed_problems(scene.pair[0])
     assert what.endswith("none of them tells where it takes that")
+
+
+def test_status_says_where_probes_do_not_come_back_from(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = scene.pair
+    scene.world.run(20.0)
+    assert sealed_problems(one) == []
+    probe = scene.world.wires.probe
+    monkeypatch.setattr(scene.world.wires, "probe", lambda _peer, _to: False)
+    scene.world.run(60.0)
+    assert one.node is not None
+    assert other.facts is not None
+    (problem,) = (p for p in PeerView(one.node).problems(one.now_s) if p.kind == "sealed")
+    where = f"{other.name} ({other.facts.underlay}:7700)"
+    assert problem.what.startswith(f"UDP to {where} does not come back for ")
+    assert problem.what.endswith(": guests here and there do not hear each other")
+    assert (
+        problem.would_work == "UDP ports 7700 here and 7700 there open in the firewalls on the way"
+    )
+    monkeypatch.setattr(scene.world.wires, "probe", probe)
+    scene.world.run(20.0)
+    assert sealed_problems(one) == []

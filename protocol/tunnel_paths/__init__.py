@@ -1,0 +1,1 @@
+"""The paths of sealed traffic between hosts. README.md has the rules."""
