@@ -6,12 +6,14 @@ the agent is asked directly: it answers a ping, and nothing more once it has beg
 
 import contextlib
 import json
+import os
 import signal
 from typing import Final
 
 import libvirt
 import libvirt_qemu
 
+from overlayd.adapters.libvirt.confinement import init_of
 from overlayd.adapters.libvirt.driver import DomainType
 
 AGENT_WITHIN_S: Final = 2
@@ -35,8 +37,8 @@ def shut_down(domain: libvirt.virDomain, type_: DomainType) -> bool:
     elif state not in (libvirt.VIR_DOMAIN_RUNNING, libvirt.VIR_DOMAIN_BLOCKED):
         return bool(state == libvirt.VIR_DOMAIN_SHUTDOWN)
     if type_ is DomainType.LXC:
-        _signal(domain)
-    elif type_ is DomainType.TEST:
+        return _signal(domain)
+    if type_ is DomainType.TEST:
         domain.shutdown()
     elif not _by_agent(domain):
         domain.shutdownFlags(libvirt.VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN)
@@ -58,12 +60,26 @@ def _by_agent(domain: libvirt.virDomain) -> bool:
     return True
 
 
-def _signal(domain: libvirt.virDomain) -> None:
-    """Tells a container's init by the pipe that some have, and by signals.
+def _signal(domain: libvirt.virDomain) -> bool:
+    """Tells a container's init by the pipe that some have, and by signals. False if it has none.
 
-    libvirt says that it was told also where there is no pipe.
+    libvirt says that it was told also where there is no pipe. It does not send the signals: it hears from
+    the container's keeper who the init is, and one that missed that never asks again.
     """
     with contextlib.suppress(libvirt.libvirtError):
         domain.shutdownFlags(libvirt.VIR_DOMAIN_SHUTDOWN_INITCTL)
-    for number in _INITS:
-        domain.sendProcessSignal(1, number, 0)
+    keeper = domain.ID()
+    init = init_of(keeper)
+    try:
+        held = os.pidfd_open(init)
+    except OSError:
+        return False
+    try:
+        if told := init_of(keeper) == init:  # else its number may be another's by now
+            for number in _INITS:
+                signal.pidfd_send_signal(held, number)
+    except ProcessLookupError:
+        return False
+    finally:
+        os.close(held)
+    return told

@@ -1,6 +1,8 @@
 """A guest is asked to shut down by its agent if that answers, else by its button; a container by its init."""
 
 import signal
+import subprocess
+import sys
 from typing import cast
 
 import libvirt
@@ -20,6 +22,7 @@ class Guest:
     def __init__(self, state: tuple[int, int] = RUNNING, agent: str = "none") -> None:
         self.now, self.agent = state, agent
         self.done: list[object] = []
+        self.keeper = -1
 
     def state(self) -> tuple[int, int]:
         return self.now
@@ -35,8 +38,8 @@ class Guest:
         if flags == libvirt.VIR_DOMAIN_SHUTDOWN_INITCTL and self.agent == "none":
             raise error(libvirt.VIR_ERR_OPERATION_UNSUPPORTED)
 
-    def sendProcessSignal(self, pid: int, number: int, _: int) -> None:
-        self.done.append((pid, number))
+    def ID(self) -> int:
+        return self.keeper
 
 
 def error(code: int) -> libvirt.libvirtError:
@@ -90,13 +93,36 @@ def test_who_does_not_run_is_not_asked() -> None:
         assert guest.done == []
 
 
+KEEPER = """
+import os, signal, sys
+heard = [int(number) for number in sys.argv[1:]]
+signal.pthread_sigmask(signal.SIG_BLOCK, heard)
+if os.fork() == 0:
+    print("there", flush=True)
+    print(*sorted(signal.sigwait(heard) for _ in heard), flush=True)
+    os._exit(0)
+os.wait()
+"""
+"""A process with a child, which says which of two signals it has heard."""
+
+
 @pytest.mark.parametrize("pipe", ["good", "none"])
 def test_a_container_is_told_by_its_pipe_and_by_the_signals_of_two_inits(pipe: str) -> None:
     """libvirt's answer does not say whether there is a pipe."""
     plain = Guest(agent=pipe)
-    assert asked(plain, DomainType.LXC)
-    initctl = libvirt.VIR_DOMAIN_SHUTDOWN_INITCTL
-    assert plain.done == [initctl, (1, signal.SIGRTMIN + 3), (1, signal.SIGUSR2)]
+    numbers = sorted((signal.SIGRTMIN + 3, signal.SIGUSR2))
+    argv = [sys.executable, "-c", KEEPER, *(str(int(number)) for number in numbers)]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as keeper:
+        plain.keeper = keeper.pid
+        assert keeper.stdout is not None
+        assert keeper.stdout.readline() == "there\n"
+        assert asked(plain, DomainType.LXC)
+        assert keeper.stdout.readline().split() == [str(int(number)) for number in numbers]
+    assert plain.done == [libvirt.VIR_DOMAIN_SHUTDOWN_INITCTL]
+
+
+def test_a_container_without_an_init_is_not_asked() -> None:
+    assert not asked(Guest(), DomainType.LXC)
 
 
 def test_libvirts_test_driver_shuts_down_at_once() -> None:
