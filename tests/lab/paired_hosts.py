@@ -49,6 +49,23 @@ class Pair:
         self.image = orders.add_image(self.host("a"), image_file(self.daemons.folder / "image"))
         wait_for(lambda: self.daemons.converged("a", "b"), 30, "both list each other")
 
+    def configure(self, host: str, old: str, new: str) -> None:
+        """Changes what its next daemon is to read."""
+        file = self.host(host).folder / "overlayd.toml"
+        before = file.read_text()
+        assert old in before
+        file.write_text(before.replace(old, new))
+
+    def listens_everywhere(self, host: str) -> None:
+        """Its daemon is to be dialled at whatever address it has."""
+        self.configure(host, f"{self.lab.address(host)}:", "0.0.0.0:")
+
+    def move(self, host: str, old: str, new: str, router: str) -> None:
+        """Gives a host another address in place of the one that it has, as DHCP or another cable does."""
+        self.ip(host, "address", "del", f"{old}/28", "dev", "eth0")
+        self.ip(host, "address", "add", f"{new}/28", "dev", "eth0")
+        self.ip(host, "route", "replace", "default", "via", router)
+
     def host(self, name: str) -> Host:
         return self.daemons.hosts[name]
 

@@ -34,8 +34,7 @@ class Moving(Pair):
 
     def begin(self) -> None:
         self.enrol()
-        config = self.host("b").folder / "overlayd.toml"
-        config.write_text(config.read_text().replace(f"{ADDRESSES['b']}:", "0.0.0.0:"))
+        self.listens_everywhere("b")
         self.ip("b", "link", "set", "eth0", "mtu", "1400")
         self.start()
         self.up()
@@ -90,9 +89,7 @@ def _the_least_mtu_counts_from_the_start(pair: Moving) -> None:
 
 
 def _a_host_gets_another_address(pair: Moving) -> None:
-    pair.ip("b", "address", "del", f"{ADDRESSES['b']}/28", "dev", "eth0")
-    pair.ip("b", "address", "add", f"{MOVED}/28", "dev", "eth0")
-    pair.ip("b", "route", "replace", "default", "via", "198.51.100.14")
+    pair.move("b", ADDRESSES["b"], MOVED, "198.51.100.14")
     wait_for(lambda: pair.tunnel("b")[0] == MOVED, FOLLOWS_WITHIN_S, "b's own tunnel follows")
     wait_for(lambda: pair.meet(1350), FOLLOWS_WITHIN_S, "guests meet again")
     assert ADDRESSES["b"] not in pair.ip("a", "-d", "link", "show", pair.vxlan)

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import threading
 from collections.abc import Iterator
 from ipaddress import IPv4Address
@@ -20,10 +21,12 @@ from netns.tunnel import client
 from protocol.grid.model import Encryption
 
 WITHIN_S = 20
+BORN, MOVED, ROUTER = "203.0.113.1", "203.0.113.9", "203.0.113.14"
+OTHER_PORT = 7777
 MARK = b"what only the two guests are to read. "
 SITES = (
     Site("ams", "198.51.100.0/28", (Host("a", "198.51.100.1"),)),
-    Site("bnl", "203.0.113.0/28", (Host("b", "203.0.113.1"),)),
+    Site("bnl", "203.0.113.0/28", (Host("b", BORN),)),
 )
 
 
@@ -32,6 +35,7 @@ def pair(folder: Path) -> Iterator[Pair]:
     made = Pair(folder / "f", Encryption.REQUIRED, *SITES)
     try:
         made.enrol()
+        made.listens_everywhere("b")
         made.start()
         yield made
     finally:
@@ -61,16 +65,21 @@ class Talk:
 
     def crosses(self, content: bytes) -> bool:
         """Whether that gets there, and back."""
-        for here, there in ((self._near, self._far), (self._far, self._near)):
-            sender = threading.Thread(target=here.sendall, args=(content,))
-            sender.start()
-            got = b""
-            while len(got) < len(content) and (part := there.recv(1 << 16)):
-                got += part
-            sender.join()
-            if got != content:
-                return False
-        return True
+        return self._goes(self._near, self._far, content) and self.comes(content)
+
+    def comes(self, content: bytes) -> bool:
+        """Whether that gets back."""
+        return self._goes(self._far, self._near, content)
+
+    @staticmethod
+    def _goes(here: socket.socket, there: socket.socket, content: bytes) -> bool:
+        sender = threading.Thread(target=here.sendall, args=(content,))
+        sender.start()
+        got = b""
+        while len(got) < len(content) and (part := there.recv(1 << 16)):
+            got += part
+        sender.join()
+        return got == content
 
 
 def test_a_network_crosses_sites_and_nobody_reads_it(pair: Pair) -> None:
@@ -80,6 +89,7 @@ def test_a_network_crosses_sites_and_nobody_reads_it(pair: Pair) -> None:
     with Talk(one, other) as talk:
         _nothing_is_read_on_the_way(pair, talk)
         _a_connection_outlives_daemons_and_forwarders(pair, talk)
+        _a_connection_goes_on_where_its_hosts_get_another_address(pair, talk)
     _a_grid_with_the_same_addresses_is_another(pair)
     for name in ("pair", "twin"):
         pair.down(name)
@@ -113,6 +123,35 @@ def _a_connection_outlives_daemons_and_forwarders(pair: Pair, talk: Talk) -> Non
     os.kill(before.pid, signal.SIGKILL)
     assert talk.crosses(b"with the next forwarder")
     assert client.state(forwarder).instance != before.instance
+
+
+def _a_connection_goes_on_where_its_hosts_get_another_address(pair: Pair, talk: Talk) -> None:
+    def end() -> tuple[str, int]:
+        (b,) = client.state(pair.host("a").folder / "state" / "networks").peers
+        return b.address, b.port
+
+    assert end() == (BORN, PORT)
+    pair.move("b", BORN, MOVED, ROUTER)
+    assert talk.crosses(b"to another address")
+    assert end() == (MOVED, PORT)
+    pair.daemons.kill("b")
+    pair.configure("b", "[network]", f"[network]\ntunnel-port = {OTHER_PORT}")
+    pair.daemons.restart("b")
+    assert talk.crosses(b"to another port")
+    assert end() == (MOVED, OTHER_PORT)
+    # While nobody is told, what comes is enough: the keys say whose it is.
+    pair.daemons.kill("a")
+    pair.move("b", MOVED, BORN, ROUTER)
+    assert talk.comes(b"from another address")
+    assert talk.crosses(b"and there")
+    assert end() == (BORN, OTHER_PORT)
+    pair.daemons.restart("a")
+    assert talk.crosses(b"with a daemon that last heard the old one")
+    said = f"b takes its traffic at {BORN}, no more at {MOVED}"
+    wait_for(
+        lambda: said in pair.daemons.ctl("a", "events").stdout, WITHIN_S, "it hears the new one"
+    )
+    assert end() == (BORN, OTHER_PORT)
 
 
 def _a_grid_with_the_same_addresses_is_another(pair: Pair) -> None:
