@@ -8,7 +8,7 @@ is recognised by its name.
 import re
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
-from ipaddress import AddressValueError, IPv4Address, IPv4Network
+from ipaddress import AddressValueError, IPv4Address, IPv4Network, IPv6Network
 
 import msgspec
 
@@ -27,6 +27,7 @@ IFNAME_MAX = 15  # IFNAMSIZ less the final zero
 TAP_PREFIX = "ovt-"
 CARD_PREFIX = "ovc-"
 VXLAN_PORT = 4789  # RFC 7348
+PREFIX6_BITS = 64
 METADATA_ADDRESS = "169.254.169.254"
 """Where guests ask who they are. Every network's namespace has it besides the gateway's address."""
 
@@ -215,6 +216,22 @@ def mac_of(network: str, address: str) -> str:
     """The locally administered MAC of an address in a network. Two addresses never share one."""
     raw = bytes((0x02, _hash(network)[0])) + IPv4Address(address).packed
     return raw.hex(":")
+
+
+def is_cidr6(text: str) -> bool:
+    """Whether it is an IPv6 network of 64 bits, as every network of guests is."""
+    try:
+        return IPv6Network(text).prefixlen == PREFIX6_BITS
+    except ValueError:
+        return False
+
+
+def address6(cidr6: str, address: str) -> str:
+    """The IPv6 address of whoever has that IPv4 address in a network: that one, behind the prefix.
+
+    So there is nothing to remember, and a forwarder that knows the one knows the other.
+    """
+    return str(IPv6Network(cidr6)[int(IPv4Address(address))])
 
 
 def vni_of(network: str, attempt: int = 0) -> int:

@@ -2,7 +2,7 @@
 
 import struct
 
-_WORDS = struct.Struct(">4H")
+_WORDS = {8: struct.Struct(">4H"), 32: struct.Struct(">16H")}
 _TCP = 6
 
 
@@ -23,11 +23,11 @@ def summed(data: bytes) -> int:
 
 
 def pseudo(addresses: bytes, length: int) -> int:
-    """The sum of TCP's pseudo-header over IPv4, not complemented: what a card that completes it starts from.
+    """The sum of TCP's pseudo-header, not complemented: what a card that completes it starts from.
 
-    `addresses` are source and destination, eight bytes; `length` is that of the TCP header and its data.
+    `addresses` are source and destination, 8 bytes of IPv4 or 32 of IPv6; `length` is that of the TCP header
+    and its data, below 65,536.
     """
-    one, two, three, four = _WORDS.unpack(addresses)
-    total: int = one + two + three + four + _TCP + length
+    total: int = sum(_WORDS[len(addresses)].unpack(addresses)) + _TCP + length
     total = (total & 0xFFFF) + (total >> 16)
     return (total & 0xFFFF) + (total >> 16)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from netns.tunnel.batches import Datagram, endpoint
 from netns.tunnel.cipher import InvalidTag
 from netns.tunnel.counters import Count, Counters
+from netns.tunnel.cut import IPV4, IPV6
 from netns.tunnel.frame import (
     ETHERNET_BYTES,
     HEADER_BYTES,
@@ -23,8 +24,7 @@ from netns.tunnel.routes import Route
 from netns.tunnel.sessions import LiveSession, Sessions
 from netns.tunnel.tables import COUNTER_END, NOWHERE
 
-_IPV4 = b"\x08\x00"
-_IPV4_LEAST = ETHERNET_BYTES + 20
+_IPV4_LEAST, _IPV6_LEAST = ETHERNET_BYTES + 20, ETHERNET_BYTES + 40
 
 
 class Inward:
@@ -107,9 +107,13 @@ def judged(opened: Inner, peer: str, routes: Mapping[int, Route]) -> Count:
         return Count.IN_SPOOFED
     if frame[0:6] not in route.local:
         return Count.IN_NOT_HERE
-    if frame[12:14] != _IPV4 or len(frame) < _IPV4_LEAST:
-        return Count.IN_NOT_IPV4
-    if frame[26:30] != member.address:
+    if frame[12:14] == IPV4 and len(frame) >= _IPV4_LEAST:
+        is_own = frame[26:30] == member.address
+    elif frame[12:14] == IPV6 and len(frame) >= _IPV6_LEAST and route.prefix6:
+        is_own = frame[22:38] == route.prefix6 + member.address
+    else:
+        return Count.IN_NOT_IP
+    if not is_own:
         return Count.IN_SPOOFED
     if len(frame) > route.mtu + ETHERNET_BYTES:
         return Count.IN_TOO_BIG

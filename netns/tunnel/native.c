@@ -28,9 +28,10 @@
 #endif
 
 enum { HEADER = 16, INNER = 8, TAG = 16, ETHERNET = 14, SEALED = HEADER + INNER + TAG, VNET = 10, KEY = 32, NONCE_AT = 4 };
-enum { FRAME = 1, PROBE = 28, NEEDS_CSUM = 1, GSO_NONE = 0, GSO_TCPV4 = 1, GSO_ECN = 0x80 };
+enum { FRAME = 1, PROBE = 28, NEEDS_CSUM = 1, GSO_NONE = 0, GSO_TCPV4 = 1, GSO_TCPV6 = 4, GSO_ECN = 0x80 };
 enum { FIN = 0x01, SYN = 0x02, PSH = 0x08, ACK = 0x10, CARRIED_ON = 0x50, CWR = 0x80 };
-enum { IPV4 = 0x0800, ARP = 0x0806, TCP = 6, TCP_START = 34, TCP_CHECK = 16 };
+enum { IPV4 = 0x0800, ARP = 0x0806, IPV6 = 0x86DD, TCP = 6, UDP = 17, ICMPV6 = 58, SOLICITATION = 135 };
+enum { TCP4_START = 34, TCP6_START = 54, TCP_CHECK = 16, PREFIX = 12, UNCLEAR = -1, MTU6_LEAST = 1280 };
 enum { BATCH = 64, DATAGRAM_MOST = 65507, PACKET_MOST = 0xFFFF, SEGMENTS_MOST = 64, SESSIONS_MOST = 16 };
 /* Slots do not begin at the same place of a page, or they would all want the same lines of the cache. */
 enum { SLOT = 65536, STRIDE = SLOT + 2048 };
@@ -55,14 +56,14 @@ enum count {
     SENT, RECEIVED, JOINED, PROBES, ROAMED,
     OUT_MALFORMED, OUT_BROADCAST, OUT_NOT_OURS, OUT_UNKNOWN, OUT_TOO_BIG, OUT_NO_SESSION, OUT_NO_ENDPOINT, OUT_REFUSED,
     IN_TRUNCATED, IN_NOT_SEALED, IN_UNKNOWN_SESSION, IN_OLD_SESSION, IN_REPLAYED, IN_FORGED, IN_MALFORMED,
-    IN_UNKNOWN_NETWORK, IN_SPOOFED, IN_NOT_HERE, IN_NOT_IPV4, IN_TOO_BIG, IN_REFUSED, COUNTS
+    IN_UNKNOWN_NETWORK, IN_SPOOFED, IN_NOT_HERE, IN_NOT_IP, IN_TOO_BIG, IN_REFUSED, COUNTS
 };
 static const char *const COUNT_NAMES[COUNTS] = {
     "sent", "received", "joined", "probes", "roamed",
     "out-malformed", "out-broadcast", "out-not-ours", "out-unknown", "out-too-big", "out-no-session", "out-no-endpoint",
     "out-refused",
     "in-truncated", "in-not-sealed", "in-unknown-session", "in-old-session", "in-replayed", "in-forged", "in-malformed",
-    "in-unknown-network", "in-spoofed", "in-not-here", "in-not-ipv4", "in-too-big", "in-refused"
+    "in-unknown-network", "in-spoofed", "in-not-here", "in-not-ip", "in-too-big", "in-refused"
 };
 static uint64_t *counts; /* those of the loops that run now */
 
@@ -89,7 +90,8 @@ typedef struct {
 typedef struct {
     PyObject_HEAD
     unsigned int vni;
-    int tap, mtu;
+    int tap, mtu, has_prefix;
+    uint8_t prefix[PREFIX]; /* what IPv6 addresses begin with: all but the IPv4 address */
     PyObject *local;   /* a frozenset of MACs as numbers */
     PyObject *members; /* a dict: MAC as a number -> (Peer, address as a number) */
 } Network;
@@ -129,10 +131,16 @@ static unsigned changed(unsigned check, unsigned before, unsigned after)
     return ~folded((~check & 0xFFFF) + (~before & 0xFFFF) + after) & 0xFFFF;
 }
 
-/* The sum of TCP's pseudo-header, not complemented. `addresses` are source and destination. */
-static unsigned pseudo(const uint8_t *addresses, unsigned length)
+static int is_ipv6(const uint8_t *frame) { return get16(frame + 12) == IPV6; }
+
+/* The sum of TCP's pseudo-header, not complemented, of a frame whose TCP header and data have `length` bytes. */
+static unsigned pseudo(const uint8_t *frame, unsigned length)
 {
-    return folded(get16(addresses) + get16(addresses + 2) + get16(addresses + 4) + get16(addresses + 6) + TCP + length);
+    const uint8_t *at = frame + (is_ipv6(frame) ? 22 : 26), *end = at + (is_ipv6(frame) ? 32 : 8);
+    uint32_t sum = TCP + length;
+    for (; at < end; at += 2)
+        sum += get16(at);
+    return folded(sum);
 }
 
 /* ---- sessions: window, open, seal ------------------------------------------------------------------------------ */
@@ -190,10 +198,12 @@ static int seal(Session *session, uint8_t *datagram, int size)
 
 /* ---- TCP segments: where their parts are ----------------------------------------------------------------------- */
 
-/* Where the TCP header of an IPv4 frame begins; 0 if there is none that makes sense, or it is in fragments. */
+/* Where the TCP header of a frame begins; 0 if there is none that makes sense, or it is in fragments. */
 static int tcp_start(const uint8_t *frame, int length)
 {
     int start;
+    if (is_ipv6(frame))
+        return length >= TCP6_START + 20 && frame[14] >> 4 == 6 && frame[20] == TCP ? TCP6_START : 0;
     if (length < ETHERNET + 40 || get16(frame + 12) != IPV4 || frame[23] != TCP)
         return 0;
     start = ETHERNET + (frame[14] & 15) * 4;
@@ -209,15 +219,32 @@ static int headers_end(const uint8_t *frame, int length, int start)
     return bytes >= 20 && bytes <= length - start ? start + bytes : 0;
 }
 
+/* Whether a frame is as long as its IP header says. */
+static int is_of_length(const uint8_t *frame, int length)
+{
+    return is_ipv6(frame) ? (int)get16(frame + 18) == length - TCP6_START : (int)get16(frame + 16) == length - ETHERNET;
+}
+
+/* Makes the IP header that of a frame of `length` bytes. */
+static void set_length(uint8_t *frame, int length)
+{
+    if (is_ipv6(frame)) {
+        put16(frame + 18, (unsigned)(length - TCP6_START));
+    } else {
+        put16(frame + 24, changed(get16(frame + 24), get16(frame + 16), (unsigned)(length - ETHERNET)));
+        put16(frame + 16, (unsigned)(length - ETHERNET));
+    }
+}
+
 /* ---- in: frames of a batch, joined where that is right ---------------------------------------------------------- */
 
 typedef struct {
     Network *network;
     uint8_t *frame; /* the first, in its slot */
-    int length, head, size; /* its bytes; where its data begins, 0 if nothing may follow; how much that is */
+    int length, start, head, size; /* its bytes; where TCP and its data begin, 0 if nothing may follow; how much that is */
     int packet;     /* bytes of the IP packet with all that was joined */
     uint32_t next;  /* TCP's sequence number after that */
-    unsigned check; /* what checksum, length and id leave of the rest of the IP header */
+    unsigned check; /* what checksum, length and id leave of the rest of IPv4's header */
     unsigned flags, csum_start, csum_offset, last;
     int frames, growing;
     uint8_t vnet[VNET];
@@ -229,45 +256,56 @@ static int joined_count;
 
 static unsigned ip_check(const uint8_t *frame)
 {
-    return (get16(frame + 24) + get16(frame + 16) + get16(frame + 18)) % 0xFFFF;
+    return is_ipv6(frame) ? 0 : (get16(frame + 24) + get16(frame + 16) + get16(frame + 18)) % 0xFFFF;
 }
 
 /* Where the data of a segment begins that others may be joined with; 0 if it has to stay alone. */
-static int joinable_head(const uint8_t *frame, int length, unsigned flags, unsigned csum_start, unsigned csum_offset)
+static int joinable_head(const uint8_t *frame, int length, int start, unsigned flags, unsigned csum_start, unsigned csum_offset)
 {
     int head;
-    if (flags != NEEDS_CSUM || csum_start != TCP_START || csum_offset != TCP_CHECK
-        || tcp_start(frame, length) != TCP_START || frame[47] & ~(CARRIED_ON | FIN | PSH) || !(frame[47] & ACK)
-        || get16(frame + 16) != (unsigned)(length - ETHERNET))
+    uint8_t tcp_flags = frame[start + 13];
+    if (flags != NEEDS_CSUM || csum_start != (unsigned)start || csum_offset != TCP_CHECK || tcp_flags & ~(CARRIED_ON | FIN | PSH)
+        || !(tcp_flags & ACK) || !is_of_length(frame, length))
         return 0;
-    head = headers_end(frame, length, TCP_START);
+    head = headers_end(frame, length, start);
     return head < length ? head : 0;
 }
 
 /* Whether two headers of `head` bytes are equal but for length, id, checksums, sequence, PSH and FIN. */
-static int like(const uint8_t *one, const uint8_t *other, int head)
+static int like(const uint8_t *one, const uint8_t *other, int start, int head)
 {
-    return !memcmp(one, other, 16) && !memcmp(one + 20, other + 20, 4) && !memcmp(one + 26, other + 26, 12)
-        && !memcmp(one + 42, other + 42, 5) && !((one[47] ^ other[47]) & ~(FIN | PSH))
-        && !memcmp(one + 48, other + 48, 2) && !memcmp(one + 52, other + 52, (size_t)(head - 52));
+    int ip = start == TCP6_START ? !memcmp(one, other, 18) && !memcmp(one + 20, other + 20, 34)
+                                 : !memcmp(one, other, 16) && !memcmp(one + 20, other + 20, 4) && !memcmp(one + 26, other + 26, 8);
+    if (!ip || memcmp(one + start, other + start, 4))
+        return 0;
+    one += start, other += start;
+    return !memcmp(one + 8, other + 8, 5) && !((one[13] ^ other[13]) & ~(FIN | PSH)) && !memcmp(one + 14, other + 14, 2)
+        && !memcmp(one + 18, other + 18, (size_t)(head - start - 18));
+}
+
+/* Whether two frames whose TCP begins there are of one flow. */
+static int is_of_flow(const uint8_t *one, const uint8_t *other, int start)
+{
+    int from = start == TCP6_START ? 22 : 26;
+    return get16(one + 12) == get16(other + 12) && !memcmp(one + from, other + from, (size_t)(start + 4 - from));
 }
 
 static int takes(Joined *into, uint8_t *frame, int length, int head)
 {
-    int size = length - head;
-    if (head != into->head || get32(frame + 38) != into->next || size > into->size || into->packet + size > PACKET_MOST
-        || !like(frame, into->frame, head) || ip_check(frame) != into->check)
+    int size = length - head, start = into->start;
+    if (head != into->head || get32(frame + start + 4) != into->next || size > into->size || into->packet + size > PACKET_MOST
+        || !like(frame, into->frame, start, head) || ip_check(frame) != into->check)
         return 0;
     into->parts[into->frames + 1] = (struct iovec){frame + head, (size_t)size};
     into->frames++;
     into->next += (uint32_t)size;
     into->packet += size;
-    into->last = frame[47] & (FIN | PSH);
+    into->last = frame[start + 13] & (FIN | PSH);
     return 1;
 }
 
 static void begin(Network *network, uint8_t *frame, int length, unsigned flags, unsigned csum_start, unsigned csum_offset,
-                  int head)
+                  int start, int head)
 {
     Joined *fresh = &joined[joined_count++];
     fresh->network = network;
@@ -279,12 +317,13 @@ static void begin(Network *network, uint8_t *frame, int length, unsigned flags, 
     fresh->frames = 1;
     fresh->parts[0] = (struct iovec){fresh->vnet, VNET};
     fresh->parts[1] = (struct iovec){frame, (size_t)length};
+    fresh->start = start;
     fresh->head = head;
-    fresh->growing = head && !(frame[47] & (FIN | PSH));
+    fresh->growing = head && !(frame[start + 13] & (FIN | PSH));
     if (head) {
         fresh->size = length - head;
         fresh->packet = length - ETHERNET;
-        fresh->next = get32(frame + 38) + (uint32_t)fresh->size;
+        fresh->next = get32(frame + start + 4) + (uint32_t)fresh->size;
         fresh->check = ip_check(frame);
         fresh->last = 0;
     }
@@ -299,19 +338,30 @@ static void end_all(Network *network)
             joined[at].growing = 0;
 }
 
+/* Where TCP begins; 0 if it is none, or UNCLEAR if it cannot be told of which flow it is. */
+static int flow_start(const uint8_t *frame, int length)
+{
+    if (is_ipv6(frame)) {
+        if (frame[20] != TCP)
+            return frame[20] == UDP || frame[20] == ICMPV6 ? 0 : UNCLEAR;
+        return length >= TCP6_START + 20 && frame[14] >> 4 == 6 ? TCP6_START : UNCLEAR;
+    }
+    if (frame[23] != TCP)
+        return 0;
+    return length >= TCP4_START + 20 && frame[14] == 0x45 && !(get16(frame + 20) & 0x3FFF) ? TCP4_START : UNCLEAR;
+}
+
 /* Takes a good frame: joined with the one before it in its flow, or by itself. At most BATCH times between writes. */
 static void join(Network *network, uint8_t *frame, int length, unsigned flags, unsigned csum_start, unsigned csum_offset)
 {
-    int head = 0, at;
-    if (get16(frame + 12) != IPV4 || frame[23] != TCP) {
-        /* of no flow of TCP */
-    } else if (length < 54 || frame[14] != 0x45 || get16(frame + 20) & 0x3FFF) {
+    int start = flow_start(frame, length), head = 0, at;
+    if (start == UNCLEAR) {
         end_all(network); /* of whatever flow it is */
-    } else {
-        head = joinable_head(frame, length, flags, csum_start, csum_offset);
+    } else if (start) {
+        head = joinable_head(frame, length, start, flags, csum_start, csum_offset);
         for (at = joined_count - 1; at >= 0; at--) {
             Joined *before = &joined[at];
-            if (!before->growing || before->network != network || memcmp(before->frame + 26, frame + 26, 12))
+            if (!before->growing || before->network != network || !is_of_flow(before->frame, frame, start))
                 continue;
             if (head && takes(before, frame, length, head)) {
                 before->growing = !before->last && length - head == before->size;
@@ -321,7 +371,7 @@ static void join(Network *network, uint8_t *frame, int length, unsigned flags, u
             break; /* one flow has one that grows */
         }
     }
-    begin(network, frame, length, flags, csum_start, csum_offset, head);
+    begin(network, frame, length, flags, csum_start, csum_offset, start, head);
 }
 
 static void write_vnet(uint8_t *to, unsigned flags, unsigned gso, unsigned head, unsigned size, unsigned start, unsigned offset)
@@ -338,11 +388,12 @@ static void write_joined(Joined *one)
     if (one->frames == 1) {
         write_vnet(one->vnet, one->flags, GSO_NONE, 0, 0, one->csum_start, one->csum_offset);
     } else {
-        put16(frame + 24, changed(get16(frame + 24), get16(frame + 16), (unsigned)one->packet));
-        put16(frame + 16, (unsigned)one->packet);
-        frame[47] |= (uint8_t)one->last;
-        put16(frame + TCP_START + TCP_CHECK, pseudo(frame + 26, (unsigned)(one->packet - (TCP_START - ETHERNET))));
-        write_vnet(one->vnet, NEEDS_CSUM, GSO_TCPV4, (unsigned)one->head, (unsigned)one->size, TCP_START, TCP_CHECK);
+        int start = one->start;
+        set_length(frame, one->packet + ETHERNET);
+        frame[start + 13] |= (uint8_t)one->last;
+        put16(frame + start + TCP_CHECK, pseudo(frame, (unsigned)(one->packet - (start - ETHERNET))));
+        write_vnet(one->vnet, NEEDS_CSUM, start == TCP6_START ? GSO_TCPV6 : GSO_TCPV4, (unsigned)one->head, (unsigned)one->size,
+                   (unsigned)start, TCP_CHECK);
     }
     if (writev(one->network->tap, one->parts, one->frames + 1) < 0)
         counts[IN_REFUSED] += (uint64_t)one->frames;
@@ -402,6 +453,7 @@ static enum count taken(uint8_t *datagram, int length, const struct sockaddr_in 
     Network *network;
     PyObject *member;
     unsigned flags, csum_start, csum_offset;
+    uint32_t address;
     uint8_t *inner = datagram + HEADER, *frame = inner + INNER;
     int frame_length = length - SEALED;
 
@@ -456,9 +508,14 @@ static enum count taken(uint8_t *datagram, int length, const struct sockaddr_in 
         return IN_SPOOFED;
     if (!has_local(network, get_mac(frame)))
         return IN_NOT_HERE;
-    if (frame_length < ETHERNET + 20 || get16(frame + 12) != IPV4)
-        return IN_NOT_IPV4;
-    if (get32(frame + 26) != (uint32_t)PyLong_AsUnsignedLongMask(PyTuple_GET_ITEM(member, 1)))
+    if (get16(frame + 12) == IPV4 && frame_length >= ETHERNET + 20)
+        address = get32(frame + 26);
+    else if (is_ipv6(frame) && frame_length >= ETHERNET + 40 && network->has_prefix)
+        address = get32(frame + 22 + PREFIX);
+    else
+        return IN_NOT_IP;
+    if (address != (uint32_t)PyLong_AsUnsignedLongMask(PyTuple_GET_ITEM(member, 1))
+        || (is_ipv6(frame) && memcmp(frame + 22, network->prefix, PREFIX)))
         return IN_SPOOFED;
     if (frame_length > network->mtu + ETHERNET)
         return IN_TOO_BIG;
@@ -621,30 +678,46 @@ static void put_out_cut(Outgoing *out, const Way *way, const uint8_t *frame, int
     int offset, data = length - head;
     for (offset = 0; offset < data; offset += step) {
         int size = data - offset < step ? data - offset : step, is_last = offset + step >= data;
-        unsigned packet = (unsigned)(head - ETHERNET + size), ip_id = get16(frame + 18);
-        unsigned check = changed(get16(frame + 24), get16(frame + 16), packet);
         memcpy(own, frame, (size_t)head);
-        if (!(get16(frame + 20) & 0x4000)) { /* without DF each has an id of its own */
-            unsigned id = (ip_id + (unsigned)(offset / step)) & 0xFFFF;
-            check = changed(check, ip_id, id);
+        set_length(own, head + size);
+        if (!is_ipv6(frame) && !(get16(frame + 20) & 0x4000)) { /* without DF each has an id of its own */
+            unsigned id = (get16(frame + 18) + (unsigned)(offset / step)) & 0xFFFF;
+            put16(own + 24, changed(get16(own + 24), get16(frame + 18), id));
             put16(own + 18, id);
         }
-        put16(own + 16, packet);
-        put16(own + 24, check);
         put32(own + start + 4, get32(frame + start + 4) + (uint32_t)offset);
         if (offset)
             own[start + 13] &= (uint8_t)~CWR;
         if (!is_last)
             own[start + 13] &= (uint8_t)~(FIN | PSH);
-        put16(own + start + TCP_CHECK, pseudo(frame + 26, (unsigned)(head - start + size)));
+        put16(own + start + TCP_CHECK, pseudo(frame, (unsigned)(head - start + size)));
         put_out(out, way, own, head, frame + head + offset, size);
     }
 }
 
-/* Whether a frame is a packet of IPv4 that is not to be cut. */
+/* Whether a frame asks for a neighbour, by ARP or by neighbour discovery. */
+static int asks(const uint8_t *frame, int length)
+{
+    return get16(frame + 12) == ARP
+        || (is_ipv6(frame) && length >= ETHERNET + 40 + 24 && frame[20] == ICMPV6 && frame[ETHERNET + 40] == SOLICITATION);
+}
+
+/* Whether a frame is a packet that is not to be cut. */
 static int is_whole(const uint8_t *frame, int length)
 {
+    if (is_ipv6(frame))
+        return length >= ETHERNET + 40;
     return length >= ETHERNET + 20 && get16(frame + 12) == IPV4 && frame[20] & 0x40;
+}
+
+/* The longest packet of its kind, on a network of `mtu`, where the way takes `takes`, which is no more. */
+static int most(const uint8_t *frame, int length, int mtu, int takes)
+{
+    if (!is_whole(frame, length))
+        return mtu;
+    if (is_ipv6(frame) && takes < MTU6_LEAST)
+        return mtu < MTU6_LEAST ? mtu : MTU6_LEAST;
+    return takes;
 }
 
 /* Has a frame that begins a connection say that its sender takes what fits `mtu` in one segment, or less. */
@@ -652,7 +725,7 @@ static void clamp(uint8_t *frame, int length, int mtu, int is_summed)
 {
     int start = tcp_start(frame, length);
     int end = start && frame[start + 13] & SYN ? headers_end(frame, length, start) : 0, at = start + 20, size;
-    unsigned most = (unsigned)(mtu - 40), told;
+    unsigned most = (unsigned)(mtu - (is_ipv6(frame) ? 60 : 40)), told;
     for (; at + 4 <= end && frame[at]; at += size) {
         size = frame[at] == 1 ? 1 : frame[at + 1];
         if (!size)
@@ -701,7 +774,7 @@ static enum count given(Outgoing *out, Network *network, uint8_t *raw, int got, 
     memcpy(left, raw + 2, sizeof left);
     if (!has_local(network, get_mac(frame + 6)))
         return OUT_NOT_OURS;
-    if (get16(frame + 12) == ARP) {
+    if (asks(frame, length)) {
         leave(asked, raw, got);
         return COUNTS;
     }
@@ -730,21 +803,21 @@ static enum count given(Outgoing *out, Network *network, uint8_t *raw, int got, 
     way.csum_start = way.flags ? left[2] : 0;
     way.csum_offset = way.flags ? left[3] : 0;
     if (raw[1] != GSO_NONE) {
-        if ((raw[1] & ~GSO_ECN) != GSO_TCPV4 || !way.flags)
+        if ((raw[1] & ~GSO_ECN) != (is_ipv6(frame) ? GSO_TCPV6 : GSO_TCPV4) || !way.flags)
             return OUT_MALFORMED;
         start = tcp_start(frame, length);
         head = start ? headers_end(frame, length, start) : 0;
         step = takes - (head - ETHERNET) < left[1] ? takes - (head - ETHERNET) : left[1];
-        if (!head || step < 1 || head == length || get16(frame + 16) != (unsigned)(length - ETHERNET))
+        if (!head || step < 1 || head == length || !is_of_length(frame, length))
             return OUT_MALFORMED;
         pieces = ((uint64_t)(length - head) + (uint64_t)step - 1) / (uint64_t)step;
         way.csum_start = (unsigned)start;
         way.csum_offset = TCP_CHECK;
-    } else if (length > takes + ETHERNET && is_whole(frame, length)) {
+    } else if (length > most(frame, length, network->mtu, takes) + ETHERNET) {
+        if (!is_whole(frame, length))
+            return OUT_TOO_BIG;
         leave(asked, raw, got);
         return COUNTS;
-    } else if (length > network->mtu + ETHERNET) {
-        return OUT_TOO_BIG;
     }
     if (way.flags && (way.csum_start < ETHERNET || way.csum_start + way.csum_offset + 2 > (unsigned)length))
         return OUT_MALFORMED;
@@ -996,20 +1069,28 @@ static int are_members(PyObject *members)
 
 static PyObject *network_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"vni", "tap", "mtu", "local", "members", NULL};
+    static char *names[] = {"vni", "tap", "mtu", "local", "members", "prefix", NULL};
     unsigned int vni;
     int tap, mtu;
+    const char *prefix;
+    Py_ssize_t prefix_length;
     PyObject *local, *members;
     Network *self;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "IiiO!O!", names, &vni, &tap, &mtu, &PyFrozenSet_Type, &local, &PyDict_Type,
-                                     &members))
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "IiiO!O!y#", names, &vni, &tap, &mtu, &PyFrozenSet_Type, &local, &PyDict_Type,
+                                     &members, &prefix, &prefix_length))
         return NULL;
     if (vni > 0xFFFFFF || mtu < 0 || mtu > MTU_MOST) {
         PyErr_Format(PyExc_ValueError, "network %u: vni or mtu %d is too large", vni, mtu);
         return NULL;
     }
+    if (prefix_length && prefix_length != PREFIX) {
+        PyErr_Format(PyExc_ValueError, "network %u: a prefix has %d bytes, or none", vni, (int)PREFIX);
+        return NULL;
+    }
     if ((self = (Network *)type->tp_alloc(type, 0)) == NULL)
         return NULL;
+    self->has_prefix = prefix_length != 0;
+    memcpy(self->prefix, prefix, (size_t)prefix_length);
     self->vni = vni;
     self->tap = tap;
     self->mtu = mtu;

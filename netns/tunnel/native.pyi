@@ -36,7 +36,10 @@ class Peer:
         """It is there. Port 0: nobody knows."""
 
 class Network:
-    """A network and its tap's descriptor. `members` elsewhere: peer (None: unknown) and address."""
+    """A network and its tap's descriptor. `members` elsewhere: peer (None: unknown) and IPv4 address.
+
+    `prefix`: the 12 bytes before that of its IPv6 addresses; empty if it has none.
+    """
 
     def __new__(
         cls,
@@ -45,6 +48,7 @@ class Network:
         mtu: int,
         local: frozenset[int],
         members: dict[int, tuple[Peer | None, int]],
+        prefix: bytes,
     ) -> Network: ...
 
 class Loops:
@@ -60,8 +64,8 @@ class Loops:
         """
 
     def send(self, socket: int, network: Network) -> list[bytes]:
-        """Takes a batch of the tap's frames; those that are to be answered, as they were read: ARP, and packets
-        that are too long and not to be cut. Raises OSError if it is gone."""
+        """Takes a batch of the tap's frames; those that are to be answered, as they were read: ARP, ND, and
+        packets that are too long and not to be cut. Raises OSError if it is gone."""
 
     def counted(self) -> dict[str, int]:
         """What became of all frames, by the names of `Count`."""

@@ -14,8 +14,8 @@ from netns.failures import NetnsError
 
 _TUNSETOFFLOAD, _TUNSETVNETHDRSZ = 0x400454D0, 0x400454D8
 _OFFLOADS = (
-    0x01 | 0x02 | 0x08
-)  # CSUM, TSO4, TSO_ECN; UDP's (USO) need newer kernels, which cut those
+    0x01 | 0x02 | 0x04 | 0x08
+)  # CSUM, TSO4, TSO6, TSO_ECN; UDP's (USO) need newer kernels, which cut those
 VNET_HEADER_BYTES = 10
 SOCKET_BUFFER_BYTES = 4 << 20
 """What the kernel keeps for us each way: 2,800 datagrams of 1,500 bytes."""

@@ -1,13 +1,13 @@
 """A guest's frame on its way out: judged, cut, sealed. No descriptor is touched here."""
 
-from netns.tunnel import arp, narrow
+from netns.tunnel import arp, narrow, nd
 from netns.tunnel.counters import Count, Counters
-from netns.tunnel.cut import TCP_CSUM_OFFSET, segments, tcp_start
+from netns.tunnel.cut import IPV6, TCP_CSUM_OFFSET, segments, tcp_start
 from netns.tunnel.frame import ETHERNET_BYTES, NEEDS_CSUM, header, inner_header
 from netns.tunnel.routes import Route
 from netns.tunnel.sessions import Endpoint, Sessions
 from netns.tunnel.tables import COUNTER_END, NOWHERE
-from netns.tunnel.vnet import GSO_ECN, GSO_NONE, GSO_TCPV4, PLAIN, VNET_BYTES, Vnet, vnet
+from netns.tunnel.vnet import GSO_ECN, GSO_NONE, GSO_TCPV4, GSO_TCPV6, PLAIN, VNET_BYTES, Vnet, vnet
 
 
 class Outward:
@@ -24,13 +24,17 @@ class Outward:
             reply = arp.answer(frame, route.macs)
             self._count[Count.ARP_ANSWERED if reply else Count.OUT_BROADCAST] += 1
             return PLAIN + reply if reply else None
+        if nd.is_question(frame) and frame[6:12] in route.local:
+            reply = nd.answer(frame, route.prefix6, route.macs)
+            self._count[Count.ND_ANSWERED if reply else Count.OUT_BROADCAST] += 1
+            return PLAIN + reply if reply else None
         reason = self._sealed(route, raw, frame, now_s)
         if reason is not None:
             self._count[reason] += 1
         if reason is Count.OUT_TOO_BIG and narrow.is_whole(frame):
             self._count[Count.TOO_BIG_ANSWERED] += 1
-            mtu = self._sessions.peers[route.remote[frame[0:6]].peer].takes(route.mtu)
-            return PLAIN + narrow.too_big(frame, mtu)
+            takes = self._sessions.peers[route.remote[frame[0:6]].peer].takes(route.mtu)
+            return PLAIN + narrow.too_big(frame, narrow.most(frame, route.mtu, takes))
         return None
 
     def _sealed(self, route: Route, raw: bytes, frame: bytes, now_s: float) -> Count | None:
@@ -75,14 +79,14 @@ def pieces_of(
     """
     flags, start, offset = left.flags & NEEDS_CSUM, left.csum_start, left.csum_offset
     if left.gso_type != GSO_NONE:
-        if left.gso_type & ~GSO_ECN != GSO_TCPV4 or not flags:
+        kind = GSO_TCPV6 if frame[12:14] == IPV6 else GSO_TCPV4
+        if left.gso_type & ~GSO_ECN != kind or not flags:
             return Count.OUT_MALFORMED
         pieces = segments(frame, left.gso_size, takes)
         if not pieces:
             return Count.OUT_MALFORMED
         return flags, tcp_start(frame), TCP_CSUM_OFFSET, pieces
-    most = takes if narrow.is_whole(frame) else mtu
-    if len(frame) > most + ETHERNET_BYTES:
+    if len(frame) > narrow.most(frame, mtu, takes) + ETHERNET_BYTES:
         return Count.OUT_TOO_BIG
     if not flags:
         return 0, 0, 0, [narrow.clamped(frame, takes, is_summed=True)]

@@ -1,8 +1,10 @@
 """The table of networks as the loop uses it: bytes instead of text, found by one look."""
 
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
 
+from netns.model import address6
+from netns.tunnel.nd import PREFIX_BYTES
 from netns.tunnel.tables import Networks, SealedNetwork
 
 
@@ -24,6 +26,8 @@ class Route(NamedTuple):
     """By MAC."""
     macs: dict[bytes, bytes]
     """MACs of members elsewhere by address."""
+    prefix6: bytes
+    """What members' IPv6 addresses begin with: all but the IPv4 address at the end. Empty: it has no IPv6."""
 
 
 def routes(table: Networks) -> dict[int, Route]:
@@ -47,4 +51,10 @@ def _route(network: SealedNetwork) -> Route:
         local=frozenset(map(mac_bytes, network.local)),
         remote=remote,
         macs={member.address: mac for mac, member in remote.items()},
+        prefix6=_prefix6(network.cidr6),
     )
+
+
+def _prefix6(cidr6: str) -> bytes:
+    anybody = "192.0.2.1"
+    return IPv6Address(address6(cidr6, anybody)).packed[:PREFIX_BYTES] if cidr6 else b""

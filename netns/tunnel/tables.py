@@ -14,7 +14,7 @@ from ipaddress import AddressValueError, IPv4Address
 
 import msgspec
 
-from netns.model import IFNAME_MAX, MTU_MAX, MTU_MIN, PORTS_MAX, VNI_MAX
+from netns.model import IFNAME_MAX, MTU_MAX, MTU_MIN, PORTS_MAX, VNI_MAX, is_cidr6
 
 KEY_BYTES = 32
 PEER_NAME_MAX = 128
@@ -67,6 +67,7 @@ class SealedNetwork(msgspec.Struct, frozen=True):
       one that is not to be cut is told so.
     - `local`: MACs of the members here. Frames go out from them only, and come in for them only.
     - `gateway_mac`: the gateway's, which each host has for itself. Its frames neither leave nor enter.
+    - `cidr6`: a /64 in which members have addresses besides, the IPv4 address behind the prefix. Empty: none.
     """
 
     vni: int
@@ -75,6 +76,7 @@ class SealedNetwork(msgspec.Struct, frozen=True):
     local: tuple[str, ...]
     gateway_mac: str
     members: tuple[Member, ...]
+    cidr6: str = ""
 
 
 class Session(msgspec.Struct, frozen=True):
@@ -246,6 +248,8 @@ def _wrong_in_network(network: SealedNetwork) -> Iterator[str]:
         yield f"tap {network.tap!r} is not the name of a link"
     if not MTU_MIN <= network.mtu <= MTU_MAX:
         yield f"mtu {network.mtu} is not in {MTU_MIN}..{MTU_MAX}"
+    if network.cidr6 and not is_cidr6(network.cidr6):
+        yield f"cidr6 {network.cidr6!r} is not an IPv6 network of 64 bits"
     if len(network.local) + len(network.members) > PORTS_MAX:
         yield f"{len(network.local) + len(network.members)} members are more than {PORTS_MAX}"
     macs = [network.gateway_mac, *network.local, *(one.mac for one in network.members)]

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 VNET_BYTES = 10
 NEEDS_CSUM = 1
-GSO_NONE, GSO_TCPV4, GSO_ECN = 0, 1, 0x80
+GSO_NONE, GSO_TCPV4, GSO_TCPV6, GSO_ECN = 0, 1, 4, 0x80
 PLAIN = bytes(VNET_BYTES)
 """Nothing is left to do."""
 _HEADER = struct.Struct("=BBHHHH")

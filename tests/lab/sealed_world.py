@@ -15,17 +15,20 @@ from typing import TypeVar
 
 from netns import program
 from netns.kernel import namespaces
+from netns.model import address6
 from netns.tunnel import client, process
 from netns.tunnel.tables import Member, Networks, Peers, SealedNetwork, SealedPeer, Session, State
 
 VNI, TAP, PORT, MTU = 7, "ovs-000007", 7790, 1418
+CIDR6 = "fd42::/64"
 GATEWAY_MAC = "02:00:00:00:00:01"
 T = TypeVar("T")
 
 _RECEIVER = """
 import hashlib, socket, sys
 size, got, hashed = int(sys.argv[2]), 0, hashlib.sha256()
-with socket.create_server((sys.argv[1], 5001)) as server:
+family = socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET
+with socket.create_server((sys.argv[1], 5001), family=family) as server:
     print("listening", flush=True)
     connection, _ = server.accept()
     while data := connection.recv(1 << 18):
@@ -84,6 +87,7 @@ class Host:
     def __init__(self, name: str, prefix: str, last: int, root: Path) -> None:
         self.name, self.namespace, self.guest = name, f"{prefix}-{name}", f"{prefix}-g{name}"
         self.underlay, self.address = f"192.0.2.{last}", f"10.42.0.{last + 1}"
+        self.address6 = address6(CIDR6, self.address)
         self.mac = f"02:00:00:00:00:0{last + 1}"
         self.run_dir = root / name
         self.epoch = 0
@@ -157,6 +161,7 @@ class SealedWorld:
         inside = f"""
             link set eth0 address {host.mac} mtu {MTU} up
             address add {host.address}/24 dev eth0
+            address add {host.address6}/64 dev eth0 nodad
         """
         for namespace, text in ((host.namespace, lines), (host.guest, inside)):
             program.run(
@@ -167,7 +172,7 @@ class SealedWorld:
                     namespace,
                     "sysctl",
                     "-qw",
-                    "net.ipv6.conf.default.disable_ipv6=1",
+                    f"net.ipv6.conf.default.disable_ipv6={int(namespace == host.namespace)}",
                 ]
             )
             program.run(["ip", "-n", namespace, "-batch", "-"], text=text)
@@ -204,6 +209,7 @@ class SealedWorld:
                 (host.mac,),
                 GATEWAY_MAC,
                 (Member(there.mac, there.address, there.name),),
+                CIDR6,
             )
             table = Networks(host.next_epoch(), (network,))
             host.on(lambda host=host, table=table: client.tell_networks(host.run_dir, table))
@@ -231,16 +237,19 @@ class SealedWorld:
     def _key(self, sender: Host, receiver: Host) -> bytes:
         return bytes([ord(sender.name), ord(receiver.name), self.generation] + [9] * 29)
 
-    def carries(self, size_bytes: int, between: Callable[[], None] | None = None) -> None:
+    def carries(
+        self, size_bytes: int, between: Callable[[], None] | None = None, to: str = ""
+    ) -> None:
         """A stream from the guest on `a` to the one on `b`, in odd pieces: what arrives is what was sent.
 
-        `between` is done while it runs, once a part of it has arrived.
+        `between` is done while it runs, once a part of it has arrived. `to` is the address of the guest on `b`.
         """
-        listens = self._python(self.b, _RECEIVER, self.b.address, str(size_bytes))
+        to = to or self.b.address
+        listens = self._python(self.b, _RECEIVER, to, str(size_bytes))
         try:
             assert listens.stdout is not None
             assert listens.stdout.readline() == "listening\n"
-            sends = self._python(self.a, _SENDER, self.b.address, str(size_bytes))
+            sends = self._python(self.a, _SENDER, to, str(size_bytes))
             try:
                 assert listens.stdout.readline() == "some\n"
                 if between is not None:

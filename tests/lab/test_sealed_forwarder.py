@@ -119,6 +119,16 @@ def test_a_stream_arrives_as_it_was_sent_in_large_pieces(world: SealedWorld) -> 
     assert after["joined"] - before["joined"] < received / 4, "and joined again before the guest"
 
 
+def test_a_stream_over_ipv6_is_carried_as_one_over_ipv4(world: SealedWorld) -> None:
+    before = world.b.state().counters
+    world.carries(4 * MEGABYTE, to=world.b.address6)
+    after = world.b.state().counters
+    received = after["received"] - before["received"]
+    assert received > 2_900, "it was cut at the MTU"
+    assert after["joined"] - before["joined"] < received / 4, "and joined again before the guest"
+    assert after["nd-answered"] > 0, "and found by an answer from its own host"
+
+
 def test_a_stream_arrives_as_it_was_sent_though_one_in_a_hundred_is_lost(
     world: SealedWorld,
 ) -> None:
@@ -169,17 +179,19 @@ def test_a_way_that_takes_less_than_guests_send_carries_all_of_it(world: SealedW
         wire = Wire(world.b)
         try:
             world.carries(MEGABYTE)
+            world.carries(MEGABYTE, to=world.b.address6)
             assert world.pings(world.a, "-M", "do", "-s", "1290")
         finally:
             frames = wire.stop()
         assert len(frames) > 500
         assert max(map(len, frames)) == 1400 + 14
         assert not any(cut_up(frame) for frame in frames), "nothing went in fragments"
-        status, said, _ = program.attempt(
-            ["ip", "netns", "exec", world.a.guest, "ping", "-M", "do", "-c", "1", "-s", "1390", world.b.address]
-        )  # fmt: skip
-        assert status, "what is not to be cut does not get there"
-        assert "mtu = 1318" in said
+        for address, told in ((world.b.address, "mtu = 1318"), (world.b.address6, "mtu=1318")):
+            status, said, _ = program.attempt(
+                ["ip", "netns", "exec", world.a.guest, "ping", "-M", "do", "-c", "1", "-s", "1370", address]
+            )  # fmt: skip
+            assert status, "what is not to be cut does not get there"
+            assert told in said
         world.echoes([1290, 1390, 4000])
 
 

@@ -95,6 +95,29 @@ def test_segments_of_a_batch_are_written_in_one_piece(native: Side, far: socket.
     assert counted(native) == {"received": 40, "joined": 1}
 
 
+def test_a_stream_over_ipv6_is_cut_and_joined(native: Side, far: socket.socket) -> None:
+    data = bytes(range(256)) * 200
+    native.from_tap([tunnel_sides.outgoing6(data)])
+    assert len(drained(far)) == -(-len(data) // 1346)
+    pieces = [data[at : at + 1346] for at in range(0, len(data), 1346)]
+    native.from_socket(
+        [
+            sealed(1, number, tunnel_sides.incoming6(number * 1346, piece))
+            for number, piece in enumerate(pieces)
+        ],
+        far,
+    )
+    (piece,) = native.written()
+    assert piece[10 + 74 :] == data
+
+
+def test_neighbours_elsewhere_are_answered_for(native: Side) -> None:
+    asked = tunnel_sides.solicitation(tunnel_sides.HERE6, tunnel_sides.THERE6)
+    native.from_tap([bytes(10) + asked, bytes(10) + asked])
+    assert len(native.written()) == 2
+    assert counted(native) == {"nd-answered": 2}
+
+
 def test_a_replayed_datagram_is_dropped_in_and_behind_the_window(
     native: Side, far: socket.socket
 ) -> None:
@@ -172,7 +195,7 @@ def test_a_tap_that_is_gone_is_let_go(native: Side, far: socket.socket) -> None:
 def test_every_count_of_the_loops_has_a_name_in_python() -> None:
     names = set(native_loops.native.Loops().counted())
     assert names <= {count.value for count in Count}
-    python = {"arp-answered", "too-big-answered", "in-probes-too-many", "in-unasked"}
+    python = {"arp-answered", "nd-answered", "too-big-answered", "in-probes-too-many", "in-unasked"}
     assert {count.value for count in Count} - names == python
 
 
@@ -207,6 +230,8 @@ def test_tables_that_make_no_sense_are_refused() -> None:
     with pytest.raises(ValueError, match="IPv4"):
         peer.move("nowhere", 1)
     with pytest.raises(TypeError, match="members"):
-        module.Network(1, -1, MTU, frozenset(), {1: (1, 2)})
+        module.Network(1, -1, MTU, frozenset(), {1: (1, 2)}, b"")
+    with pytest.raises(ValueError, match="a prefix has 12 bytes"):
+        module.Network(1, -1, MTU, frozenset(), {}, bytes(16))
     with pytest.raises(ValueError, match="too large"):
-        module.Network(1, -1, 65_454, frozenset(), {})
+        module.Network(1, -1, 65_454, frozenset(), {}, b"")

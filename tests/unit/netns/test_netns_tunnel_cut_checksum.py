@@ -4,7 +4,7 @@ import struct
 
 from hypothesis import example, given
 from hypothesis import strategies as st
-from tcp_frames import ACK, CWR, DF, ECE, FIN, PSH, SYN, Tcp, folded
+from tcp_frames import ACK, CWR, DF, ECE, FIN, PSH, SIX, SYN, Tcp, folded
 
 from netns.tunnel import checksum, cut
 
@@ -12,8 +12,13 @@ WORD = st.integers(0, 0xFFFF)
 
 
 def superframes() -> st.SearchStrategy[Tcp]:
+    return st.one_of(_superframes(), _superframes(**SIX))
+
+
+def _superframes(**addresses: bytes) -> st.SearchStrategy[Tcp]:
     return st.builds(
         Tcp,
+        **{name: st.just(value) for name, value in addresses.items()},
         data=st.binary(min_size=1, max_size=300),
         sequence=st.one_of(st.integers(0, 0xFFFF_FFFF), st.integers(0xFFFF_FF00, 0xFFFF_FFFF)),
         flags=st.sampled_from([ACK, ACK | PSH, ACK | FIN | PSH, ACK | CWR, ACK | CWR | PSH | ECE]),
@@ -31,21 +36,40 @@ def test_a_superframe_is_cut_as_the_reference_cuts_it(whole: Tcp, step: int) -> 
     assert found == [segment.frame() for segment in whole.cut(step)]
 
 
-@given(superframes(), st.integers(1, 400), st.integers(100, 200))
+@given(superframes(), st.integers(1, 400), st.integers(121, 200))
 def test_no_segment_is_longer_than_the_mtu_and_none_of_the_data_is_lost(
     whole: Tcp, step: int, mtu: int
 ) -> None:
     found = cut.segments(whole.frame(), step, mtu)
-    head = 54 + len(whole.options)
+    head = whole.start + 20 + len(whole.options)
     assert all(len(frame) <= mtu + 14 for frame in found)
     assert b"".join(frame[head:] for frame in found) == whole.data
-    assert all(folded(frame[14:34]) == 0xFFFF for frame in found), "IP checksums are right"
+    if not whole.over_six:
+        assert all(folded(frame[14:34]) == 0xFFFF for frame in found), "IP checksums are right"
 
 
 @given(st.binary(max_size=120), st.integers(0, 100), st.integers(0, 200))
 def test_garbage_is_cut_into_nothing_that_is_too_long(garbage: bytes, step: int, mtu: int) -> None:
-    for head in (b"", Tcp(b"abc").frame()[:34], Tcp(b"abc").frame()[:47]):
+    four, six = Tcp(b"abc").frame(), Tcp(b"abc", **SIX).frame()
+    for head in (b"", four[:34], four[:47], six[:20], six[:54], six[:67]):
         assert all(len(frame) <= mtu + 14 for frame in cut.segments(head + garbage, step, mtu))
+
+
+def test_what_is_not_tcp_over_ipv6_is_not_cut() -> None:
+    good = Tcp(b"x" * 30, **SIX).frame()
+    assert len(cut.segments(good, 10, 1500)) == 3
+    for at, value in (
+        (12, 0x08),
+        (14, 0x45),
+        (20, 44),  # fragments and other extensions
+        (19, 0),
+        (66, 0x40),
+        (66, 0xF0),
+    ):
+        bad = bytearray(good)
+        bad[at] = value
+        assert cut.segments(bytes(bad), 10, 1500) == [], (at, value)
+    assert cut.segments(good, 10, 60) == [], "no room for data"
 
 
 def test_what_is_not_tcp_over_ipv4_is_not_cut() -> None:
@@ -88,11 +112,22 @@ def test_a_checksum_is_changed_by_what_changed_under_it(
     )
 
 
-@given(st.binary(min_size=8, max_size=8), st.integers(20, 0xFFFF))
+@given(
+    st.sampled_from([8, 32]).flatmap(lambda n: st.binary(min_size=n, max_size=n)),
+    st.integers(20, 0xFFFF),
+)
 def test_the_sum_of_the_pseudo_header(addresses: bytes, length: int) -> None:
     assert checksum.pseudo(addresses, length) == folded(addresses + struct.pack(">HH", 6, length))
 
 
 def test_a_sum_that_runs_over_twice_is_folded_twice() -> None:
     assert checksum.changed(0, 0, 1) == 0xFFFE
-    assert checksum.pseudo(b"\xff" * 8, 0xFFFF) == folded(b"\xff" * 8 + b"\x00\x06\xff\xff")
+    for count in (8, 32):
+        addresses = b"\xff" * count
+        assert checksum.pseudo(addresses, 0xFFFF) == folded(addresses + b"\x00\x06\xff\xff")
+
+
+@given(st.binary(max_size=300))
+def test_the_sum_of_many_bytes(data: bytes) -> None:
+    even = data[: len(data) // 2 * 2]
+    assert checksum.summed(even) == folded(even)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from tcp_frames import ACK, CWR, DF, ECE, FIN, PSH, SYN, Tcp, folded, same_but_id
+from tcp_frames import ACK, CWR, DF, ECE, FIN, PSH, SIX, SYN, Tcp, folded, same_but_id
 
 from netns.tunnel import cut, glue, vnet
 from netns.tunnel.frame import NEEDS_CSUM, Inner
@@ -16,7 +16,8 @@ OTHER_FIELDS = ({"window": 9}, {"ttl": 63}, {"urgent": 1}, {"fragment": 0x8000 |
 
 
 def sealed(frame: bytes) -> Inner:
-    return Inner(NEEDS_CSUM, 7, 34, 16, frame)
+    start = 54 if frame[12:14] == b"\x86\xdd" else 34
+    return Inner(NEEDS_CSUM, 7, start, 16, frame)
 
 
 def written(joined: glue.Joined) -> tuple[vnet.Vnet, bytes]:
@@ -50,7 +51,13 @@ def follows(group: list[Tcp], segment: Tcp) -> bool:
         flags=first.flags & ~LAST,
         ip_id=first.ip_id,
     )
-    total = 40 + len(first.options) + sum(len(one.data) for one in group) + len(segment.data)
+    total = (
+        first.start
+        + 6
+        + len(first.options)
+        + sum(len(one.data) for one in group)
+        + len(segment.data)
+    )
     return (
         0 < len(segment.data) <= len(first.data)
         and len(last.data) == len(first.data)
@@ -73,8 +80,11 @@ def batches(draw: st.DrawFn) -> list[Tcp]:
             sequence=draw(st.sampled_from([0, 0xFFFF_FFF0])),
             ports=(port, 443),
             fragment=draw(st.sampled_from([0, DF])),
+            **addresses,
         )
-        for port in (1, 2)
+        for port, addresses in draw(
+            st.sampled_from([((1, {}), (2, {})), ((1, SIX), (2, SIX)), ((1, {}), (1, SIX))])
+        )
     ]
     found: list[Tcp] = []
     for _ in range(draw(st.integers(1, 25))):
@@ -102,7 +112,8 @@ def batches(draw: st.DrawFn) -> list[Tcp]:
             case 4:
                 segment = replace(segment, tos=3)
             case 5:
-                segment = replace(segment, **draw(st.sampled_from(OTHER_FIELDS)))
+                fields = OTHER_FIELDS[: 3 if segment.over_six else 4]
+                segment = replace(segment, **draw(st.sampled_from(fields)))
             case 6:
                 found.reverse()
         found.append(segment)
@@ -118,7 +129,7 @@ def test_a_batch_is_joined_as_the_reference_joins_it(segments: list[Tcp]) -> Non
         header, frame = written(joined)
         if len(group) == 1:
             assert frame == group[0].frame()
-            assert header == (NEEDS_CSUM, 0, 0, 0, 34, 16)
+            assert header == (NEEDS_CSUM, 0, 0, 0, group[0].start, 16)
             continue
         whole = replace(
             group[0],
@@ -126,23 +137,32 @@ def test_a_batch_is_joined_as_the_reference_joins_it(segments: list[Tcp]) -> Non
             flags=group[0].flags | group[-1].flags & LAST,
         )
         assert frame == whole.frame(), "length, both checksums and flags made from nothing"
-        assert (header.gso_type, header.gso_size) == (vnet.GSO_TCPV4, len(group[0].data))
+        kind = vnet.GSO_TCPV6 if whole.over_six else vnet.GSO_TCPV4
+        assert (header.gso_type, header.gso_size) == (kind, len(group[0].data))
+        assert header.csum_start == whole.start
 
 
 @pytest.mark.parametrize(
-    "field",
+    ("field", "addresses"),
     [
-        *OTHER_FIELDS,
-        {"ack": 6},
-        {"tos": 3},
-        {"options": bytes(4)},
-        {"flags": ACK | ECE},
-        {"ports": (2, 443)},
+        (field, addresses)
+        for addresses in ({}, SIX)
+        for field in (
+            *OTHER_FIELDS,
+            {"ack": 6},
+            {"tos": 3},
+            {"options": bytes(4)},
+            {"flags": ACK | ECE},
+            {"ports": (2, 443)},
+        )
+        if addresses == {} or "fragment" not in field
     ],
     ids=str,
 )
-def test_a_segment_that_differs_in_one_field_begins_anew(field: dict[str, Any]) -> None:
-    first = Tcp(b"x" * 10, sequence=0)
+def test_a_segment_that_differs_in_one_field_begins_anew(
+    field: dict[str, Any], addresses: dict[str, Any]
+) -> None:
+    first = Tcp(b"x" * 10, sequence=0, **addresses)
     second = replace(first, sequence=10)
     assert len(glue.joined([sealed(first.frame()), sealed(second.frame())])) == 1
     other = replace(second, **field)
@@ -162,10 +182,13 @@ def test_cutting_what_was_joined_gives_the_segments_again(segments: list[Tcp]) -
     st.binary(min_size=1, max_size=5000),
     st.integers(1, 1378),
     st.sampled_from([ACK, ACK | PSH, ACK | FIN]),
+    st.sampled_from([{}, SIX]),
 )
-@example(b"x" * 3000, 1000, ACK | PSH)
-def test_what_was_cut_is_joined_to_what_it_was(data: bytes, step: int, flags: int) -> None:
-    whole = Tcp(data, flags=flags, sequence=0xFFFF_FF00).frame()
+@example(b"x" * 3000, 1000, ACK | PSH, SIX)
+def test_what_was_cut_is_joined_to_what_it_was(
+    data: bytes, step: int, flags: int, addresses: dict[str, Any]
+) -> None:
+    whole = Tcp(data, flags=flags, sequence=0xFFFF_FF00, **addresses).frame()
     (joined,) = glue.joined([sealed(one) for one in cut.segments(whole, step, 1418)])
     assert written(joined)[1] == whole
 
@@ -200,9 +223,14 @@ def test_frames_that_are_not_tcp_go_as_they_came() -> None:
     assert [written(one)[1] for one in glue.joined(frames)] == [one.frame for one in frames]
 
 
-@given(st.lists(st.tuples(st.binary(max_size=80), st.integers(0, 60)), max_size=8))
-def test_garbage_is_written_byte_for_byte(pieces: list[tuple[bytes, int]]) -> None:
-    template = Tcp(b"data").frame()
+@given(
+    st.lists(st.tuples(st.binary(max_size=80), st.integers(0, 80)), max_size=8),
+    st.sampled_from([{}, SIX]),
+)
+def test_garbage_is_written_byte_for_byte(
+    pieces: list[tuple[bytes, int]], addresses: dict[str, Any]
+) -> None:
+    template = Tcp(b"data", **addresses).frame()
     frames = [sealed(template[:keep] + garbage) for garbage, keep in pieces]
     for joined in glue.joined(frames):
         if len(joined.parts) == 1:
@@ -219,6 +247,16 @@ def test_what_cannot_be_told_to_be_of_another_flow_is_not_overtaken() -> None:
         assert [written(one)[1] for one in found] == [first, between, second]
     datagram = first[:23] + b"\x11" + first[24:]
     assert len(glue.joined([sealed(first), sealed(datagram), sealed(second)])) == 2
+
+
+def test_with_extension_headers_the_flow_is_not_known() -> None:
+    first, second = (Tcp(b"x" * 10, sequence=number * 10, **SIX).frame() for number in range(2))
+    for between in (first[:20] + b"\x2c" + first[21:], first[:70]):
+        found = glue.joined([sealed(first), sealed(between), sealed(second)])
+        assert [written(one)[1] for one in found] == [first, between, second]
+    for other in (b"\x11", b"\x3a"):
+        datagram = first[:20] + other + first[21:]
+        assert len(glue.joined([sealed(first), sealed(datagram), sealed(second)])) == 2
 
 
 @pytest.mark.parametrize("flags", [0, PSH, SYN, ACK | SYN, ACK | 0x04, ACK | 0x20, ACK | CWR])

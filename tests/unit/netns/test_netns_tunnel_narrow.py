@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tcp_frames import ACK, DF, SYN, Tcp, folded
+from tcp_frames import ACK, DF, SIX, SYN, Tcp, folded
 
 from netns.tunnel import narrow
 
@@ -94,5 +94,43 @@ def test_only_packets_of_ipv4_with_df_are_not_to_be_cut() -> None:
     assert narrow.is_whole(sent.frame())
     assert not narrow.is_whole(replace(sent, fragment=0).frame())
     assert not narrow.is_whole(sent.frame()[:33])
-    assert not narrow.is_whole(sent.frame()[:12] + b"\x86\xdd" + sent.frame()[14:])
+    assert not narrow.is_whole(sent.frame()[:12] + b"\x88\xcc" + sent.frame()[14:])
     assert DF == 0x4000
+
+
+def test_no_packet_of_ipv6_is_cut_on_its_way() -> None:
+    sent = Tcp(b"x", **SIX).frame()
+    assert narrow.is_whole(sent)
+    assert not narrow.is_whole(sent[:53])
+
+
+def test_over_ipv6_the_answer_is_packet_too_big() -> None:
+    sent = Tcp(b"x" * 1358, **SIX).frame()
+    said = narrow.too_big(sent, MTU)
+    assert (said[0:6], said[6:14]) == (sent[6:12], sent[0:6] + b"\x86\xdd")
+    assert (said[38:54], said[22:38]) == (sent[22:38], sent[38:54])
+    assert folded(said[22:54] + struct.pack(">II", len(said) - 54, 58) + said[54:]) == 0xFFFF
+    assert said[54:56] + said[58:62] == b"\x02\x00" + MTU.to_bytes(4)
+    assert said[62:] == sent[14 : 14 + 48], "the header, and whom it is about"
+    assert len(said) == 54 + int.from_bytes(said[18:20])
+
+
+@pytest.mark.parametrize(
+    ("made", "mtu", "takes", "goes"),
+    [
+        (Tcp(b"x"), 1418, 1300, 1300),
+        (Tcp(b"x"), 1418, 1200, 1200),
+        (replace(Tcp(b"x"), fragment=0), 1418, 1300, 1418),
+        (Tcp(b"x", **SIX), 1418, 1300, 1300),
+        (Tcp(b"x", **SIX), 1418, 1200, 1280),
+        (Tcp(b"x", **SIX), 1200, 1100, 1200),
+    ],
+)
+def test_how_long_a_packet_may_be(made: Tcp, mtu: int, takes: int, goes: int) -> None:
+    assert narrow.most(made.frame(), mtu, takes) == goes
+
+
+def test_a_syn_over_ipv6_leaves_room_for_its_longer_header() -> None:
+    frame = Tcp(b"", flags=SYN, options=SAID, **SIX).frame()
+    lowered = b"\x02\x04" + (MTU - 60).to_bytes(2)
+    assert narrow.clamped(frame, MTU, False) == Tcp(b"", flags=SYN, options=lowered, **SIX).frame()

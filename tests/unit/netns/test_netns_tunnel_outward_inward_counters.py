@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tcp_frames import ACK, SYN, Tcp, same_but_id
+from tcp_frames import ACK, SIX, SYN, Tcp, same_but_id
 
 from netns.tunnel import arp, frame, vnet
 from netns.tunnel.batches import Datagram
@@ -34,6 +34,7 @@ VNI, MTU, NOW_S = 7, 1418, 1_000.0
 GATEWAY = "02:00:00:00:00:01"
 MACS = {"a": "02:00:00:00:00:02", "b": "02:00:00:00:00:03", "c": "02:00:00:00:00:04"}
 ADDRESSES = {"a": "10.0.0.2", "b": "10.0.0.3", "c": "10.0.0.4"}
+CIDR6 = "fd00::/64"
 UNDERLAY = {"a": "192.0.2.1", "b": "192.0.2.2", "c": "192.0.2.3"}
 KEYS = {
     "ab": b"1" * 32,
@@ -62,7 +63,7 @@ class End:
         self.inward = Inward(self.sessions, self.count)
         others = [other for other in "abc" if other != name]
         members = tuple(Member(MACS[other], ADDRESSES[other], other) for other in others)
-        network = SealedNetwork(VNI, "tap", MTU, (MACS[name],), GATEWAY, members)
+        network = SealedNetwork(VNI, "tap", MTU, (MACS[name],), GATEWAY, members, CIDR6)
         self.networks = Networks(1, (network,))
         self.peers = Peers(1, tuple(self.peer(other, cipher) for other in others))
         self.tell()
@@ -108,6 +109,27 @@ def udp(source: str = "a", target: str = "b", size: int = 100) -> bytes:
     return macs + b"\x08\x00" + b"\x45" + bytes(8) + b"\x11" + bytes(2) + addresses + b"u" * size
 
 
+def asked_of(last: bytes) -> bytes:
+    """A question of neighbour discovery, from the first guest."""
+    macs = b"\x33\x33\xff\x00\x00\x09" + bytes.fromhex(MACS["a"].replace(":", ""))
+    six = b"\x60" + bytes(5) + b"\x3a\xff" + SIX["source"] + bytes(16)
+    return macs + b"\x86\xdd" + six + b"\x87" + bytes(7) + SIX["source"][:12] + last
+
+
+def six(source: bytes = SIX["source"]) -> bytes:
+    """A frame over IPv6 from the first guest to the second. Only what is judged is in it."""
+    return (
+        udp()[:12]
+        + b"\x86\xdd"
+        + b"\x60"
+        + bytes(5)
+        + b"\x11\x40"
+        + source
+        + SIX["target"]
+        + b"u" * 9
+    )
+
+
 def forged_by(end: End, peer: str, inside: bytes, vni: int = VNI) -> bytes:
     """What a peer with keys can seal if it does not judge its own frames."""
     live = end.sessions.peers[peer].sessions[0]
@@ -137,6 +159,25 @@ def test_a_stream_is_cut_sealed_opened_and_joined(ends: tuple[End, End]) -> None
     assert same_but_id(written[vnet.VNET_BYTES :]) == same_but_id(whole)
 
 
+def test_a_stream_over_ipv6_crosses_as_it_was(ends: tuple[End, End]) -> None:
+    a, b = ends
+    whole = Tcp(bytes(range(256)) * 200, **SIX).frame()
+    datagrams = a.sends(whole, vnet.written(1, vnet.GSO_TCPV6, 74, 1358, 54, 16))
+    assert max(map(len, datagrams)) == MTU + 14 + frame.SEALED_BYTES
+    (written,) = b.gets(*datagrams)
+    assert written[vnet.VNET_BYTES :] == whole
+    assert vnet.vnet(written).gso_type == vnet.GSO_TCPV6
+    assert b.gets(*a.sends(six())) == [vnet.PLAIN + six()]
+
+
+def test_a_network_without_ipv6_lets_none_in(ends: tuple[End, End]) -> None:
+    a, b = ends
+    b.networks = Networks(2, (msgspec.structs.replace(b.networks.networks[0], cidr6=""),))
+    b.tell()
+    assert b.gets(*a.sends(six())) == []
+    assert b.counted() == {"in-not-ip": 1}
+
+
 def test_a_lost_datagram_costs_one_segment(ends: tuple[End, End]) -> None:
     a, b = ends
     data = bytes(range(256)) * 40
@@ -155,6 +196,8 @@ def test_each_reason_not_to_send_is_counted(ends: tuple[End, End]) -> None:
         (b"short", vnet.PLAIN, "out-malformed"),
         (udp(), gso, "out-malformed"),
         (udp(), vnet.written(1, 4, 54, 1378, 34, 16), "out-malformed"),
+        (Tcp(b"x" * 30, **SIX).frame(), gso, "out-malformed"),
+        (asked_of(bytes([10, 0, 0, 9])), vnet.PLAIN, "out-broadcast"),
         (udp(), vnet.written(1, 0, 0, 0, 134, 16), "out-malformed"),
         (udp("b"), vnet.PLAIN, "out-not-ours"),
         (b"\xff" * 6 + udp()[6:], vnet.PLAIN, "out-broadcast"),
@@ -322,8 +365,12 @@ def test_a_peer_speaks_for_its_own_members_only(ends: tuple[End, End]) -> None:
         (udp(target="c"), VNI, "in-not-here"),
         (b"\xff" * 6 + udp()[6:], VNI, "in-not-here"),
         (bytes.fromhex(GATEWAY.replace(":", "")) + udp()[6:], VNI, "in-not-here"),
-        (poison, VNI, "in-not-ipv4"),
-        (udp()[:33], VNI, "in-not-ipv4"),
+        (poison, VNI, "in-not-ip"),
+        (six()[:53], VNI, "in-not-ip"),
+        (six(SIX["target"]), VNI, "in-spoofed"),
+        (six(b"\xfe\x80" + SIX["source"][2:]), VNI, "in-spoofed"),
+        (six(b"\xfd\x01" + SIX["source"][2:]), VNI, "in-spoofed"),
+        (udp()[:33], VNI, "in-not-ip"),
         (udp(), 8, "in-unknown-network"),
         (udp(size=MTU), VNI, "in-too-big"),
     ]:

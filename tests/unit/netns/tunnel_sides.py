@@ -18,6 +18,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 
+from netns.model import address6
 from netns.tunnel import native_loops
 from netns.tunnel.checksum import pseudo
 from netns.tunnel.forwarder import Forwarder
@@ -42,9 +43,11 @@ SILENT, LOST, GONE = "02:00:00:00:01:03", "02:00:00:00:01:04", "02:00:00:00:01:0
 MACS = [bytes.fromhex(mac.replace(":", "")) for mac in (LOCAL, REMOTE, SILENT, LOST, GONE, GATEWAY)]
 MACS.append(b"\xff" * 6)
 HERE, THERE = socket.inet_aton("10.42.0.2"), socket.inet_aton("10.42.0.3")
+CIDR6 = "fd12:3456:789a:1::/64"
+HERE6, THERE6 = (socket.inet_pton(socket.AF_INET6, address6(CIDR6, f"10.42.0.{n}")) for n in (2, 3))
 KEYS = [bytes([number] * 32) for number in range(1, 13)]
-TCP, UDP = 6, 17
-NARROW = 1300
+TCP, UDP, ICMPV6 = 6, 17, 58
+NARROW, NARROWER = 1300, 1200
 MAXSEG = b"\x02\x04\x05\x8a"
 
 
@@ -94,7 +97,7 @@ class Side:
                 ((REMOTE, "far"), (SILENT, "silent"), (LOST, "lost"), (GONE, "gone")), 3
             )
         )
-        network = SealedNetwork(VNI, "tap0", mtu, (LOCAL,), GATEWAY, members)
+        network = SealedNetwork(VNI, "tap0", mtu, (LOCAL,), GATEWAY, members, CIDR6)
         self.ask(TellNetworks(Networks(1, (network,))))
         self.tell(
             SealedPeer(
@@ -196,6 +199,21 @@ def packet(
     )
 
 
+def packet6(
+    to: bytes, sender: bytes, source: bytes, target: bytes, transport: bytes, protocol: int = TCP
+) -> bytes:
+    """An Ethernet frame with an IPv6 packet."""
+    head = struct.pack(">IHBB", 0x6000_0000, len(transport) & 0xFFFF, protocol, 255)
+    return to + sender + b"\x86\xdd" + head + source + target + transport
+
+
+def solicitation(source: bytes, target: bytes, to: bytes = b"\x33\x33\xff\x2a\x00\x03") -> bytes:
+    """The guest here asks who has an address."""
+    group = bytes.fromhex("ff0200000000000000000001ff") + target[-3:]
+    asked = struct.pack(">BBHI", 135, 0, 0, 0) + target + b"\x01\x01" + MACS[0]
+    return packet6(to, MACS[0], source, group, asked, ICMPV6)
+
+
 def tcp(
     sequence: int, data: bytes, flags: int = 0x10, options: bytes = b"", ports: int = 5000
 ) -> bytes:
@@ -213,6 +231,22 @@ def outgoing(
     """A superframe of the guest here for the one there, as a tap gives it."""
     frame = packet(MACS[1], MACS[0], HERE, THERE, tcp(1000, data, flags), **more)  # type: ignore[arg-type]
     return written(1, gso, 54, gso_size, frame.index(struct.pack(">HH", 5000, 80)), 16) + frame
+
+
+def outgoing6(data: bytes, *, flags: int = 0x18, gso_size: int = 1346, gso: int = 4) -> bytes:
+    """The same over IPv6."""
+    frame = packet6(MACS[1], MACS[0], HERE6, THERE6, tcp(1000, data, flags))
+    return written(1, gso, 74, gso_size, 54, 16) + frame
+
+
+def incoming6(
+    sequence: int, data: bytes, *, flags: int = 0x10, ports: int = 5000, options: bytes = b""
+) -> bytes:
+    """What is sealed of a segment over IPv6 from there to here."""
+    segment = tcp(sequence, data, flags, options, ports)
+    frame = packet6(MACS[0], MACS[1], THERE6, HERE6, segment)
+    check = pseudo(THERE6 + HERE6, len(segment))
+    return inner_header(1, VNI, 54, 16) + frame[:70] + struct.pack(">H", check) + frame[72:]
 
 
 def incoming(
@@ -256,7 +290,23 @@ class Chaos:
         """One read of the tap."""
         dice = self._dice
         data = dice.randbytes(dice.choice((0, 1, 5, 64, 1366, 1367, 4000, 9000, 40_000)))
-        match dice.randrange(7):
+        match dice.randrange(9):
+            case 6:
+                options = dice.choice((b"", MAXSEG, b"\1" + MAXSEG + b"\1\1\1"))
+                segment = tcp(9, data[:1358], dice.choice((0x02, 0x10)), options)
+                frame = packet6(MACS[1], MACS[0], HERE6, THERE6, segment)
+                return self.mangled(written(dice.choice((0, 1)), 0, 0, 0, 54, 16) + frame)
+            case 7:
+                return self.mangled(
+                    outgoing6(
+                        data, flags=dice.choice((0x10, 0x18, 0x19, 0x90)), gso=dice.choice((4, 4, 4, 0x84, 1)),
+                        gso_size=1346 if len(data) > 4000 else dice.choice((1346, 1000, 1, 0)),
+                    )
+                )  # fmt: skip
+            case 8:
+                target = dice.choice((THERE6, THERE6, HERE6, THERE6[:12] + HERE, bytes(16)))
+                source = dice.choice((HERE6, HERE6, THERE6, bytes(16), b"\xfe\x80" + HERE6[2:]))
+                return self.mangled(bytes(10) + solicitation(source, target, dice.choice(MACS)))
             case 0 | 1:
                 return self.mangled(
                     outgoing(
@@ -295,7 +345,7 @@ class Chaos:
         dice = self._dice
         port = dice.choice((5000, 5000, 5000, 5001, 5002))
         size = dice.choice((1366, 1366, 1366, 1366, 100, 1, 0, 1378))
-        made = incoming(
+        made = dice.choice((incoming, incoming, incoming6))(
             self._next[port], dice.randbytes(size), ports=port,
             flags=dice.choice((0x10,) * 8 + (0x18, 0x11, 0x12, 0x50, 0x90, 0x00)),
             options=dice.choice((b"",) * 6 + (bytes(12), bytes(40))),
@@ -308,17 +358,18 @@ class Chaos:
         )
 
     def calm(self, count: int) -> list[bytes]:
-        """Datagrams of two flows that are joined, but where a header differs in a bit."""
+        """Datagrams of two flows, one over IPv6, that are joined, but where a header differs in a bit."""
         dice, made = self._dice, []
         for _ in range(count):
             port, size = dice.choice((5000, 5000, 5001)), dice.choice((1366,) * 15 + (600,))
             flags = dice.choice((0x10,) * 15 + (0x18,))
-            plain = incoming(self._next[port], dice.randbytes(size), flags=flags, ports=port)
+            make = incoming6 if port == 5001 else incoming
+            plain = make(self._next[port], dice.randbytes(size), flags=flags, ports=port)
             self._next[port] += size
             self._counter[1] += 1
             if dice.random() < 0.1:
                 raw = bytearray(plain)
-                raw[dice.randrange(8, 8 + 54)] ^= 1 << dice.randrange(8)
+                raw[dice.randrange(8, 8 + 74)] ^= 1 << dice.randrange(8)
                 plain = bytes(raw)
             made.append(sealed(1, self._counter[1], plain))
         return made
@@ -342,7 +393,9 @@ def compare(seed: int, for_s: float, turns: int) -> int:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as far:
         far.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
         far.bind(("127.0.0.1", 0))
-        sides = [Side(native, far, takes=NARROW * (seed % 2)) for native in (False, True)]
+        sides = [
+            Side(native, far, takes=(0, NARROW, NARROWER)[seed % 3]) for native in (False, True)
+        ]
         try:
             while done < turns and time.monotonic() < until_s:
                 done += 1
