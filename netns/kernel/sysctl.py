@@ -25,3 +25,7 @@ def forwarding() -> bool:
 
 def set_forwarding(on: bool) -> None:
     (_ROOT / "ipv4/ip_forward").write_text("1" if on else "0")
+
+
+def set_forwarding_ipv6(on: bool) -> None:
+    (_ROOT / "ipv6/conf/all/forwarding").write_text("1" if on else "0")

@@ -34,19 +34,24 @@ def _table(name: str, addresses: list[str]) -> str:
     return f"""add table bridge {name}
 delete table bridge {name}
 table bridge {name} {{
-    set inside {{
-        type ipv4_addr
-        elements = {{ {", ".join(addresses)} }}
-    }}
+{_set("inside", "ipv4_addr", [each for each in addresses if ":" not in each])}
+{_set("inside6", "ipv6_addr", [each for each in addresses if ":" in each])}
     chain prerouting {{
         type filter hook prerouting priority -300; policy accept;
         ip saddr @inside ip daddr != @inside drop
         ip saddr != @inside ip daddr @inside drop
         arp saddr ip @inside arp daddr ip != @inside drop
         arp saddr ip != @inside arp daddr ip @inside drop
+        ip6 saddr @inside6 ip6 daddr != @inside6 drop
+        ip6 saddr != @inside6 ip6 daddr @inside6 drop
     }}
 }}
 """
+
+
+def _set(name: str, kind: str, addresses: list[str]) -> str:
+    elements = f"elements = {{ {', '.join(addresses)} }}" if addresses else ""
+    return f"    set {name} {{\n        type {kind}\n        {elements}\n    }}"
 
 
 def _heal() -> int:
@@ -57,7 +62,7 @@ def _heal() -> int:
 
 
 def _cut_addresses() -> frozenset[str]:
-    return frozenset(str(address) for entry in _sets() for address in entry["elem"])
+    return frozenset(str(address) for entry in _sets() for address in entry.get("elem", ()))
 
 
 def _sets() -> list[dict[str, list[str]]]:

@@ -88,9 +88,13 @@ class Lab:
                 f"with that topology's file, or give this one another name"
             )
         self.down()
+        ipv6 = {self._full(h.name) for site, h in self._hosts.values() if site.is_ipv6}
+        if ipv6:
+            ipv6.add(self._full(_WAN))
         for name in self._wanted():
             namespaces.add(name)
-            namespaces.inside(name, lambda: sysctl.disable_ipv6("default"))
+            if name not in ipv6:
+                namespaces.inside(name, lambda: sysctl.disable_ipv6("default"))
         wan = self._full(_WAN)
         _batch("ip", wan, wiring.wan_links(self.topology, self._full))
         for index, site in enumerate(self.topology.sites):
@@ -100,6 +104,8 @@ class Lab:
             _batch("ip", self._full(host.name), wiring.host_links(site, host))
         _batch("tc", wan, wiring.rates(self.topology))
         namespaces.inside(wan, lambda: sysctl.set_forwarding(True))
+        if ipv6:
+            namespaces.inside(wan, lambda: sysctl.set_forwarding_ipv6(True))
         _nft(wan, wiring.reached_only(self.topology))
         program.run(["ip", "-n", wan, "link", "set", "lo", "alias", self._digest()])
         return True

@@ -3,7 +3,15 @@
 import re
 import tomllib
 from collections.abc import Iterator
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_address,
+    ip_network,
+)
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +21,7 @@ from netns.failures import NetnsError
 
 SITES_MAX = 64
 HOSTS_MAX = 253  # of one site, in a /24 with its router
+_Network = IPv4Network | IPv6Network
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?")
 _RATE = re.compile(r"([1-9]\d{0,6})(kbit|mbit|gbit)")
 _BITS = {"kbit": 1_000, "mbit": 1_000_000, "gbit": 1_000_000_000}
@@ -28,7 +37,9 @@ class Host(msgspec.Struct, frozen=True):
 
 
 class Site(msgspec.Struct, frozen=True):
-    """`rate_bits_per_s` limits the uplink each way; 0 is no limit."""
+    """`subnet` is IPv4 or IPv6, and the hosts have no other. `rate_bits_per_s` limits the uplink each way; 0 is
+    no limit.
+    """
 
     name: str
     subnet: str
@@ -42,7 +53,11 @@ class Site(msgspec.Struct, frozen=True):
     @property
     def router(self) -> str:
         """The last address of the subnet."""
-        return str(IPv4Network(self.subnet).broadcast_address - 1)
+        return str(ip_network(self.subnet).broadcast_address - 1)
+
+    @property
+    def is_ipv6(self) -> bool:
+        return ":" in self.subnet
 
     @property
     def nat_address(self) -> str:
@@ -154,14 +169,14 @@ def _wrong_in(topology: Topology) -> Iterator[str]:
     if not 1 <= len(topology.sites) <= SITES_MAX:
         yield f"site: {len(topology.sites)} sites; a lab has 1 to {SITES_MAX}"
     names: dict[str, str] = {"wan": "the wide-area segment"}
-    subnets: list[tuple[str, IPv4Network]] = []
+    subnets: list[tuple[str, _Network]] = []
     for index, site in enumerate(topology.sites):
         at = f"site[{index}]."
         yield from _wrong_name(site.name, f"{at}name", names)
         try:
-            subnet = IPv4Network(site.subnet) if site.subnet else None
+            subnet = ip_network(site.subnet) if site.subnet else None
         except ValueError:
-            yield f"{at}subnet: {site.subnet!r} is not an IPv4 network such as 10.99.1.0/24"
+            yield f"{at}subnet: {site.subnet!r} is not a network such as 10.99.1.0/24"
             subnet = None
         if subnet is not None:
             for other, taken in subnets:
@@ -169,13 +184,15 @@ def _wrong_in(topology: Topology) -> Iterator[str]:
                     yield f"{at}subnet: {subnet} overlaps {taken} of {other}"
             subnets.append((f"{at}subnet", subnet))
         yield from _wrong_hosts(site, subnet, at, names)
-        if site.nat:
+        if site.nat and site.is_ipv6:
+            yield f"{at}nat: {site.subnet} is IPv6, which needs none"
+        elif site.nat:
             yield from _wrong_nat(site, at, subnets)
     for index, site in enumerate(topology.sites):
         yield from _wrong_through(site, f"site[{index}].through", topology)
 
 
-def _wrong_nat(site: Site, at: str, subnets: list[tuple[str, IPv4Network]]) -> Iterator[str]:
+def _wrong_nat(site: Site, at: str, subnets: list[tuple[str, _Network]]) -> Iterator[str]:
     try:
         outside = IPv4Interface(site.nat)
     except ValueError:
@@ -201,24 +218,26 @@ def _wrong_through(site: Site, at: str, topology: Topology) -> Iterator[str]:
         yield f"{at}: {site.through!r} is no other site; there are {others}"
     elif other.nat or site.nat:
         yield f"{at}: neither this site nor {other.name} may have a nat"
+    elif other.is_ipv6 or site.is_ipv6:
+        yield f"{at}: neither this site nor {other.name} may be IPv6"
 
 
 def _wrong_hosts(
-    site: Site, subnet: IPv4Network | None, at: str, names: dict[str, str]
+    site: Site, subnet: _Network | None, at: str, names: dict[str, str]
 ) -> Iterator[str]:
     if not 1 <= len(site.hosts) <= HOSTS_MAX:
         yield f"{at}host: {len(site.hosts)} hosts; a site has 1 to {HOSTS_MAX}"
-    taken: dict[IPv4Address, str] = {}
+    taken: dict[IPv4Address | IPv6Address, str] = {}
     if subnet is not None:
-        taken[IPv4Address(site.router)] = "the site's router"
+        taken[ip_address(site.router)] = "the site's router"
     for number, host in enumerate(site.hosts):
         here = f"{at}host[{number}]."
         yield from _wrong_name(host.name, f"{here}name", names)
         try:
-            address = IPv4Address(host.address)
+            address = ip_address(host.address)
         except ValueError:
             if host.address:
-                yield f"{here}address: {host.address!r} is not an IPv4 address"
+                yield f"{here}address: {host.address!r} is not an address"
             continue
         if subnet is not None and (
             address not in subnet or address in (subnet.network_address, subnet.broadcast_address)

@@ -10,7 +10,7 @@ wide area has a route to the private subnet, so that only the router's filter ke
 """
 
 from collections.abc import Callable
-from ipaddress import IPv4Interface, IPv4Network
+from ipaddress import IPv4Interface, ip_network
 
 from netns.lab.topology import Host, Site, Topology
 
@@ -50,7 +50,7 @@ def wan_links(plan: Topology, namespace_of: Callable[[str], str]) -> str:
             ]
         else:
             lines += [
-                f"address add {site.router}/{_bits(site)} dev r{index}",
+                f"address add {site.router}/{_bits(site)} dev r{index}{_at_once(site)}",
                 f"link set r{index} up",
             ]
         for host in site.hosts:
@@ -123,7 +123,7 @@ def host_links(site: Site, host: Host) -> str:
     """For `ip -n HOST -batch -`."""
     return _batch(
         [
-            f"address add {host.address}/{_bits(site)} dev eth0",
+            f"address add {host.address}/{_bits(site)} dev eth0{_at_once(site)}",
             "link set eth0 up",
             f"route add default via {site.router}",
         ]
@@ -144,7 +144,12 @@ def rates(plan: Topology) -> str:
 
 
 def _bits(site: Site) -> int:
-    return IPv4Network(site.subnet).prefixlen
+    return ip_network(site.subnet).prefixlen
+
+
+def _at_once(site: Site) -> str:
+    """Nobody is asked first whether the address is taken, which takes a second."""
+    return " nodad" if site.is_ipv6 else ""
 
 
 def _batch(lines: list[str]) -> str:

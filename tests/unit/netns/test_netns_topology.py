@@ -6,7 +6,7 @@ import pytest
 
 from netns.lab import topology
 from netns.lab.topology import TopologyError
-from netns.lab.wiring import reached_only
+from netns.lab.wiring import host_links, reached_only
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "three-sites.toml"
 
@@ -105,6 +105,16 @@ def test_a_site_may_be_behind_nat_or_one_other() -> None:
     assert reached_only(topology.read(EXAMPLE)) == ""
 
 
+IPV6 = {"subnet": "fd97:1::/64", "host": [{"name": "a-1", "address": "fd97:1::1"}]}
+
+
+def test_a_site_may_be_of_ipv6() -> None:
+    plan = topology.parse({"name": "lab", "site": [{"name": "a", **IPV6}]})
+    (site,) = plan.sites
+    assert site.router == "fd97:1::ffff:ffff:ffff:fffe"
+    assert "address add fd97:1::1/64 dev eth0 nodad" in host_links(site, site.hosts[0])
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
@@ -116,6 +126,9 @@ def test_a_site_may_be_behind_nat_or_one_other() -> None:
         ({"through": "c"}, "site[0].through: 'c' is no other site; there are b"),
         ({"through": "a"}, "site[0].through: 'a' is no other site; there are b"),
         ({"through": "b", "nat": "10.98.1.1/30"}, "site[0].through: neither this site nor b may"),
+        ({"through": "b", **IPV6}, "site[0].through: neither this site nor b may be IPv6"),
+        ({"nat": "10.98.1.1/30", **IPV6}, "site[0].nat: fd97:1::/64 is IPv6, which needs none"),
+        ({"subnet": "fd97:1::/64"}, "10.97.1.1 is not a host address of fd97:1::/64"),
     ],
 )
 def test_what_nat_and_through_may_be(changes: dict[str, str], said: str) -> None:
