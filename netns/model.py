@@ -16,11 +16,12 @@ VNI_MAX = (1 << 24) - 1  # 24 bits in the VXLAN header (RFC 7348)
 MTU_MIN = 576  # what every IPv4 host must take (RFC 791)
 MTU_MAX = 65_485  # the kernel's largest link, less the encapsulation
 VXLAN_OVERHEAD_BYTES = (
-    50  # outer Ethernet is not counted: IPv4 20, UDP 8, VXLAN 8, inner Ethernet 14
+    50  # by IPv4; outer Ethernet is not counted: IPv4 20, UDP 8, VXLAN 8, inner Ethernet 14
 )
 SEALED_OVERHEAD_BYTES = (
     82  # IPv4 20, UDP 8, a sealed frame's header 16, tag 16, flags and network 8, inner Ethernet 14
 )
+IPV6_MORE_BYTES = 20  # its header has 40 bytes, IPv4's 20
 PORTS_MAX = 4_096  # members of one network, local and remote together
 OWNER_TAG_MAX = 6  # keeps namespace names short and file names readable
 IFNAME_MAX = 15  # IFNAMSIZ less the final zero
@@ -129,7 +130,9 @@ class NetworkPlan(msgspec.Struct, frozen=True):
     @property
     def overhead_bytes(self) -> int:
         """What the way to other hosts takes of the packets that their link carries."""
-        return SEALED_OVERHEAD_BYTES if self.sealed else VXLAN_OVERHEAD_BYTES
+        if self.sealed:
+            return SEALED_OVERHEAD_BYTES + _ipv6_more(self.underlay)
+        return vxlan_overhead(self.underlay)
 
     @property
     def veth(self) -> str:
@@ -168,6 +171,15 @@ class NetworkPlan(msgspec.Struct, frozen=True):
 def is_network_id(text: str) -> bool:
     """Whether `text` can be the id of a network. Such an id is also safe as a file name."""
     return _NETWORK.fullmatch(text) is not None
+
+
+def vxlan_overhead(underlay: str) -> int:
+    """What VXLAN takes of the packets of a link, in bytes, between hosts of that address's family."""
+    return VXLAN_OVERHEAD_BYTES + _ipv6_more(underlay)
+
+
+def _ipv6_more(underlay: str) -> int:
+    return IPV6_MORE_BYTES if ":" in underlay else 0
 
 
 def bridge_name(vni: int) -> str:

@@ -15,6 +15,7 @@ from overlayd.adapters.credentials import Credentials
 from overlayd.adapters.earlier_life import traces_of
 from overlayd.adapters.key_exchange import NaclExchange
 from overlayd.adapters.nacl_keys import NaclSealer, NaclVerifier
+from overlayd.adapters.names import Names
 from overlayd.adapters.sealed_boxes import SealedBoxes
 from overlayd.adapters.sqlite_store import SqliteStore
 from overlayd.adapters.underlay import UnderlayWatch, dialled_at, source_of
@@ -81,7 +82,8 @@ class Assembly:
         self.intake = Intake(self.inbox)
         self.supervisor = Supervisor()
         self.store = SqliteStore(state)
-        self.transport = ZmqTransport(credentials.identity)
+        told = [str(contact.endpoint) for contact in config.overlay.join]
+        self.transport = ZmqTransport(credentials.identity, Names(told))
         self.ring = EventRing(str(config.host.name))
         self.counts: Counter[str] = Counter()
         self.driver: Driver

@@ -100,6 +100,13 @@ def ipv4(value: bytes | None) -> str:
     return socket.inet_ntoa(value) if value is not None and len(value) == 4 else ""
 
 
+def ipv6(value: bytes | None) -> str:
+    """The same of an IPv6 address."""
+    if value is None or len(value) != 16:
+        return ""
+    return socket.inet_ntop(socket.AF_INET6, value)
+
+
 def _exchange(
     handle: socket.socket, kind: int, body: bytes, flags: int
 ) -> tuple[list[bytes], bool]:

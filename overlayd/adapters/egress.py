@@ -29,7 +29,7 @@ def way_out(network: NetworkTable, hosts: Iterable[str]) -> Egress | None:
     """The way out; None if there is none. `hosts` are addresses of hosts of the overlay, which stay closed."""
     if network.egress is EgressUse.NONE or fault_of(network):
         return None
-    own = (one for one in addresses() if not one.link.startswith(OURS))
+    own = (one for one in addresses() if one.is_ipv4 and not one.link.startswith(OURS))
     ours = [f"{one.address}/{one.prefix_bits}" for one in own]
     hosts = [host for host in hosts if is_address(host)]
     closed = [IPv4Network(text, strict=False) for text in (*network.egress_closed, *ours, *hosts)]

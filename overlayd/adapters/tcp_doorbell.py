@@ -5,6 +5,7 @@ import errno
 import socket as tcp
 from collections.abc import Callable
 
+from protocol.terms.address import Ip
 from protocol.terms.problem import Trouble
 
 RING_S = 3.0
@@ -19,6 +20,7 @@ _ANSWERS = {
     errno.EACCES: Trouble.NO_ROUTE,
     errno.ENETDOWN: Trouble.NO_ROUTE,
     errno.EADDRNOTAVAIL: Trouble.NO_ROUTE,
+    errno.EAFNOSUPPORT: Trouble.NO_ROUTE,
     errno.ETIMEDOUT: Trouble.NO_ANSWER,
     errno.EMFILE: Trouble.THIS_HOST,
     errno.ENFILE: Trouble.THIS_HOST,
@@ -28,18 +30,18 @@ _ANSWERS = {
 
 
 class Doorbell:
-    """Rings once at `tcp://IPv4:PORT`. `on_answer` is called later with what came; None if it was taken."""
+    """Rings once at an address and a port. `on_answer` is called later with what came; None if it was taken."""
 
-    def __init__(self, address: str, on_answer: Callable[[Trouble | None], None]) -> None:
+    def __init__(self, ip: Ip, port: int, on_answer: Callable[[Trouble | None], None]) -> None:
         self._loop = asyncio.get_running_loop()
         self._on_answer = on_answer
         self._socket: tcp.socket | None = None
         self._done = False
         self._timer = self._loop.call_later(RING_S, self._answer, errno.ETIMEDOUT)
-        host, _, port = address.removeprefix("tcp://").rpartition(":")
+        family = tcp.AF_INET6 if ip.version == 6 else tcp.AF_INET
         try:
-            self._socket = tcp.socket(tcp.AF_INET, tcp.SOCK_STREAM | tcp.SOCK_NONBLOCK)
-            code = self._socket.connect_ex((host, int(port)))
+            self._socket = tcp.socket(family, tcp.SOCK_STREAM | tcp.SOCK_NONBLOCK)
+            code = self._socket.connect_ex((str(ip), port))
         except OSError as error:
             code = error.errno or errno.ENOBUFS
         if code == errno.EINPROGRESS and self._socket is not None:

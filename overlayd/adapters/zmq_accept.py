@@ -11,6 +11,7 @@ import os
 import socket as tcp
 from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
 import zmq
 from zmq.utils.monitor import recv_monitor_message
@@ -19,7 +20,8 @@ from overlayd.adapters.zmq_beat import BEAT, BEAT_S
 from overlayd.adapters.zmq_paths import greeting, read_greeting
 from overlayd.adapters.zmq_sockets import PARTING_S, Context, Pump, Socket, acceptor_socket
 from overlayd.ports.keys import Identity
-from overlayd.ports.transport import Refused, TransportError, TransportEvent
+from overlayd.ports.transport import SCHEME, Refused, TransportError, TransportEvent
+from protocol.terms.address import Address, Ip
 from protocol.terms.ids import PeerId
 
 GREETING_S = 6.0
@@ -54,7 +56,10 @@ class Accepted:
     @property
     def address(self) -> str:
         """The far end's address."""
-        return f"tcp://{self.far[0]}:{self.far[1]}" if self.far else ""
+        if not self.far:
+            return ""
+        # Where one socket takes both families an IPv4 address is written so.
+        return f"{SCHEME}{Address(self.far[0].removeprefix('::ffff:'), self.far[1])}"
 
     def send(self, frame: bytes) -> bool:
         """Queues a frame; False if the queue is full or the connection is gone."""
@@ -109,17 +114,18 @@ class Acceptor:
         """Whether one more may be let in."""
         return len(self._by_route) < MAX_CONNECTIONS
 
-    def open(self, context: Context, listen: str) -> str:
+    def open(self, context: Context, ip: Ip, port: str) -> str:
         """Binds, and answers the address with its real port. Raises TransportError."""
-        self._router = acceptor_socket(context, self._identity)
+        listen = f"[{ip}]:{port}" if ip.version == 6 else f"{ip}:{port}"
+        self._router = acceptor_socket(context, self._identity, ip)
         self._monitor = self._router.get_monitor_socket(_EVENTS)
         try:
-            self._router.bind(listen)
+            self._router.bind(f"{SCHEME}{listen}")
         except zmq.ZMQError as error:
             self.close()
             raise TransportError(
-                f"cannot listen on {listen}: {error.strerror}; write tcp://IPv4:PORT of this host, "
-                "with a port nobody uses, or tcp://0.0.0.0:PORT for all addresses that it has and gets"
+                f"cannot listen on {listen}: {error.strerror}; write an address of this host, with a port "
+                "nobody uses, or [::]:PORT for all that it has and gets (0.0.0.0:PORT: its IPv4 addresses)"
             ) from None
         self._pumps = [
             Pump(self._monitor, self._monitor_step),
@@ -245,10 +251,10 @@ def _borrow(fd: int) -> tcp.socket:
         raise
 
 
-def _far_end(fd: int) -> tuple[str, int] | None:
+def _far_end(fd: int) -> tuple[Any, ...] | None:
     try:
         with _borrow(fd) as handle:
-            name: tuple[str, int] = handle.getpeername()
+            name: tuple[Any, ...] = handle.getpeername()
             return name
     except OSError:
         return None

@@ -12,6 +12,7 @@ from random import SystemRandom
 import zmq
 from zmq.utils.monitor import recv_monitor_message
 
+from overlayd.adapters.names import Names, Unresolved
 from overlayd.adapters.tcp_doorbell import Doorbell
 from overlayd.adapters.zmq_beat import BEAT
 from overlayd.adapters.zmq_paths import greeting, read_greeting
@@ -25,6 +26,8 @@ from overlayd.adapters.zmq_sockets import (
     dialler_socket,
 )
 from overlayd.ports.keys import Identity
+from overlayd.ports.transport import SCHEME, dialled
+from protocol.terms.address import Address, Ip
 from protocol.terms.ids import PeerId
 from protocol.terms.problem import Trouble
 
@@ -78,6 +81,7 @@ class Dialler:
         peer: PeerId,
         server_key: bytes,
         address: str,
+        names: Names,
         on_path: Callable[["Dialler"], None],
         on_frame: Callable[["Dialler", bytes], None],
         on_gone: Callable[["Dialler", str], None],
@@ -86,6 +90,10 @@ class Dialler:
         self.peer = peer
         self.instance = b""
         self.address = address
+        self._names = names
+        self._looking: asyncio.Task[None] | None = None
+        self._tried: tuple[Ip, int] | None = None
+        """The address and port of the last try."""
         self._context = context
         self._identity = identity
         self._greeting = greeting(PeerId(identity.key), instance)
@@ -151,11 +159,29 @@ class Dialler:
 
     def _attempt(self) -> None:
         self._trouble, self._shook_hands = None, False
-        self._tried_s = self._loop.time()
+        address = dialled(self.address)
+        assert address is not None, "who dials has looked"
+        if address.ip is not None:
+            self._connect(address.ip, address.port)
+        else:
+            self._looking = self._loop.create_task(self._look(address))
+
+    async def _look(self, address: Address) -> None:
         try:
-            self._socket = dialler_socket(self._context, self._identity, self._server_key)
+            ip = await self._names.one_of(address, self._failures)
+        except Unresolved as error:
+            self._looking, self._trouble = None, error.trouble
+            self._retry(up_since_s=None, why=str(error))
+        else:
+            self._looking = None
+            self._connect(ip, address.port)
+
+    def _connect(self, ip: Ip, port: int) -> None:
+        self._tried, self._tried_s = (ip, port), self._loop.time()
+        try:
+            self._socket = dialler_socket(self._context, self._identity, self._server_key, ip)
             self._monitor = self._socket.get_monitor_socket(_EVENTS)
-            self._socket.connect(self.address)
+            self._socket.connect(f"{SCHEME}{Address(str(ip), port)}")
             # If there is no room for it the connection is over already, and the monitor says why.
             with contextlib.suppress(zmq.Again):
                 self._socket.send(self._greeting, zmq.NOBLOCK)
@@ -244,8 +270,8 @@ class Dialler:
         if trouble is not Trouble.REFUSED:
             self._on_failed(self, trouble, why)
         elif self._unanswered is None or self._loop.time() >= self._unanswered[0] + _ASKED_AGAIN_S:
-            if self._doorbell is None:
-                self._doorbell = Doorbell(self.address, self._answered)
+            if self._doorbell is None and self._tried is not None:
+                self._doorbell = Doorbell(*self._tried, self._answered)
         else:
             self._on_failed(self, self._unanswered[1], _WHY.get(self._unanswered[1], why))
 
@@ -260,6 +286,9 @@ class Dialler:
         for pump in self._pumps:
             pump.close()
         self._pumps = []
+        if self._looking is not None:
+            self._looking.cancel()
+            self._looking = None
         if self._stopped and self._doorbell is not None:
             self._doorbell.close()
             self._doorbell = None

@@ -12,6 +12,7 @@ from typing import Any
 import zmq
 
 from overlayd.ports.keys import Identity
+from protocol.terms.address import Ip
 from protocol.wire.limits import MAX_FRAME_BYTES
 
 TURN = 4
@@ -112,9 +113,9 @@ def new_context() -> Context:
     return context
 
 
-def acceptor_socket(context: Context, identity: Identity) -> Socket:
+def acceptor_socket(context: Context, identity: Identity, at: Ip) -> Socket:
     """A ROUTER that knows the sender of each frame, and says when it cannot reach a receiver."""
-    socket = _limited(context.socket(zmq.ROUTER))
+    socket = _limited(context.socket(zmq.ROUTER), at)
     socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
     socket.setsockopt(zmq.CURVE_SERVER, 1)
     socket.setsockopt(zmq.CURVE_SECRETKEY, identity.transport_secret)
@@ -122,9 +123,9 @@ def acceptor_socket(context: Context, identity: Identity) -> Socket:
     return socket
 
 
-def dialler_socket(context: Context, identity: Identity, server_key: bytes) -> Socket:
+def dialler_socket(context: Context, identity: Identity, server_key: bytes, to: Ip) -> Socket:
     """A DEALER for one connection. It never reconnects by itself, so that each connection has its greeting."""
-    socket = _limited(context.socket(zmq.DEALER))
+    socket = _limited(context.socket(zmq.DEALER), to)
     socket.setsockopt(zmq.RECONNECT_IVL, -1)
     socket.setsockopt(zmq.CONNECT_TIMEOUT, CONNECT_MS)
     socket.setsockopt(zmq.HANDSHAKE_IVL, DIALLED_HANDSHAKE_MS)
@@ -134,10 +135,10 @@ def dialler_socket(context: Context, identity: Identity, server_key: bytes) -> S
     return socket
 
 
-def _limited(socket: Any) -> Socket:
+def _limited(socket: Any, ip: Ip) -> Socket:
     for option, value in (
         (zmq.LINGER, 0),
-        (zmq.IPV6, 0),
+        (zmq.IPV6, int(ip.version == 6)),  # not always: a kernel may have none
         (zmq.SNDHWM, QUEUE_FRAMES),
         (zmq.RCVHWM, QUEUE_FRAMES),
         (zmq.MAXMSGSIZE, MAX_FRAME_BYTES + _CURVE_OVERHEAD_BYTES),

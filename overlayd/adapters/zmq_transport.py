@@ -11,6 +11,7 @@ from collections.abc import Callable, Set
 
 import zmq
 
+from overlayd.adapters.names import Names, Unresolved
 from overlayd.adapters.zmq_accept import Accepted, Acceptor
 from overlayd.adapters.zmq_beat import BEAT, Heart
 from overlayd.adapters.zmq_dial import Dialler
@@ -20,6 +21,7 @@ from overlayd.adapters.zmq_paths import Path, PathTable
 from overlayd.adapters.zmq_sockets import Context, new_context
 from overlayd.ports.keys import Identity
 from overlayd.ports.transport import (
+    SCHEME,
     Arrived,
     Knocked,
     Refused,
@@ -27,8 +29,9 @@ from overlayd.ports.transport import (
     Traffic,
     TransportError,
     TransportEvent,
-    is_address,
+    dialled,
 )
+from protocol.terms.address import Ip, ip_of
 from protocol.terms.ids import PeerId
 from protocol.terms.problem import Trouble
 from protocol.wire.limits import MAX_FRAME_BYTES
@@ -43,10 +46,10 @@ MAX_COUNTED = 4096
 class ZmqTransport:
     """The Transport of one identity. Opened once."""
 
-    def __init__(self, identity: Identity) -> None:
+    def __init__(self, identity: Identity, names: Names | None = None) -> None:
         self.traffic: dict[PeerId, Traffic] = {}
         self.refused: Counter[str] = Counter()
-        self._identity = identity
+        self._identity, self._names = identity, names or Names()
         self._own = PeerId(identity.key)
         self._instance = secrets.token_bytes(8)
         self._paths = PathTable(self._emit)
@@ -71,7 +74,7 @@ class ZmqTransport:
         return self._address
 
     async def open(self, listen: str, on_event: Callable[[TransportEvent], None]) -> None:
-        """Listens on `tcp://IPv4:PORT`. Raises TransportError."""
+        """Listens on `tcp://HOST:PORT`. Raises TransportError."""
         if self._context is not None:
             raise TransportError("this transport was opened before")
         self._loop = asyncio.get_running_loop()
@@ -89,7 +92,7 @@ class ZmqTransport:
         self._readiness = Gate(self._context, self.refused, acceptor.has_room)
         self._acceptor = acceptor
         try:
-            self._address = acceptor.open(self._context, listen)
+            self._address = acceptor.open(self._context, *await self._here(listen))
         except TransportError:
             await self.close()
             raise
@@ -112,6 +115,7 @@ class ZmqTransport:
                 peer,
                 key,
                 address,
+                self._names,
                 on_path=self._paths.add,
                 on_frame=self._arrived,
                 on_gone=self._gone,
@@ -125,10 +129,14 @@ class ZmqTransport:
         key = self._identity.transport_key_of(peer)
         if key is None or self._never(peer, address, key):
             self._emit(Knocked(peer, False))
-        elif peer not in self._knocks and len(self._knocks) < MAX_KNOCKS:
+        elif (
+            (where := dialled(address))
+            and peer not in self._knocks
+            and len(self._knocks) < MAX_KNOCKS
+        ):
             try:
                 self._knocks[peer] = Knock(
-                    self._context, self._identity, peer, key, address, self._knocked
+                    self._context, self._identity, peer, key, where, self._names, self._knocked
                 )
             except zmq.ZMQError:
                 self.refused["knock"] += 1
@@ -191,9 +199,22 @@ class ZmqTransport:
             return Trouble.OWN_KEY, "it is this peer itself"
         if peer in self._denied:
             return Trouble.DENIED, "it is denied"
-        if not is_address(address):
-            return Trouble.NO_ADDRESS, "an address is tcp://IPv4:PORT"
+        if dialled(address) is None:
+            return Trouble.NO_ADDRESS, "an address is tcp://HOST:PORT"
         return None
+
+    async def _here(self, listen: str) -> tuple[Ip, str]:
+        """Where to listen. Raises TransportError."""
+        host, _, port = listen.removeprefix(SCHEME).rpartition(":")
+        if ip := ip_of(host.removeprefix("[").removesuffix("]")):
+            return ip, port
+        try:
+            return (await self._names.all_of(host))[0], port
+        except Unresolved as error:
+            raise TransportError(
+                f"cannot listen on {host}:{port}: {error}; write the name into DNS or into /etc/hosts of this "
+                "host, or an address of this host, or [::]:PORT for all that it has and gets"
+            ) from None
 
     def _arrived(self, path: Path, frame: bytes) -> None:
         if not self._paths.holds(path):

@@ -103,7 +103,7 @@ def enrol(
         typer.echo(
             f"next: copy {folder} to {_HOST_DIR} on {who.name}, write overlayd.toml beside it"
             f" (host.name {who.name}, host.site {who.site}; {toml}), then there: overlayd run;"
-            f" others join {who.key}@IP:PORT"
+            f" others join {who.key}@HOST:PORT, by its name, its address, or [its IPv6 address]"
         )
 
 

@@ -56,7 +56,6 @@ DEVICES_MAX = 1024
 LEVELS_LEAST, LEVELS_MOST = 16, 10_000
 """Fewer peers are nearly a full mesh. More would cost 5 % of a core for adverts alone."""
 
-EVERY_ADDRESS = "0.0.0.0"  # noqa: S104  a peer listens for strangers; what they may say is CURVE's affair
 DEFAULT_PORT = 7700
 PORT_MOST = 65_535
 _KEY = Meta(examples=["/etc/overlayd/host.key"])
@@ -130,16 +129,19 @@ class ReachUse(StrEnum):
 class OverlayTable(Table, frozen=True, kw_only=True):
     """How peers reach each other."""
 
-    listen: Annotated[Endpoint, Meta(examples=["192.0.2.7:7700"])] = Endpoint()
-    """Only a peer behind NAT may leave it out. It then listens nowhere."""
+    listen: Annotated[Endpoint, Meta(examples=["192.0.2.7:7700", "[::]:7700"])] = Endpoint()
+    """An address of this host, or a name that stands for one when the daemon starts; `[::]` is every address,
+    `0.0.0.0` every IPv4 address. Only a peer behind NAT may leave it out. It then listens nowhere.
+    """
     advertise: Endpoint = Endpoint()
-    """Where others reach it. If left out, it is as `listen`; if that is every address (0.0.0.0), others are
-    told the one that this host has towards them, and the next one when that changes.
+    """Where others reach it. A name is looked up by them, each time that they dial. If left out, it is as
+    `listen`; if that is every address, others are told the one that this host has towards them, and the next
+    one when that changes.
     """
     reach: ReachUse = ReachUse.AUTO
     """`nat`: nobody can dial it, and others reach it through a peer it dials. `auto`: it finds out."""
     join: Annotated[tuple[Contact, ...], Meta(examples=[["KEY@192.0.2.7:7700"]])] = ()
-    """Peers to join by; empty for the first peer of an overlay."""
+    """Peers to join by; empty for the first peer of an overlay. A name is looked up each time it is dialled."""
     levels_above: int = LEVELS_ABOVE
     """Up to so many peers everybody knows everybody. Above, other sites are known by summaries. It must be
     the same at every peer."""
@@ -208,12 +210,13 @@ class NetworkTable(Table, frozen=True, kw_only=True):
     """How grids' networks cross hosts."""
 
     underlay: UnderlaySource = UnderlaySource(AUTO)
-    """This host's end of VXLAN tunnels: a local address, or the interface whose address it is, whatever that
-    becomes. `auto`: the host part of `advertise` if it is local, else the address from which peers are reached.
+    """This host's end of tunnels: a local address, or the interface whose address it is, whatever that becomes,
+    IPv4 if it has both. `auto`: the host part of `advertise` if it is local, else the address from which peers
+    of `join` are reached, those by name left out. Hosts carry a network together by one family of addresses.
     """
     mtu: int = MTU_USUAL
-    """The largest packet of guests, in bytes, if the underlay's link carries it: VXLAN takes 50 bytes more. A
-    network takes the least of its hosts, and a sealed one 32 bytes less."""
+    """The largest packet of guests, in bytes, if the underlay's link carries it: VXLAN takes 50 bytes more, by
+    IPv6 70. A network takes the least of its hosts, and a sealed one 32 bytes less."""
     tunnel_port: int = 0
     """The UDP port by which networks that are sealed reach other hosts. If left out, the number of the port in
     `listen`, or 7700 without that. Other hosts must reach it."""
@@ -293,7 +296,7 @@ def _resolved(config: DaemonConfig, folder: Path) -> DaemonConfig:
 
     state = absolute(config.host.state)
     advertise = config.overlay.advertise or config.overlay.listen
-    listens = config.overlay.listen.port if config.overlay.listen else DEFAULT_PORT
+    listens = config.overlay.listen.address.port if config.overlay.listen else DEFAULT_PORT
     return replace(
         config,
         host=replace(config.host, state=state),
@@ -386,11 +389,11 @@ def _overlay_problems(config: DaemonConfig, source: Source) -> Iterator[tuple[Ke
         allowed = f"allowed are {LEVELS_LEAST} to {LEVELS_MOST}"
         yield ("overlay", "levels-above"), f"found {overlay.levels_above}; {allowed}"
     yield from _listen_problems(config)
-    if overlay.advertise.host == EVERY_ADDRESS and ("overlay", "advertise") in source.spots:
+    if overlay.advertise.is_everywhere and ("overlay", "advertise") in source.spots:
         said = f"found {quoted(overlay.advertise)}; write the address others reach it by"
         yield ("overlay", "advertise"), said
-    if config.network.underlay == EVERY_ADDRESS:
-        said = f"found {quoted(EVERY_ADDRESS)}; write this host's address towards other hosts"
+    if (ip := config.network.underlay.ip) is not None and ip.is_unspecified:
+        said = f"found {quoted(str(ip))}; write this host's address towards other hosts"
         yield ("network", "underlay"), said
     for index, contact in enumerate(overlay.join):
         if contact.endpoint == overlay.advertise:

@@ -10,9 +10,11 @@ from ipaddress import AddressValueError, IPv4Address
 from typing import Any, ClassVar, Protocol, Self
 
 from protocol.grid.syntax import label_problem, tag_problem
+from protocol.terms.address import Address, Ip, ip_of, read_address
 from protocol.terms.ids import PeerId, is_64_digits
 from protocol.terms.quantities import parse_cpus, parse_duration, parse_size
 
+_HOST = r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])"
 _LINK = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,14}")
 """Linux takes 15 characters. One that begins with a digit would be read as a mistyped address."""
 
@@ -181,53 +183,63 @@ AUTO = "auto"
 
 
 class UnderlaySource(str):
-    """Where this host's address towards others comes from: an IPv4 address, an interface's name, or `auto`."""
+    """Where this host's address towards others comes from: an address, an interface's name, or `auto`."""
 
     __slots__ = ()
     SCHEMA: ClassVar[Mapping[str, Any]] = {
         "type": "string",
-        "examples": ["192.0.2.7", "eth0", AUTO],
+        "examples": ["192.0.2.7", "2001:db8::7", "eth0", AUTO],
     }
+
+    @property
+    def ip(self) -> Ip | None:
+        """The address that is written; None if it is none."""
+        return ip_of(self)
 
     @classmethod
     def from_written(cls, found: object) -> Self:
-        allowed = "write an IPv4 address, an interface or auto: 192.0.2.7, eth0"
+        allowed = "write an address, an interface or auto: 192.0.2.7, 2001:db8::7, eth0"
         text = _text(found, allowed)
-        if not is_address(text) and not _LINK.fullmatch(text):
+        if ip := ip_of(text):
+            return cls(ip)
+        if not _LINK.fullmatch(text):
             raise ValueError(allowed)
         return cls(text)
 
 
 class Endpoint(str):
-    """An IPv4 address and a TCP port: `192.0.2.7:7700`."""
+    """A host, by address or name, and a TCP port: `192.0.2.7:7700`. Empty: it is not said."""
 
     __slots__ = ()
     SCHEMA: ClassVar[Mapping[str, Any]] = {
         "type": "string",
-        "pattern": r"^[0-9.]+:[0-9]+$",
-        "examples": ["192.0.2.7:7700"],
+        "pattern": rf"^{_HOST}:[0-9]+$",
+        "examples": ["192.0.2.7:7700", "[2001:db8::7]:7700", "uc-1.example.org:7700"],
     }
 
     @property
-    def host(self) -> str:
-        """`192.0.2.7`."""
-        return self.rpartition(":")[0]
+    def address(self) -> Address:
+        """Host and port. It must not be empty."""
+        return read_address(self)
 
     @property
-    def port(self) -> int:
-        """`7700`."""
-        return int(self.rpartition(":")[2])
+    def host(self) -> str:
+        """The address, without brackets, or the name; empty if it is not said."""
+        return self.address.host if self else ""
+
+    @property
+    def is_everywhere(self) -> bool:
+        """Whether it stands for every address that this host has and gets."""
+        ip = ip_of(self.host)
+        return ip is not None and ip.is_unspecified
 
     @classmethod
     def from_written(cls, found: object) -> Self:
-        allowed = "write IP:PORT with an IPv4 address, for example 192.0.2.7:7700"
-        text = _text(found, allowed)
-        host, _, port = text.rpartition(":")
-        if not is_address(host) or not re.fullmatch(r"[1-9][0-9]*", port):
-            raise ValueError(allowed)
-        if len(port) > 5 or int(port) > 65535:
-            raise ValueError("ports are 1 to 65535")
-        return cls(text)
+        address = read_address(_text(found, "write HOST:PORT, for example 192.0.2.7:7700"))
+        ip = address.ip
+        if ip is not None and ip.is_multicast:
+            raise ValueError(f"{ip} is of many hosts; write an address of one")
+        return cls(address)
 
 
 class Contact(str):
@@ -236,7 +248,7 @@ class Contact(str):
     __slots__ = ()
     SCHEMA: ClassVar[Mapping[str, Any]] = {
         "type": "string",
-        "pattern": "^[0-9a-f]{64}@[0-9.]+:[0-9]+$",
+        "pattern": rf"^[0-9a-f]{{64}}@{_HOST}:[0-9]+$",
     }
 
     @property
@@ -251,16 +263,16 @@ class Contact(str):
 
     @classmethod
     def from_written(cls, found: object) -> Self:
-        allowed = "write KEY@IP:PORT, KEY being that peer's 64 hexadecimal digits"
+        allowed = "write KEY@HOST:PORT, KEY being that peer's 64 hexadecimal digits"
         text = _text(found, allowed)
         key, _, endpoint = text.partition("@")
         if not is_64_digits(key.lower()):
             raise ValueError(allowed)
         try:
-            Endpoint.from_written(endpoint)
+            where = Endpoint.from_written(endpoint)
         except ValueError as error:
             raise ValueError(f"behind the @, {error}") from None
-        return cls(f"{key.lower()}@{endpoint}")
+        return cls(f"{key.lower()}@{where}")
 
 
 class FilePath(str):

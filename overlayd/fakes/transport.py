@@ -17,7 +17,7 @@ from overlayd.ports.transport import (
     TransportError,
     TransportEvent,
     Up,
-    is_address,
+    dialled,
 )
 from protocol.terms.ids import PeerId
 from protocol.terms.problem import Trouble
@@ -87,7 +87,7 @@ class FakeTransport:
         """Listens. Raises TransportError if the address is taken."""
         host, _, port = listen.rpartition(":")
         where = f"{host}:{self._hub.port()}" if port in ("0", "*") else listen
-        if not is_address(where) or where in self._hub.listening:
+        if dialled(where) is None or where in self._hub.listening:
             raise TransportError(f"cannot listen on {listen}: it is no address, or in use")
         self._address, self._on_event = where, on_event
         self._hub.listening[where] = self
@@ -96,7 +96,7 @@ class FakeTransport:
         """Keeps a path to the peer."""
         if self._on_event is None:
             raise TransportError("this transport is not open")
-        if not is_key(peer) or peer in self._denied | {self.peer} or not is_address(address):
+        if not is_key(peer) or peer in self._denied | {self.peer} or dialled(address) is None:
             self._emit(Refused(address, "it can never come up", peer, self._never(peer, address)))
             return
         known = self._dialled.get(peer)

@@ -6,19 +6,17 @@ from the greeting, and holds that against the connection's own key. What a peer 
 first frames of a path carry its certificates (`hello`).
 """
 
-import re
 from collections import Counter
 from collections.abc import Callable, Set
-from ipaddress import AddressValueError, IPv4Address
 from typing import Protocol
 
 import msgspec
 
+from protocol.terms.address import Address, address_of, is_one_host
 from protocol.terms.ids import PeerId
 from protocol.terms.problem import Trouble
 
-_ADDRESS = re.compile(r"tcp://([0-9.]{7,15}):([0-9]{1,5})")
-_BROADCAST = IPv4Address("255.255.255.255")
+SCHEME = "tcp://"
 
 
 class Up(msgspec.Struct, frozen=True):
@@ -77,19 +75,15 @@ class Traffic(msgspec.Struct):
     bytes_out: int = 0
 
 
-def is_address(text: str) -> bool:
-    """Whether `text` is `tcp://IPv4:PORT` of one host: no name, no wildcard, no other transport.
+def dialled(text: str) -> Address | None:
+    """The host and port of `tcp://HOST:PORT`; None if it is no one host's: no wildcard, no other transport.
 
-    Addresses come from gossip, and ZeroMQ would take `ipc://` and worse.
+    Addresses come from gossip, and ZeroMQ would take `ipc://` and worse. A name has to be looked up yet.
     """
-    match = _ADDRESS.fullmatch(text)
-    if match is None or not 0 < int(match[2]) < 65536:
-        return False
-    try:
-        ip = IPv4Address(match[1])
-    except AddressValueError:
-        return False
-    return not (ip.is_multicast or ip.is_unspecified or ip == _BROADCAST)
+    address = address_of(text.removeprefix(SCHEME)) if text.startswith(SCHEME) else None
+    if address is None or (address.ip is not None and not is_one_host(address.ip)):
+        return None
+    return address
 
 
 class TransportError(Exception):
@@ -117,17 +111,18 @@ class Transport(Protocol):
         """Connections and frames that were turned away, by a short reason."""
 
     async def open(self, listen: str, on_event: Callable[[TransportEvent], None]) -> None:
-        """Listens on `tcp://IPv4:PORT` (port 0: any). Raises TransportError."""
+        """Listens on `tcp://HOST:PORT` (port 0: any). Raises TransportError."""
 
     def dial(self, peer: PeerId, address: str) -> None:
-        """Keeps a path to the peer at `tcp://IPv4:PORT`, and retries with back-off until hang_up.
+        """Keeps a path to the peer at `tcp://HOST:PORT`, and retries with back-off until hang_up.
+        A name is looked up before each try.
 
         A second call changes nothing but the address for the next try. An address of another form, a denied
         peer and this peer itself are Refused, and not tried again.
         """
 
     def knock(self, peer: PeerId, address: str) -> None:
-        """Tries once, whatever paths there are, whether the peer answers at `tcp://IPv4:PORT`. Knocked says so.
+        """Tries once, whatever paths there are, whether the peer answers at `tcp://HOST:PORT`. Knocked says so.
 
         No path comes of it, at either end. If there are too many at once they are dropped without an answer.
         """

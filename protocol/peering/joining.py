@@ -80,7 +80,7 @@ class Joining:
 
     def failed(self, peer: PeerId, address: str, why: Trouble, now: float) -> list[Effect]:
         """The peer was dialled in vain."""
-        said, would_work = _in_words(peer, why)
+        said, would_work = _in_words(peer, address, why)
         return self.came(peer, address, said, would_work, now)
 
     def came(
@@ -156,9 +156,9 @@ class Joining:
         return attempt
 
 
-def _in_words(peer: PeerId, why: Trouble) -> tuple[str, str]:
-    """What came back, and what would help."""
-    key = f"{peer[:_SHOWN]}..."
+def _in_words(peer: PeerId, at: str, why: Trouble) -> tuple[str, str]:
+    """What came back of dialling HOST:PORT, and what would help."""
+    key, host = f"{peer[:_SHOWN]}...", at.rpartition(":")[0]
     match why:
         case Trouble.REFUSED:
             return (
@@ -214,7 +214,25 @@ def _in_words(peer: PeerId, why: Trouble) -> tuple[str, str]:
         case Trouble.NO_KEY:
             return (f"{key} is no key", "KEY in `join` as `overlayctl host enrol` printed it")
         case Trouble.NO_ADDRESS:
-            return ("that is no address", "an address as in 192.0.2.7:7946")
+            return (
+                "that is no address",
+                "one as in 192.0.2.7:7700, [2001:db8::7]:7700 or uc-1.example.org:7700",
+            )
+        case Trouble.NO_NAME:
+            return (
+                f"there is no name {host}",
+                f"{host} in DNS or in /etc/hosts of this host, or the address in its place",
+            )
+        case Trouble.NO_DNS:
+            return (
+                f"nobody answered what {host} stands for",
+                "a name server in /etc/resolv.conf that answers, the name in /etc/hosts, or the address",
+            )
+        case Trouble.NAME_ASTRAY:
+            return (
+                f"{host} stands for no address that this host dials on another's word",
+                "an address of that host that others reach, in DNS or in its `advertise`",
+            )
         case Trouble.THIS_HOST:
             return (
                 "this host has no descriptor or no memory left for a connection",

@@ -32,13 +32,15 @@ class NearPeers:
         return self._links.dialled(peer)
 
     def told(self, peer: PeerId) -> Locator | None:
-        """Where a live peer says it is; None if the peer is not known to live."""
+        """Where a live peer says it is, if that is one host; None if it is not known to live."""
         known = self._membership.known.get(peer)
         health = self._membership.liveness.health(peer)
         if known is None or health not in (Health.ALIVE, Health.SUSPECT):
             return None
         suspect = health is Health.SUSPECT
-        return Locator(known.site, known.address, known.reach, known.via, suspect)
+        means_one = self._membership.dialling.means_one_host(known.address)
+        address = known.address if means_one else ""
+        return Locator(known.site, address, known.reach, known.via, suspect)
 
     def call(self, peer: PeerId, now: float) -> list[Effect]:
         """Makes a connection for a moment."""

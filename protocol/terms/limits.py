@@ -130,6 +130,8 @@ IDLE_LINK_S = 30.0
 DIALS_BURST, DIALS_PER_S = 32.0, 1.0
 """How often one host is dialled at once, and in a second after that, whoever is said to be there: a machine may
 have dozens of daemons behind one address, and a port scan has thousands of ports."""
+NETWORK_DIALS_BURST, NETWORK_DIALS_PER_S = 512.0, 16.0
+"""The same of an IPv6 network of 64 bits, as of sixteen hosts: one host may have all its addresses."""
 NEWCOMERS_BURST, NEWCOMERS_PER_S = 64.0, 4.0
 """How many newcomers are dialled on one peer's word: a share of 256 that start at once, then as many as one
 takes itself."""

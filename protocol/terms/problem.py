@@ -44,6 +44,12 @@ class Trouble(StrEnum):
     """The key is none."""
     NO_ADDRESS = "no-address"
     """The address is none."""
+    NO_NAME = "no-name"
+    """There is no such name."""
+    NO_DNS = "no-dns"
+    """What the name stands for could not be asked, or was not answered."""
+    NAME_ASTRAY = "name-astray"
+    """The name stands for no address that may be dialled."""
     THIS_HOST = "this-host"
     """This host had no descriptor or no memory left for it."""
 

@@ -16,6 +16,7 @@ import httpx
 from netns.lab.lab import Lab
 from netns.tunnel import client
 from overlayd.adapters.credentials import add_site, create_federation, enrol_host, load_host
+from protocol.terms.address import Address, address_of
 
 T = TypeVar("T")
 
@@ -57,7 +58,7 @@ class Host:
     @property
     def endpoint(self) -> str:
         """The address that others dial."""
-        return self.address if ":" in self.address else f"{self.address}:{PORT}"
+        return self.address if address_of(self.address) else str(Address(self.address, PORT))
 
     def get(self, path: str) -> object:
         """One answer of the API, as JSON."""

@@ -8,12 +8,14 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
 from functools import partial
+from ipaddress import IPv4Address
 from typing import Any
 
 import pytest
 import zmq
 
 from overlayd.adapters.nacl_keys import NaclIdentity
+from overlayd.adapters.names import Names
 from overlayd.adapters.zmq_paths import greeting
 from overlayd.adapters.zmq_sockets import dialler_socket, new_context
 from overlayd.adapters.zmq_transport import ZmqTransport
@@ -28,12 +30,13 @@ from overlayd.ports.transport import (
     TransportError,
     TransportEvent,
     Up,
-    is_address,
+    dialled,
 )
 from protocol.terms.ids import KeyId, PeerId
 from protocol.terms.problem import Trouble
 from protocol.wire.limits import MAX_FRAME_BYTES
 
+LOOP = IPv4Address("127.0.0.1")
 ANY_PORT = "tcp://127.0.0.1:0"
 DEADLINE_S = 20.0
 
@@ -276,12 +279,58 @@ async def test_a_try_in_vain_says_what_came_back(world: World) -> None:
     assert await trouble(world.key("c"), b.transport.address) is Trouble.OTHER_KEY
     assert await trouble(a.key, b.transport.address) is Trouble.OWN_KEY
     assert await trouble(PeerId("no key"), b.transport.address) is Trouble.NO_KEY
-    assert await trouble(b.key, "tcp://nowhere:1") is Trouble.NO_ADDRESS
+    assert await trouble(b.key, "tcp://no where:1") is Trouble.NO_ADDRESS
     b.transport.deny({a.key})
     assert await trouble(b.key, b.transport.address) is Trouble.TURNED_AWAY
     b.transport.deny(set())
     a.transport.deny({b.key})
     assert await trouble(b.key, b.transport.address) is Trouble.DENIED
+
+
+async def test_by_ipv6_and_by_names_over_zeromq() -> None:
+    """Only over ZeroMQ: the names are of this host, and one socket takes both families."""
+    stands_for = {"both.example": ["2001:db8::dead", "::1"], "mad.example": ["ff02::1"]}
+
+    def ask(name: str) -> list[str]:
+        if name not in stands_for:
+            raise socket.gaierror(socket.EAI_NONAME, "not known")
+        return stands_for[name]
+
+    b = Peer(ZmqTransport(NaclIdentity.generate()), PeerId(""))
+    b.key = PeerId(b.transport._identity.key)  # type: ignore[attr-defined]
+    await b.open("tcp://[::]:0")
+    port = b.transport.address.rpartition(":")[2]
+    told = [f"both.example:{port}"]
+    a = Peer(ZmqTransport(NaclIdentity.generate(), Names(told, ask)), PeerId(""))
+    await a.open("tcp://[::1]:0")
+    try:
+        for at in (f"[::1]:{port}", f"127.0.0.1:{port}", f"both.example:{port}"):
+            before = len(a.said(Up))
+            a.transport.dial(b.key, f"tcp://{at}")
+            await a.until(lambda p, before=before: len(p.said(Up)) > before)
+            a.transport.hang_up(b.key)
+            await b.until(lambda p, before=before: len(p.said(Down)) > before)
+        a.transport.knock(b.key, "tcp://[::1]:" + port)
+        await a.until(lambda p: p.said(Knocked) == [Knocked(b.key, True)])
+        for name, trouble in (
+            ("none.example", Trouble.NO_NAME),
+            ("mad.example", Trouble.NAME_ASTRAY),
+        ):
+            before = len(a.said(Refused))
+            a.transport.dial(b.key, f"tcp://{name}:{port}")
+            await a.until(lambda p, before=before: len(p.said(Refused)) > before)
+            a.transport.hang_up(b.key)
+            assert a.said(Refused)[before].trouble is trouble
+        a.transport.knock(b.key, f"tcp://none.example:{port}")
+        await a.until(lambda p: p.said(Knocked)[1:] == [Knocked(b.key, False)])
+        unheard = ZmqTransport(NaclIdentity.generate(), Names(ask=ask))
+        with pytest.raises(
+            TransportError, match=r"none.example: there is no such name; write the name"
+        ):
+            await unheard.open("tcp://none.example:7700", lambda _: None)
+    finally:
+        await a.transport.close()
+        await b.transport.close()
 
 
 async def test_who_says_nothing_or_something_else_is_told_from_who_has_another_key() -> None:
@@ -467,7 +516,7 @@ async def test_a_connection_that_does_not_greet_is_cut(
     with new_context() as context:
         key = stranger.transport_key_of(b.key)
         assert key is not None
-        with dialler_socket(context, stranger, key) as raw:
+        with dialler_socket(context, stranger, key, LOOP) as raw:
             raw.connect(b.transport.address)
             if first:
                 raw.send_multipart(first)
@@ -493,12 +542,12 @@ async def test_a_route_of_somebody_else_is_not_spoken_on(real: World) -> None:
     """Two connections choose one route. ZeroMQ and we both leave the second alone."""
     b = await real.peer("b")
     rude, other = real.identity("rude"), real.identity("other")
-    with new_context() as context, dialler_socket(context, rude, _key_of(real, b)) as first:
+    with new_context() as context, dialler_socket(context, rude, _key_of(real, b), LOOP) as first:
         first.setsockopt(zmq.ROUTING_ID, b"mine")
         first.connect(b.transport.address)
         first.send(greeting(real.key("rude"), b"instance"))
         await b.until(partial(_has_said, Up, real.key("rude")))
-        with dialler_socket(context, other, _key_of(real, b)) as second:
+        with dialler_socket(context, other, _key_of(real, b), LOOP) as second:
             second.setsockopt(zmq.ROUTING_ID, b"mine")
             second.connect(b.transport.address)
             second.send(greeting(real.key("other"), b"instance"))
@@ -512,7 +561,7 @@ async def test_a_route_of_somebody_else_is_not_spoken_on(real: World) -> None:
 async def test_an_oversized_frame_ends_the_connection_only(real: World) -> None:
     a, b = await joined(real)
     rude = real.identity("rude")
-    with new_context() as context, dialler_socket(context, rude, _key_of(real, b)) as raw:
+    with new_context() as context, dialler_socket(context, rude, _key_of(real, b), LOOP) as raw:
         raw.connect(b.transport.address)
         raw.send(greeting(real.key("rude"), b"instance"))
         await b.until(lambda p: Up(real.key("rude"), accepted=True) in p.events)
@@ -525,7 +574,7 @@ async def test_an_oversized_frame_ends_the_connection_only(real: World) -> None:
 async def test_a_message_of_many_parts_ends_the_connection(real: World) -> None:
     b = await real.peer("b")
     rude = real.identity("rude")
-    with new_context() as context, dialler_socket(context, rude, _key_of(real, b)) as raw:
+    with new_context() as context, dialler_socket(context, rude, _key_of(real, b), LOOP) as raw:
         raw.connect(b.transport.address)
         raw.send(greeting(real.key("rude"), b"instance"))
         raw.send_multipart([b"one", b"two"])
@@ -579,9 +628,19 @@ async def test_killed_and_frozen_peers_are_noticed(real: World) -> None:
 
 
 def test_addresses() -> None:
-    assert is_address("tcp://10.0.0.1:7100")
+    assert dialled("tcp://10.0.0.1:7100") == ("10.0.0.1", 7100)
+    assert dialled("tcp://[2001:db8::1]:7100") == ("2001:db8::1", 7100)
+    assert dialled("tcp://uc-1.example.org:7100") == ("uc-1.example.org", 7100)
     for wrong in ("tcp://10.0.0.1", "tcp://10.0.0:1", "tcp://224.0.0.1:1", "tcp://1.2.3.4:70000"):
-        assert not is_address(wrong)
+        assert dialled(wrong) is None
+    for wrong in (
+        "ipc:///run/x",
+        "10.0.0.1:7100",
+        "tcp://[::]:1",
+        "tcp://[ff02::1]:1",
+        "tcp://*:1",
+    ):
+        assert dialled(wrong) is None
 
 
 def _has_said(kind: type[Any], key: str, peer: Peer) -> bool:
@@ -597,6 +656,7 @@ def _key_of(world: World, peer: Peer) -> bytes:
 _CHILD = """
 import asyncio, sys
 from overlayd.adapters.nacl_keys import NaclIdentity
+from overlayd.adapters.names import Names
 from overlayd.adapters.zmq_transport import ZmqTransport
 
 async def main():

@@ -21,6 +21,7 @@ PEER = Contact(f"{'a' * 64}@192.0.2.9:7700")
 NOTHING = FilePath("/nowhere")
 LO = LinkAddress("lo", "127.0.0.1", 65536, loopback=True)
 ETH = LinkAddress("eth0", "192.0.2.7", 1500)
+ETH6 = LinkAddress("eth0", "2001:db8::7", 1500, prefix_bits=64)
 SLOW = LinkAddress("eth1", "198.51.100.7", 1400)
 BRIDGE = LinkAddress("ovb-00abcd", "10.42.0.1", 1450)
 
@@ -64,6 +65,19 @@ def test_auto_finds_what_others_reach() -> None:
     unclear = found(Source("auto", 1450), both, ways())
     assert "not clear which address" in unclear.fault
     assert "192.0.2.7 on eth0, 198.51.100.7 on eth1" in unclear.fault
+
+
+def test_auto_finds_what_others_reach_by_ipv6() -> None:
+    other = LinkAddress("eth0", "2001:db8::77", 1500, prefix_bits=64)
+    alone = found(Source("auto", 1450), (LO, ETH6, other), ways())
+    assert (alone.address, alone.mtu) == ("2001:db8::7", 1430)
+    assert "VXLAN takes 70" in alone.lowered
+    assert found(Source("auto", 1450), (LO, ETH, ETH6), ways()).address == "192.0.2.7", "IPv4 first"
+    towards = Source("auto", 1450, peers=("2001:db8::9",))
+    known = ways(outside="192.0.2.7", **{"2001:db8::9": "2001:db8::7"})
+    assert found(towards, (LO, ETH, ETH6), known).address == "2001:db8::7", "but towards a peer"
+    apart = LinkAddress("eth1", "2001:db8:1::7", 1500, prefix_bits=64)
+    assert "not clear" in found(Source("auto", 1450), (LO, ETH6, apart), ways()).fault
 
 
 def test_any_loopback_address_is_on_the_loopback() -> None:
@@ -116,15 +130,19 @@ def configured(listen: str, advertise: str = "") -> DaemonConfig:
 
 
 def test_others_dial_what_is_advertised_or_else_the_underlay() -> None:
-    now = Underlay("192.0.2.7", 1450)
+    now, by_ipv6 = Underlay("192.0.2.7", 1450), Underlay("2001:db8::7", 1430)
     every = configured("0.0.0.0:7700")
     assert dialled_at(every, now) == "192.0.2.7:7700"
     assert dialled_at(every, Underlay("", 1450)) == ""
     assert dialled_at(configured("192.0.2.1:7700"), now) == "192.0.2.1:7700"
     assert dialled_at(configured("0.0.0.0:7700", "203.0.113.4:9"), now) == "203.0.113.4:9"
+    assert dialled_at(configured("[::]:7700"), by_ipv6) == "[2001:db8::7]:7700"
+    named = configured("[::]:7700", "uc-1.example.org:7700")
+    assert dialled_at(named, by_ipv6) == "uc-1.example.org:7700"
+    assert source_of(named).advertised == source_of(named).listens == ""
     nobody = configured("")
     assert dialled_at(nobody, now) == ""
-    assert source_of(every) == Source("auto", 1450, "", ("192.0.2.9",), "")
+    assert source_of(every) == Source("auto", 1450, "", ("192.0.2.9",), "", listens_ipv4=True)
     assert source_of(configured("192.0.2.1:7700")) == Source(
         "auto", 1450, "192.0.2.1", ("192.0.2.9",), "192.0.2.1"
     )
@@ -138,8 +156,20 @@ def test_who_listens_on_an_address_that_is_gone_is_told(monkeypatch: pytest.Monk
     there[1] = LinkAddress("eth0", "192.0.2.8", 1500)
     assert watch.look().unheard == (
         "nobody can dial this host: 192.0.2.7 (overlay.listen) is on none of its links; "
-        "write 0.0.0.0:PORT there: others are then told the address that it has"
+        "write [::]:PORT there: others are then told the address that it has"
     )
+
+
+def test_who_listens_by_ipv4_and_is_found_by_ipv6_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(underlay, "addresses", lambda: (ETH6,))
+    watch = UnderlayWatch(source_of(configured("0.0.0.0:7700")))
+    monkeypatch.setattr(underlay, "source_towards", lambda *_: ETH6.address)
+    assert watch.look().unheard == (
+        "nobody can dial this host: 0.0.0.0 (overlay.listen) is IPv4 only, and its address is "
+        "2001:db8::7; write [::]:PORT there: others are then told the address that it has"
+    )
+    for listen, advertise in (("[::]:7700", ""), ("0.0.0.0:7700", "uc-1.example.org:7700")):
+        assert not UnderlayWatch(source_of(configured(listen, advertise))).look().unheard
 
 
 async def test_where_nothing_is_heard_of_changes_it_still_looks(

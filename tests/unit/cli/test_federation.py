@@ -55,7 +55,8 @@ def test_each_step_says_what_is_next(federation: Path, tmp_path: Path) -> None:
     key = said.split()[2]
     assert said.splitlines()[-1] == (
         f"next: copy {tmp_path / 'h1'} to /etc/overlayd on h1, write overlayd.toml beside it (host.name h1,"
-        f" host.site ams; examples/overlayd.toml), then there: overlayd run; others join {key}@IP:PORT"
+        f" host.site ams; examples/overlayd.toml), then there: overlayd run; others join {key}@HOST:PORT,"
+        " by its name, its address, or [its IPv6 address]"
     )
     assert "next: overlayctl host enrol" in run("site", "add", "fra", "-f", federation)
 

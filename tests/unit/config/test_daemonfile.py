@@ -68,7 +68,7 @@ def test_what_is_left_out_follows_from_what_is_there(folder: Path) -> None:
     assert config.host.state == f"{folder}/state"
     assert config.identity.key == f"{folder}/host.key"
     assert config.api.socket == "/run/overlayd/overlayd.sock"
-    assert (config.overlay.listen.host, config.overlay.listen.port) == ("10.0.0.1", 7700)
+    assert config.overlay.listen.address == ("10.0.0.1", 7700)
     assert config.overlay.advertise == "10.0.0.1:7700"
     assert config.network.underlay == "auto"
     assert (config.network.mtu, config.network.tunnel_port) == (1450, 7700)
@@ -92,14 +92,14 @@ def test_a_peer_behind_nat_need_not_listen(folder: Path) -> None:
     assert config.network.tunnel_port == 7700
 
 
-@pytest.mark.parametrize("underlay", ["auto", "eth0", "bond0.100", "10.0.0.9"])
+@pytest.mark.parametrize("underlay", ["auto", "eth0", "bond0.100", "10.0.0.9", "2001:db8::9"])
 def test_the_underlay_is_an_address_or_follows_an_interface(folder: Path, underlay: str) -> None:
     config = read(folder, GOOD + f'[network]\nunderlay = "{underlay}"\n')
     assert config.network.underlay == underlay
 
 
 @pytest.mark.parametrize(
-    "underlay", ["10.0.0", "10.0.0.1/24", "0.0.0.0", "a-name-too-long-", "eth 0"]
+    "underlay", ["10.0.0", "10.0.0.1/24", "0.0.0.0", "::", "fe80::1", "a-name-too-long-", "eth 0"]
 )
 def test_what_is_no_underlay(folder: Path, underlay: str) -> None:
     (problem,) = check(written(folder, GOOD + f'[network]\nunderlay = "{underlay}"\n'))
@@ -107,10 +107,24 @@ def test_what_is_no_underlay(folder: Path, underlay: str) -> None:
     assert "write " in problem.message
 
 
-def test_who_listens_on_every_address_need_not_say_which_it_has(folder: Path) -> None:
-    config = read(folder, GOOD.replace("10.0.0.1:7700", "0.0.0.0:7700"))
-    assert config.overlay.advertise == "0.0.0.0:7700"
+@pytest.mark.parametrize("every", ["0.0.0.0:7700", "[::]:7700"])
+def test_who_listens_on_every_address_need_not_say_which_it_has(folder: Path, every: str) -> None:
+    config = read(folder, GOOD.replace("10.0.0.1:7700", every))
+    assert config.overlay.advertise == every
+    assert config.overlay.advertise.is_everywhere
     assert config.network.underlay == "auto"
+
+
+def test_hosts_are_named_by_ipv6_and_by_name_and_written_in_one_way(folder: Path) -> None:
+    text = GOOD.replace(
+        "10.0.0.1:7700", '[2001:DB8:0::1]:7700"\nadvertise = "UC-1.Example.org:7701'
+    )
+    config = read(folder, text.replace("10.0.0.2:7700", "[2001:DB8::2]:7700"))
+    assert config.overlay.listen == "[2001:db8::1]:7700"
+    assert config.overlay.listen.address == ("2001:db8::1", 7700)
+    assert config.overlay.advertise == "uc-1.example.org:7701"
+    assert config.overlay.join[0] == f"{PEER}@[2001:db8::2]:7700"
+    assert config.network.tunnel_port == 7700
 
 
 def test_everything_can_be_said(folder: Path) -> None:
@@ -178,7 +192,9 @@ def test_what_the_example_comments_out_is_the_default(folder: Path) -> None:
 
 
 NAME = "a name is 1 to 40 lower-case letters, digits and inner dashes, a letter first"
-IP_PORT = "write IP:PORT with an IPv4 address, for example 192.0.2.7:7700"
+HOST_PORT = (
+    "write HOST:PORT, for example 192.0.2.7:7700, [2001:db8::7]:7700 or uc-1.example.org:7700"
+)
 
 TABLE = {
     "unknown table": (
@@ -224,10 +240,26 @@ TABLE = {
         "1",
         ["d.toml:2:8: host.name: found the number 1; write a name, for example uc-1"],
     ),
-    "host name for an address": (
+    "what is no host": (
         "10.0.0.1:7700",
-        "localhost:7700",
-        [f'd.toml:7:10: overlay.listen: found "localhost:7700"; {IP_PORT}'],
+        "uc_1:7700",
+        [f'd.toml:7:10: overlay.listen: found "uc_1:7700"; {HOST_PORT}'],
+    ),
+    "IPv6 without brackets": (
+        "10.0.0.1:7700",
+        "2001:db8::1:7700",
+        [
+            'd.toml:7:10: overlay.listen: found "2001:db8::1:7700";'
+            " an IPv6 address goes in brackets: [2001:db8::1]:7700"
+        ],
+    ),
+    "of many hosts": (
+        "10.0.0.1:7700",
+        "[ff02::1]:7700",
+        [
+            'd.toml:7:10: overlay.listen: found "[ff02::1]:7700";'
+            " ff02::1 is of many hosts; write an address of one"
+        ],
     ),
     "port": (
         "10.0.0.1:7700",
@@ -237,7 +269,7 @@ TABLE = {
     "port 0": (
         "10.0.0.1:7700",
         "10.0.0.1:0",
-        [f'd.toml:7:10: overlay.listen: found "10.0.0.1:0"; {IP_PORT}'],
+        [f'd.toml:7:10: overlay.listen: found "10.0.0.1:0"; {HOST_PORT}'],
     ),
     "advertise": (
         "join =",
@@ -248,7 +280,7 @@ TABLE = {
         f"{PEER}@",
         "abc@",
         [
-            'd.toml:8:9: overlay.join[0]: found "abc@10.0.0.2:7700"; write KEY@IP:PORT,'
+            'd.toml:8:9: overlay.join[0]: found "abc@10.0.0.2:7700"; write KEY@HOST:PORT,'
             " KEY being that peer's 64 hexadecimal digits"
         ],
     ),
@@ -256,7 +288,7 @@ TABLE = {
         "@10.0.0.2:7700",
         "@10.0.0.2",
         [
-            f'd.toml:8:9: overlay.join[0]: found "{PEER[:57]}..."; behind the @, {IP_PORT}',
+            f'd.toml:8:9: overlay.join[0]: found "{PEER[:57]}..."; behind the @, {HOST_PORT}',
         ],
     ),
     "joins itself": (
@@ -335,10 +367,10 @@ TABLE = {
     ),
     "underlay": (
         "[identity]",
-        '[network]\nunderlay = "fd00::1"\n\n[identity]',
+        '[network]\nunderlay = "fe80::1"\n\n[identity]',
         [
-            'd.toml:11:12: network.underlay: found "fd00::1"; write an IPv4 address,'
-            " an interface or auto: 192.0.2.7, eth0"
+            'd.toml:11:12: network.underlay: found "fe80::1"; write an address,'
+            " an interface or auto: 192.0.2.7, 2001:db8::7, eth0"
         ],
     ),
     "group": (

@@ -29,6 +29,20 @@ PUBLIC, LOOP = "192.0.2.1:7946", "127.0.0.1:7946"
         ("240.0.0.1:7946", False),
         ("127.0.0.1:22", False),
         ("127.8.8.8:22", False),
+        ("[2001:db8::7]:7946", True),
+        ("uc-1.example.org:7946", True),
+        ("[::1]:22", False),
+        ("[::]:7946", False),
+        ("[ff02::1]:7946", False),
+        ("[fe80::1]:7946", False),
+        ("[fe80::1%eth0]:7946", False),
+        ("[::ffff:127.0.0.1]:22", False),
+        ("[::ffff:10.0.0.7]:22", False),
+        ("[::7f00:1]:22", False),
+        ("[64:ff9b::7f00:1]:22", False),
+        ("2001:db8::7:7946", False),
+        ("127.1:22", False),
+        ("0x7f000001:22", False),
     ],
 )
 def test_only_one_hosts_address_is_dialled(address: str, dialled: bool) -> None:
@@ -37,6 +51,18 @@ def test_only_one_hosts_address_is_dialled(address: str, dialled: bool) -> None:
 
 def test_this_machine_is_dialled_by_a_peer_that_is_found_there() -> None:
     assert Dialling(lambda: LOOP).allows("127.0.0.1:8000", 0.0)
+
+
+def test_this_machine_is_dialled_by_ipv6_likewise() -> None:
+    assert Dialling(lambda: "[::1]:7946").allows("[::1]:8000", 0.0)
+    assert Dialling(lambda: "[::1]:7946").means_one_host("127.0.0.1:8000")
+
+
+def test_one_host_by_ipv6_has_one_share_however_it_is_written() -> None:
+    dialling = Dialling(lambda: PUBLIC)
+    ways = ("[2001:db8::7]", "[2001:DB8:0:0::7]", "[2001:0db8::0007]")
+    dialled = [dialling.allows(f"{ways[port % 3]}:{port}", 0.0) for port in range(1, 1001)]
+    assert dialled.count(True) == DIALS_BURST
 
 
 def test_what_the_configuration_names_is_dialled() -> None:
