@@ -109,8 +109,11 @@ def libvirtd_of(host: Host) -> int | None:
 
 
 def processes(machine: str) -> list[int]:
-    """The processes that run a machine: QEMU, or libvirt's container keeper."""
-    found = []
+    """The processes that run a machine: QEMU, or libvirt's container keeper.
+
+    Until it has become the container's init, a keeper's child looks like its keeper.
+    """
+    found: dict[int, int] = {}
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             words = path.read_bytes().decode(errors="replace").split("\0")
@@ -118,8 +121,17 @@ def processes(machine: str) -> list[int]:
             continue
         named = any(word == machine or word.startswith(f"guest={machine},") for word in words)
         if named and ("qemu-system" in words[0] or "libvirt_lxc" in words[0]):
-            found.append(int(path.parent.name))
-    return sorted(found)
+            pid = int(path.parent.name)
+            found[pid] = parent_of(pid)
+    return sorted(pid for pid, parent in found.items() if parent not in found)
+
+
+def parent_of(pid: int) -> int:
+    """The process that began one; 0 if that one is gone."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
 
 
 def is_ready(host: Host, keeper: int) -> bool:
