@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Protocol, Self
 from protocol.grid.syntax import label_problem, tag_problem
 from protocol.terms.address import Address, Ip, ip_of, read_address
 from protocol.terms.ids import PeerId, is_64_digits
-from protocol.terms.quantities import parse_cpus, parse_duration, parse_size
+from protocol.terms.quantities import parse_cpus, parse_duration, parse_rate, parse_size
 
 _HOST = r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])"
 _LINK = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,14}")
@@ -72,6 +72,22 @@ class Cpus(int):
     @classmethod
     def from_written(cls, found: object) -> Self:
         return cls(_parsed(parse_cpus, _text_or_number(found, cls.ALLOWED), cls.ALLOWED))
+
+
+class Rate(int):
+    """Bits a second of a network, written 100M or 1G."""
+
+    ALLOWED: ClassVar[str] = "write for example 100M, 1G or 2.5G: bits a second"
+    SCHEMA: ClassVar[Mapping[str, Any]] = {
+        "type": ["string", "integer"],
+        "pattern": r"^[0-9]+(\.[0-9]{1,3})?\s*([KMGT]?)(bit(/s)?)?$",
+        "minimum": 0,
+        "examples": ["100M", "1G", "2.5G"],
+    }
+
+    @classmethod
+    def from_written(cls, found: object) -> Self:
+        return cls(_parsed(parse_rate, _text_or_number(found, cls.ALLOWED), cls.ALLOWED))
 
 
 class Duration(int):

@@ -1,7 +1,8 @@
-"""Quantities a person writes and a machine compares: sizes, cpus, durations.
+"""Quantities a person writes and a machine compares: sizes, cpus, durations, rates of networks.
 
 A size is written `512M`, `4G`, `1.5T` (powers of 1024; a trailing `iB` or `B` is accepted), cpus `2`
-or `0.5` or `500m`, a duration `90s`, `30m`, `6h`, `2d`, `1w`.
+or `0.5` or `500m`, a duration `90s`, `30m`, `6h`, `2d`, `1w`. A rate is written `100M`, `2.5G`: bits a second,
+powers of 1000, as cables are sold (a trailing `bit` or `bit/s` is accepted).
 """
 
 import re
@@ -9,9 +10,12 @@ from typing import NewType
 
 MilliCpu = NewType("MilliCpu", int)
 Seconds = NewType("Seconds", float)
+BitsPerSecond = NewType("BitsPerSecond", int)
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40, "P": 1 << 50}
 _SIZE = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,6})?)\s*([KMGTP]?)(?:i?B)?")
+_RATE_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+_RATE = re.compile(r"([0-9]{1,15})(?:\.([0-9]{1,3}))?\s*([KMGT]?)(?:bit(?:/s)?)?")
 _CPUS = re.compile(r"([0-9]{1,9})(?:\.([0-9]{1,3}))?")
 _MILLI = re.compile(r"([0-9]{1,12})m")
 _SPAN = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
@@ -46,6 +50,35 @@ def parse_duration(text: str) -> Seconds:
     if match is None:
         raise ValueError(f"{text!r} is not a duration; write for example 90s, 30m, 6h or 2d")
     return Seconds(float(match[1]) * _SPAN[match[2]])
+
+
+def parse_rate(text: str | int | float) -> BitsPerSecond:
+    """Bits a second of `100M`, `2.5G` or a plain number. ValueError says what is accepted."""
+    match = _RATE.fullmatch(str(text).strip())
+    if match is None or (match[2] and not match[3]):
+        raise ValueError(f"{text!r} is not a rate; write for example 100M, 1G or 2.5G")
+    thousandths = int(match[1]) * 1000 + int((match[2] or "0").ljust(3, "0"))
+    return BitsPerSecond(thousandths * _RATE_UNITS[match[3]] // 1000)
+
+
+def format_rate(bits_s: int) -> str:
+    """`100 Mbit/s`, `2.5 Gbit/s`: at most one decimal, the largest unit that keeps a whole digit."""
+    sign, rest = ("-" if bits_s < 0 else ""), abs(bits_s)
+    for unit in ("T", "G", "M", "K"):
+        scale = _RATE_UNITS[unit]
+        if rest >= scale:
+            return (
+                f"{sign}{rest / scale:.1f}".removesuffix(".0") + f" {unit.replace('K', 'k')}bit/s"
+            )
+    return f"{sign}{rest} bit/s"
+
+
+def write_rate(bits_s: int) -> str:
+    """As a grid file has it: `1G`, `2500M`, rounded down to a whole unit. Below a megabit, plain bits."""
+    megabits = bits_s // 10**6
+    if megabits and megabits % 1000 == 0:
+        return f"{megabits // 1000}G"
+    return f"{megabits}M" if megabits else str(bits_s)
 
 
 def format_size(size_bytes: int) -> str:

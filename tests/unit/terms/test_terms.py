@@ -15,10 +15,13 @@ from protocol.terms.quantities import (
     format_cpus,
     format_duration,
     format_moment,
+    format_rate,
     format_size,
     parse_cpus,
     parse_duration,
+    parse_rate,
     parse_size,
+    write_rate,
 )
 from protocol.terms.refusal import PASSING, QUANTITIES, Constraint
 
@@ -50,6 +53,30 @@ def test_cpus(text: str | int | float, milli: int) -> None:
 def test_what_is_no_number_of_cpus(text: str) -> None:
     with pytest.raises(ValueError, match="is not a number of cpus"):
         parse_cpus(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "bits_s"),
+    [("100M", 10**8), ("2.5G", 2_500_000_000), ("1G", 10**9), ("64K", 64_000), ("0", 0), (5000, 5000),
+     ("100Mbit", 10**8), ("10 Gbit/s", 10**10), ("1.001K", 1001)],
+)  # fmt: skip
+def test_rates(text: str | int, bits_s: int) -> None:
+    assert parse_rate(text) == bits_s
+
+
+@pytest.mark.parametrize("text", ["", "1MiB", "100MB", "-1", "1e9", "0.5", "1.0001M", "fast"])
+def test_what_is_no_rate(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a rate; write for example 100M, 1G or"):
+        parse_rate(text)
+
+
+@pytest.mark.parametrize(
+    ("bits_s", "said", "written"),
+    [(10**8, "100 Mbit/s", "100M"), (2_500_000_000, "2.5 Gbit/s", "2500M"), (64_000, "64 kbit/s", "64000"),
+     (10**12, "1 Tbit/s", "1000G"), (500, "500 bit/s", "500"), (-(10**6), "-1 Mbit/s", "-1M")],
+)  # fmt: skip
+def test_rates_in_words(bits_s: int, said: str, written: str) -> None:
+    assert (format_rate(bits_s), write_rate(bits_s)) == (said, written)
 
 
 @pytest.mark.parametrize(
