@@ -14,7 +14,7 @@ import msgspec
 
 from netns import model, program, saved
 from netns.failures import NetnsError, StaleEpoch
-from netns.kernel import addresses, filters, links, namespaces, probe, sockets, ways
+from netns.kernel import addresses, filters, links, namespaces, probe, rates, sockets, ways
 from netns.kernel import observe as seen
 from netns.kernel.filters import Listing
 from netns.kernel.tap import carry
@@ -22,7 +22,17 @@ from netns.model import NetworkPlan
 from netns.plan import way_text, words
 from netns.plan.difference import removal, steps
 from netns.plan.wanted import alias_of, scope_of_vni, wanted
-from netns.resources import Action, Filter, Namespace, Resource, Scope, Service, Step, WayOut
+from netns.resources import (
+    Action,
+    Filter,
+    Namespace,
+    Rate,
+    Resource,
+    Scope,
+    Service,
+    Step,
+    WayOut,
+)
 from netns.services import dnsmasq
 
 _ORPHAN = re.compile(r"vni-([0-9a-f]{6})")
@@ -256,6 +266,9 @@ def _scopes_of(network: str, run_dir: Path, owner_tag: str) -> list[Scope]:
         taps.setdefault(vni, set()).update(
             name for name in mine if name.startswith(model.TAP_PREFIX)
         )
+        taps[vni].update(
+            model.tap_beside(name) for name in mine if name.startswith(model.RATE_PREFIX)
+        )
     return [
         scope_of_vni(owner_tag, vni, tuple(sorted(names))) for vni, names in sorted(taps.items())
     ]
@@ -308,6 +321,11 @@ def _apply(step: Step, scope: Scope, alias: str, directory: Path) -> None:
                 ways.remove(way.link, scope.way_table, directory)
             else:
                 ways.bring_about(way, scope.way_table, alias, directory)
+        case Rate() as rate:
+            if step.action is Action.DELETE:
+                rates.remove(rate)
+            else:
+                rates.bring_about(rate)
         case Service() as service:
             if step.action is Action.DELETE:
                 dnsmasq.stop(directory)

@@ -22,11 +22,13 @@ SEALED_OVERHEAD_BYTES = (
     82  # IPv4 20, UDP 8, a sealed frame's header 16, tag 16, flags and network 8, inner Ethernet 14
 )
 IPV6_MORE_BYTES = 20  # its header has 40 bytes, IPv4's 20
+BITS_S_MIN, BITS_S_MAX = 64_000, 10**13  # below, a frame waits longer than anybody does
 PORTS_MAX = 4_096  # members of one network, local and remote together
 OWNER_TAG_MAX = 6  # keeps namespace names short and file names readable
 IFNAME_MAX = 15  # IFNAMSIZ less the final zero
 TAP_PREFIX = "ovt-"
 CARD_PREFIX = "ovc-"
+RATE_PREFIX = "ovr-"
 VXLAN_PORT = 4789  # RFC 7348
 PREFIX6_BITS = 64
 METADATA_ADDRESS = "169.254.169.254"
@@ -47,7 +49,7 @@ class Port(msgspec.Struct, frozen=True):
     """A local workspace's network card: the tap it is plugged into, and the address it keeps.
 
     `paired`: it is for a container. Then the tap is one end of a veth pair, and `card_name` the other, which is
-    to be moved into the container.
+    to be moved into the container. `bits_s`: the rate it is held to, each way, in bits a second; 0 if to none.
     """
 
     tap: str
@@ -55,6 +57,7 @@ class Port(msgspec.Struct, frozen=True):
     address: str
     name: str
     paired: bool = False
+    bits_s: int = 0
 
 
 class Neighbour(msgspec.Struct, frozen=True):
@@ -224,6 +227,16 @@ def card_name(tap: str) -> str:
     return CARD_PREFIX + tap.removeprefix(TAP_PREFIX)
 
 
+def rate_name(tap: str) -> str:
+    """The link beside a tap, in which waits what its guest sends faster than it may."""
+    return RATE_PREFIX + tap.removeprefix(TAP_PREFIX)
+
+
+def tap_beside(link: str) -> str:
+    """The tap that such a link is beside."""
+    return TAP_PREFIX + link.removeprefix(RATE_PREFIX)
+
+
 def mac_of(network: str, address: str) -> str:
     """The locally administered MAC of an address in a network. Two addresses never share one."""
     raw = bytes((0x02, _hash(network)[0])) + IPv4Address(address).packed
@@ -296,6 +309,8 @@ def _wrong_members(plan: NetworkPlan) -> Iterator[str]:
                 f"{port.name}: tap {port.tap!r} must begin with {TAP_PREFIX} and have at most "
                 f"{IFNAME_MAX} characters"
             )
+        if port.bits_s and not BITS_S_MIN <= port.bits_s <= BITS_S_MAX:
+            yield f"{port.name}: {port.bits_s} bits a second are not in {BITS_S_MIN}..{BITS_S_MAX}"
     for neighbour in plan.neighbours:
         if plan.sealed:
             if not neighbour.peer:

@@ -133,6 +133,24 @@ class WayOut(msgspec.Struct, frozen=True, tag="way-out"):
         return ("way-out", self.namespace)
 
 
+class Rate(msgspec.Struct, frozen=True, tag="rate"):
+    """What the card at a tap is held to, in bits a second: what is sent to it, and what comes from it.
+
+    What comes from it waits in `link`, which has the alias of all links of the network. A way that is not
+    held to anything has 0.
+    """
+
+    tap: str
+    link: str
+    to_bits_s: int
+    from_bits_s: int
+    alias: str
+
+    @property
+    def key(self) -> Key:
+        return ("rate", self.tap)
+
+
 class BridgeEntry(msgspec.Struct, frozen=True, tag="bridge-entry"):
     """A static forwarding entry of the bridge: this MAC is behind that link."""
 
@@ -192,6 +210,7 @@ Resource = (
     | LinkSettings
     | Gateway
     | WayOut
+    | Rate
     | BridgeEntry
     | TunnelEntry
     | ArpEntry

@@ -11,7 +11,7 @@ from pathlib import Path
 from netns import model, saved
 from netns.kernel import namespaces
 
-_LINK = re.compile(r"ov[bxsv]-[0-9a-f]{6}|" + re.escape(model.TAP_PREFIX) + ".+")
+_LINK = re.compile(rf"ov[bxsv]-[0-9a-f]{{6}}|({model.TAP_PREFIX}|{model.RATE_PREFIX}).+")
 
 
 def any_of(run_dir: Path, owner_tag: str) -> bool:

@@ -50,7 +50,7 @@ from overlayd.realise.strays import look_around, watch
 from overlayd.telemetry.logs import logger
 from overlayd.telemetry.supervisor import Supervisor
 from protocol.capacity.advert import CONFINED_MOST, HostFacts
-from protocol.capacity.quantum import Quantum
+from protocol.capacity.quantum import UNCOUNTED, Quantum
 from protocol.grid.record import order_part
 from protocol.hosting.part import Part
 from protocol.node.events import Event, ImagesChanged, Probed, Readdressed
@@ -101,6 +101,7 @@ class Hosting:
         self._underlay = UnderlayWatch(source_of(config))
         self._told: HostFacts | None = None
         self._where: Readdressed | None = None
+        self._rate_fault = ""
         self._compute = compute_of(config, state, owner_tag, self.images)
         self.fitness = Fitness(self._compute.try_out, self._fitness_changed, supervisor)
         partials = DirectoryPartials(state / "images")
@@ -220,7 +221,13 @@ class Hosting:
         hosts = self._view.underlays() if network.egress is EgressUse.NAT else ()
         egress = way_out(network, hosts)
         return plan.Site(
-            self._view.me, self._owner_tag, now.address, now.mtu, egress, self._containers
+            self._view.me,
+            self._owner_tag,
+            now.address,
+            now.mtu,
+            egress,
+            self._containers,
+            int(network.guest_rate or 0),
         )
 
     @property
@@ -313,6 +320,7 @@ class Hosting:
                 memory_bytes=int(min(offer.memory_bytes, caps.memory or offer.memory_bytes)),
                 disk_bytes=int(min(disk_bytes, caps.disk or disk_bytes)),
                 devices=tuple(sorted(caps.devices.items())),
+                network_bits_s=await self._rates(),
             ),
             architecture=offer.architecture,
             driver=str(self._config.compute.uri),
@@ -326,6 +334,17 @@ class Hosting:
             confined=self._compute.confined[:CONFINED_MOST],
         )
         return self._with_underlay(facts, self._underlay.now)
+
+    async def _rates(self) -> int:
+        """What of the rates of its networks is promised: as configured, or as much as is asked for."""
+        if fault := await self._network.rate_fault():
+            if fault != self._rate_fault:
+                logger().warning(
+                    "networks.no-rates", why=fault, means="no grid with `network-rate` here"
+                )
+            self._rate_fault = fault
+            return 0
+        return int(self._config.offer.network_rate or UNCOUNTED)
 
     def _with_underlay(self, facts: HostFacts, now: Underlay) -> HostFacts:
         """The facts with what the host's own network is like now."""

@@ -1,7 +1,7 @@
 """Hears that something of a grid network may have changed, by whomever.
 
-The kernel tells of links, addresses, forwarding entries, neighbours and rules by netlink; of namespaces'
-names by inotify. NETLINK_LISTEN_ALL_NSID brings what happens in the networks' own namespaces to the same
+The kernel tells of links, addresses, forwarding entries, neighbours, queues and rules by netlink; of names of
+namespaces by inotify. NETLINK_LISTEN_ALL_NSID brings what happens in the networks' own namespaces to the same
 socket. It is a hint only: whoever hears it compares. If the kernel had to drop messages, that is a hint, too.
 """
 
@@ -14,22 +14,22 @@ import struct
 from netns.failures import NetnsError
 from netns.kernel import namespaces, rtnetlink
 from netns.kernel.rtnetlink import attributes, text
-from netns.model import TAP_PREFIX
+from netns.model import RATE_PREFIX, TAP_PREFIX
 from netns.resources import INNER_LINK, OUTER_LINK
 
 _SOL_NETLINK, _ADD_MEMBERSHIP, _LISTEN_ALL_NSID = 270, 1, 8
-_LINK, _NEIGH, _IPV4_ADDRESS, _IPV6_ADDRESS, _IPV4_CONF, _IPV6_CONF = 1, 3, 5, 9, 24, 25
+_LINK, _NEIGH, _QUEUES, _IPV4_ADDRESS, _IPV6_ADDRESS, _IPV4_CONF, _IPV6_CONF = 1, 3, 4, 5, 9, 24, 25
 _NFTABLES = 7  # NFNLGRP_NFTABLES
 _NEW_LINK, _DEL_LINK = 16, 17
 _NEW_GENERATION = 10 << 8 | 15  # NFT_MSG_NEWGEN
-_INDEX_AT = 4  # of the link's index in a message about a link or a neighbour
+_INDEX_AT = 4  # of the link's index in a message about a link, a neighbour or a queue
 _LINK_HEAD_BYTES, _NFT_HEAD_BYTES = 16, 4
 _BUFFER_BYTES = 1 << 16
 _ANCILLARY_BYTES = 64
 _IN_MOVED, _IN_CREATE, _IN_DELETE = 0xC0, 0x100, 0x200
 _WATCH_HEAD = struct.Struct("=iIII")
 
-_OURS = re.compile(rf"ov[bxve]-[0-9a-f]{{6}}|{re.escape(TAP_PREFIX)}.+")
+_OURS = re.compile(rf"ov[bxsve]-[0-9a-f]{{6}}|({TAP_PREFIX}|{RATE_PREFIX}).+")
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -44,7 +44,7 @@ class Changes:
             confs = (_IPV4_CONF, _IPV6_CONF)
             groups = (_LINK, _IPV4_ADDRESS, _IPV6_ADDRESS, *confs)
             self._links = self._listen(socket.NETLINK_ROUTE, groups, everywhere=True)
-            self._entries = self._listen(socket.NETLINK_ROUTE, (_NEIGH,))
+            self._entries = self._listen(socket.NETLINK_ROUTE, (_NEIGH, _QUEUES))
             self._rules = self._listen(rtnetlink.NETLINK_NETFILTER, (_NFTABLES,))
             self._names = _watch_names()
         except BaseException:

@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 from netns import tun
 from netns.failures import NetnsError
-from netns.kernel import namespaces, offload, rtnetlink, sysctl, ways
+from netns.kernel import namespaces, offload, rates, rtnetlink, sysctl, ways
 from netns.kernel.rtnetlink import Attributes, attributes, ipv4, mac, number, text
 from netns.kernel.tap import other_end
-from netns.model import VXLAN_PORT
+from netns.model import VXLAN_PORT, rate_name
 from netns.resources import (
     INNER_LINK,
     ArpEntry,
@@ -23,6 +23,7 @@ from netns.resources import (
     LinkKind,
     LinkSettings,
     Namespace,
+    Rate,
     Resource,
     Scope,
     TunnelEntry,
@@ -113,6 +114,8 @@ class HostSeen:
     ) -> None:
         """`inner`: what is in the networks' namespaces, by namespace."""
         self.inner = inner
+        self.buckets: dict[int, int] = {}
+        self.redirected: dict[int, int] = {}
         self.by_name = {link.name: link for link in links}
         self.names = {link.ifindex: link.name for link in self.by_name.values()}
         self.ports: defaultdict[int, list[_LinkSeen]] = defaultdict(list)
@@ -131,19 +134,32 @@ class HostSeen:
             if entry.state & NUD_PERMANENT:
                 self.permanent[entry.ifindex].append(entry)
 
+    def look_at_rates(self, taps: Iterable[str]) -> None:
+        """Reads what is held to a rate, if any of these taps is: one dump, and one for each of those."""
+        held = [tap for tap in taps if rate_name(tap) in self.by_name and tap in self.by_name]
+        if held:
+            self.buckets = rates.buckets()
+            self.redirected = rates.redirections(self.by_name[tap].ifindex for tap in held)
+
 
 def look(scopes: Iterable[Scope]) -> HostSeen:
-    """Three dumps of netlink of the host, and a look into the namespaces of these networks."""
+    """Three dumps of netlink of the host, and a look into the namespaces of these networks.
+
+    Of a host with cards that are held to a rate, one dump more, and one for each.
+    """
+    scopes = tuple(scopes)
     with rtnetlink.open_socket() as handle:
         links = rtnetlink.dump(
             handle, rtnetlink.GETLINK, _LINK_HEAD.pack(0, 0, 0, 0, 0) + rtnetlink.SKIP_STATS
         )
-        return HostSeen(
+        host = HostSeen(
             map(_link_seen, links),
             _entries(handle, socket.AF_BRIDGE),
             _entries(handle, socket.AF_INET),
             _inner(scopes),
         )
+    host.look_at_rates(tap for scope in scopes for tap in scope.taps)
+    return host
 
 
 def observe(scope: Scope, host: HostSeen) -> list[Resource]:
@@ -165,6 +181,7 @@ def observe(scope: Scope, host: HostSeen) -> list[Resource]:
         passing = "" if entry.state & NUD_PERMANENT else " (passing)"
         via = f"{ipv4(entry.has.get(_NDA_DST))}{passing}"
         found.append(TunnelEntry(scope.vxlan, mac(entry.has.get(_NDA_MAC)), via))
+    found += (rate for tap in scope.taps if (rate := _rate(tap, host)) is not None)
     for entry in host.permanent[vxlan.ifindex] if vxlan else ():
         address = ipv4(entry.has.get(_NDA_DST))
         found.append(ArpEntry(scope.vxlan, address, mac(entry.has.get(_NDA_MAC))))
@@ -291,6 +308,22 @@ def _link(link: _LinkSeen, kind: LinkKind, scope: Scope, inner_index: int | None
     if kind is LinkKind.CARD:
         return Link(link.name, kind, mac=other_end(mac(link.has.get(_ADDRESS))))
     return Link(link.name, kind)
+
+
+def _rate(tap: str, host: HostSeen) -> Rate | None:
+    """What the card at a tap is held to; None without the link that is beside its tap then."""
+    aside = host.by_name.get(rate_name(tap))
+    if aside is None:
+        return None
+    index = host.by_name[tap].ifindex if tap in host.by_name else 0
+    redirected = aside.up and host.redirected.get(index) == aside.ifindex
+    return Rate(
+        tap,
+        aside.name,
+        to_bits_s=host.buckets.get(index, 0),
+        from_bits_s=host.buckets.get(aside.ifindex, 0) if redirected else 0,
+        alias=text(aside.has.get(_ALIAS)),
+    )
 
 
 def _stays(tap: Attributes) -> bool:

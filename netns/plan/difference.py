@@ -19,6 +19,7 @@ from netns.resources import (
     LinkKind,
     LinkSettings,
     Namespace,
+    Rate,
     Resource,
     Service,
     Step,
@@ -76,6 +77,8 @@ def _parents(resource: Resource) -> set[Key]:
             return {("namespace", namespace), ("link", link)}
         case Service(namespace=namespace) | WayOut(namespace=namespace):
             return {("namespace", namespace)}
+        case Rate(tap=tap):
+            return {("link", tap)}
         case Link(kind=LinkKind.VETH, namespace=namespace):
             return {("namespace", namespace)}
         case _:
@@ -85,8 +88,8 @@ def _parents(resource: Resource) -> set[Key]:
 def _deletable(resource: Resource, lost: set[Key]) -> bool:
     if isinstance(resource, LinkSettings | Gateway):
         return False  # not things, only states of one
-    if isinstance(resource, Service | Link | WayOut):
-        return True  # a process outlives the name of its namespace, and so do the host's own rules
+    if isinstance(resource, Service | Link | WayOut | Rate):
+        return True  # a process outlives the name of its namespace, the host's rules too, a rate's link its tap
     return not _parents(resource) & lost
 
 
@@ -102,7 +105,7 @@ def _rank(resource: Resource) -> int:
             return 3
         case LinkSettings() | Gateway():
             return 4
-        case BridgeEntry() | TunnelEntry() | ArpEntry() | WayOut():
+        case BridgeEntry() | TunnelEntry() | ArpEntry() | WayOut() | Rate():
             return 5
         case Service():
             return 6

@@ -21,6 +21,7 @@ from netns.resources import (
     LinkKind,
     LinkSettings,
     Namespace,
+    Rate,
     Resource,
     Scope,
     Service,
@@ -96,6 +97,7 @@ def wanted(plan: NetworkPlan, slot: int = 0) -> tuple[Resource, ...]:
         ),
         *_ways(plan, slot),
         *entries,
+        *(_rate(port, alias) for port in plan.ports if port.bits_s),
         Service(
             plan.namespace,
             dnsmasq.config(plan),
@@ -115,6 +117,11 @@ def _port(port: Port) -> Link:
     if port.paired:
         return Link(port.tap, LinkKind.CARD, mac=port.mac)
     return Link(port.tap, LinkKind.PORT)
+
+
+def _rate(port: Port, alias: str) -> Rate:
+    bits_s = port.bits_s // 8 * 8  # the kernel counts bytes
+    return Rate(port.tap, model.rate_name(port.tap), bits_s, bits_s, alias)
 
 
 def _ways(plan: NetworkPlan, slot: int) -> tuple[WayOut, ...]:

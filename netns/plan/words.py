@@ -16,6 +16,7 @@ from netns.resources import (
     Link,
     LinkSettings,
     Namespace,
+    Rate,
     Resource,
     Service,
     Step,
@@ -58,6 +59,8 @@ def _things(
                 continue
             case LinkSettings() as wanted if _follows(wanted, seen, lost):
                 continue
+            case Rate(tap=tap) if ("link", tap) in lost:
+                continue
             case WayOut() if ("namespace", plan.namespace) in lost:
                 continue
             case Gateway() if {("namespace", plan.namespace), ("link", plan.veth)} & lost:
@@ -97,6 +100,9 @@ def _name(plan: NetworkPlan, resource: Resource) -> str:
             return "gateway's link"
         case WayOut(link=link):
             return f"way out {link}"
+        case Rate(tap=tap):
+            whose = {port.tap: port.name for port in plan.ports}
+            return f"rate of {whose.get(tap, 'nobody')} at {tap}"
         case Service():
             return "dnsmasq (DHCP and DNS)"
         case _:
@@ -127,6 +133,10 @@ def _how(step: Step, was: Resource | None) -> str:
             return "had changed: " + ", ".join(_gateway(wanted, found))
         case Filter(), Filter():
             return "had other rules than ours"
+        case Rate(), Rate(to_bits_s=0, from_bits_s=0) if step.action is Action.REPLACE:
+            return f"was {_was(Action.ADD)}"
+        case Rate() as wanted, Rate() as found if step.action is Action.REPLACE:
+            return "was " + ", ".join(_rate(wanted, found))
         case WayOut(), WayOut(inside="", outside=""):
             return f"was {_was(Action.ADD)}"
         case WayOut() as wanted, WayOut() as found:
@@ -167,6 +177,14 @@ def _gateway(wanted: Gateway, found: Gateway) -> Iterator[str]:
         yield "forwarding" if found.forwarding else "not forwarding"
     if found.checksum_offload:
         yield "checksum offload"
+
+
+def _rate(wanted: Rate, found: Rate) -> Iterator[str]:
+    for way in ("to", "from"):
+        if (has := getattr(found, f"{way}_bits_s")) != getattr(wanted, f"{way}_bits_s"):
+            yield f"{has} bit/s {way} its guest" if has else f"none {way} its guest"
+    if found.alias != wanted.alias:
+        yield "without its alias"
 
 
 def _way(wanted: WayOut, found: WayOut) -> Iterator[str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from netns import saved, traces
 from netns.failures import NetnsError
+from netns.kernel import rates
 from netns.model import NetworkPlan
 from overlayd.adapters.watching import Watching
 from overlayd.ports.network import NetworkError
@@ -82,6 +83,9 @@ class KernelNetwork:
         return await _in_thread(
             lambda: _apply().reachable(network, self._run_dir, address, port, timeout_s)
         )
+
+    async def rate_fault(self) -> str:
+        return await _in_thread(rates.fault)
 
     async def namespace(self, network: str) -> int:
         return await _in_thread(lambda: _apply().namespace_number(network, self._run_dir))

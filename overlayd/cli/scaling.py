@@ -18,7 +18,7 @@ from overlayd.cli.session import Session, session_of
 from overlayd.cli.show import print_lines, print_table, unchanged
 from overlayd.cli.standing import standing_of, standing_of_file
 from overlayd.cli.words import clean, moment
-from overlayd.config.values import Cpus, Size
+from overlayd.config.values import Cpus, Rate, Size
 from protocol.grid.check import problems
 from protocol.grid.expand import workspace_name, workspaces
 from protocol.grid.limits import WORKSPACES_MAX
@@ -214,11 +214,16 @@ def resize(
     memory: Annotated[
         str, typer.Option(help="The memory of each: 4G, 512M.", show_default=False)
     ] = "",
+    network_rate: Annotated[
+        str,
+        typer.Option(help="The rate of each, on each network: 100M, 1G.", show_default=False),
+    ] = "",
     yes: Yes = False,
     no_wait: NoWait = False,
     wait: Wait = False,
 ) -> None:
-    """Gives the workspaces of a cluster more or less cpu and memory, while they run as far as they can follow.
+    """Gives the workspaces of a cluster more or less cpu, memory and network rate, while they run as far as
+    they can follow.
 
     One of several is given a size of its own (`sizes` in a grid file), which goes with it when it is scaled
     away. A cluster is resized with all that have sizes of their own.
@@ -228,6 +233,8 @@ def resize(
     Example: overlayctl resize star/worker-3 --memory 4G
 
     Example: overlayctl resize star/worker --cpus 0.5 -y
+
+    Example: overlayctl resize star/worker --network-rate 200M
     """
     session = session_of(context)
     grid, _, named = target.rpartition("/")
@@ -236,8 +243,10 @@ def resize(
         sizes["cpus_milli"] = _size("--cpus", Cpus, cpus)
     if memory:
         sizes["memory_bytes"] = _size("--memory", Size, memory)
+    if network_rate:
+        sizes["network_bits_s"] = _size("--network-rate", Rate, network_rate)
     if not grid or not sizes:
-        said = "resize needs a cluster of a grid or one of its workspaces, and new cpus or memory"
+        said = "resize needs a cluster of a grid or one of its workspaces, and what is to be new"
         what = target if grid else "star/head"
         raise failure(said, f"overlayctl resize {what} --cpus 2 --memory 4G", USAGE)
 
@@ -252,6 +261,7 @@ def resize(
     command = " ".join(
         ["overlayctl resize", target, *([f"--cpus {cpus}"] if cpus else [])]
         + ([f"--memory {memory}"] if memory else [])
+        + ([f"--network-rate {network_rate}"] if network_rate else [])
     )
     _made(session, change, command, yes=yes, no_wait=no_wait, wait=wait)
 
@@ -292,7 +302,7 @@ def history(context: typer.Context, name: Grid) -> None:
     print_table(("epoch", "when", "who", "action", "what"), rows, "nothing is told of it")
 
 
-def _size(option: str, kind: type[Cpus | Size], written: str) -> int:
+def _size(option: str, kind: type[Cpus | Rate | Size], written: str) -> int:
     try:
         return int(kind.from_written(written))
     except ValueError as error:
@@ -312,7 +322,7 @@ def _all(cluster: ClusterSpec, sizes: dict[str, int]) -> ClusterSpec:
     """The cluster with all of it so large."""
     none = dict.fromkeys(sizes, 0)
     own = (msgspec.structs.replace(size, **none) for size in cluster.sizes)
-    left = tuple(size for size in own if size.cpus_milli or size.memory_bytes)
+    left = tuple(size for size in own if size != OwnSize(size.workspace))
     return msgspec.structs.replace(cluster, **sizes, sizes=left)
 
 
@@ -322,7 +332,7 @@ def _alone(cluster: ClusterSpec, name: str, sizes: dict[str, int]) -> ClusterSpe
     own = msgspec.structs.replace(all_own.get(name, OwnSize(name)), **sizes)
     as_others = {field: 0 for field in sizes if getattr(own, field) == getattr(cluster, field)}
     all_own[name] = msgspec.structs.replace(own, **as_others)
-    left = tuple(size for size in all_own.values() if size.cpus_milli or size.memory_bytes)
+    left = tuple(size for size in all_own.values() if size != OwnSize(size.workspace))
     return msgspec.structs.replace(cluster, sizes=left)
 
 

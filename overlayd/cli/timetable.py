@@ -11,11 +11,11 @@ from overlayd.cli.session import session_of
 from overlayd.cli.show import print_lines, unchanged
 from overlayd.cli.words import age, shows
 from overlayd.config.values import Duration
-from protocol.capacity.quantum import Quantum
+from protocol.capacity.quantum import UNCOUNTED, Quantum
 from protocol.capacity.room import Room
 from protocol.grid.problem import listed, quoted
 from protocol.node.rows import TimetableRow
-from protocol.terms.quantities import cpus_in_words, format_moment, format_size
+from protocol.terms.quantities import cpus_in_words, format_moment, format_rate, format_size
 
 BARS = " ▁▂▃▄▅▆▇█"
 PLAIN_BARS = " 12345678"
@@ -75,21 +75,24 @@ def fitting(rows: list[TimetableRow], span_s: int, columns: int | None) -> list[
 
 
 def lines(rows: list[TimetableRow], span_s: int, bars_wide: int = WIDE) -> list[str]:
-    """A scale, and three bars for each host."""
+    """A scale, and three bars for each host, or four if it counts rates of networks."""
     wide = max(len(row.name) for row in rows)
     said = [f"{'':<{wide}}  UTC     {_scale(rows[0].now_s, span_s, bars_wide)}"]
     for row in rows:
         whole, most = row.capacity, _used(row, span_s, bars_wide)
-        bars = (
+        bars: tuple[tuple[str, list[int], int], ...] = (
             ("cpus", [u.cpus_milli for u in most], whole.cpus_milli),
             ("memory", [u.memory_bytes for u in most], whole.memory_bytes),
             ("disk", [u.disk_bytes for u in most], whole.disk_bytes),
         )
-        sums = (
+        sums: tuple[str, ...] = (
             cpus_in_words(whole.cpus_milli),
             format_size(whole.memory_bytes),
             format_size(whole.disk_bytes),
         )
+        if 0 < whole.network_bits_s < UNCOUNTED:
+            bars = (*bars, ("rate", [u.network_bits_s for u in most], whole.network_bits_s))
+            sums = (*sums, format_rate(whole.network_bits_s))
         for i, ((name, used, total), amount) in enumerate(zip(bars, sums, strict=True)):
             head = row.name if i == 0 else ""
             told = f", told {age(row.age_s, row.health)}" if i == 0 and row.health != "self" else ""

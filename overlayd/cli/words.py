@@ -4,8 +4,14 @@ import json
 import re
 import sys
 
-from protocol.capacity.quantum import Quantum
-from protocol.terms.quantities import cpus_in_words, format_duration, format_moment, format_size
+from protocol.capacity.quantum import UNCOUNTED, Quantum
+from protocol.terms.quantities import (
+    cpus_in_words,
+    format_duration,
+    format_moment,
+    format_rate,
+    format_size,
+)
 
 FRESH_S = 1.0
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -22,9 +28,13 @@ def age(age_s: float, health: str = "") -> str:
 
 
 def size_of(quantum: Quantum) -> str:
-    """`2 cpus, 4 GiB, 20 GiB disk`; without disk, `2 cpus, 4 GiB`."""
-    disk = f", {format_size(quantum.disk_bytes)} disk" if quantum.disk_bytes else ""
-    return f"{cpus_in_words(quantum.cpus_milli)}, {format_size(quantum.memory_bytes)}{disk}"
+    """`2 cpus, 4 GiB, 20 GiB disk, 1 Gbit/s`; without disk and a rate that is counted, `2 cpus, 4 GiB`."""
+    parts = [cpus_in_words(quantum.cpus_milli), format_size(quantum.memory_bytes)]
+    if quantum.disk_bytes:
+        parts.append(f"{format_size(quantum.disk_bytes)} disk")
+    if 0 < quantum.network_bits_s < UNCOUNTED // 2:
+        parts.append(format_rate(quantum.network_bits_s))
+    return ", ".join(parts)
 
 
 def elapsed(spent_s: float) -> str:

@@ -35,15 +35,17 @@ from overlayd.config.values import (
     FilePath,
     Label,
     Name,
+    Rate,
     Size,
     UnderlaySource,
     UserIds,
     is_address,
 )
+from protocol.grid.limits import NETWORK_BITS_S_MIN
 from protocol.grid.problem import quoted
 from protocol.grid.syntax import label_problem
 from protocol.terms.limits import LEVELS_ABOVE, MTU_LEAST, MTU_MOST, MTU_USUAL
-from protocol.terms.quantities import format_cpus, format_size
+from protocol.terms.quantities import format_cpus, format_rate, format_size
 
 DEFAULT_CONFIG = Path("/etc/overlayd/overlayd.toml")
 
@@ -190,6 +192,9 @@ class OfferTable(Table, frozen=True, kw_only=True):
     """What grid files can ask for under `labels`."""
     devices: Annotated[dict[str, int], Meta(examples=[{"gpu": 2}])] = {}
     """How many of each, by a name of your choosing. Each is promised once, and not handed to guests yet."""
+    network_rate: Annotated[Rate | None, Meta(examples=["10G"])] = None
+    """Bits a second of its links that are promised to workspaces with a `network-rate`, together, each way. If
+    left out, these are held to their rates and not counted."""
 
 
 class EgressUse(StrEnum):
@@ -229,6 +234,9 @@ class NetworkTable(Table, frozen=True, kw_only=True):
     networks and other hosts of the overlay are closed in any case."""
     resolvers: Annotated[tuple[str, ...], Meta(examples=[["192.0.2.53"]])] = ()
     """DNS servers that are asked about names of the outside; left out, those of /etc/resolv.conf."""
+    guest_rate: Annotated[Rate | None, Meta(examples=["1G"])] = None
+    """What a guest without a `network-rate` of its own is held to on each network, each way, in bits a second.
+    If left out, it has what there is."""
 
 
 class ImagesTable(Table, frozen=True, kw_only=True):
@@ -340,6 +348,12 @@ def _egress_problems(network: NetworkTable) -> Iterator[tuple[KeyPath, str]]:
         except ValueError as error:
             told = f"found {quoted(text)}, {error}; write a range as 10.0.0.0/8"
             yield ("network", "egress-closed"), told
+    if network.guest_rate is not None and network.guest_rate < NETWORK_BITS_S_MIN:
+        least = format_rate(NETWORK_BITS_S_MIN)
+        yield (
+            ("network", "guest-rate"),
+            f"found {format_rate(network.guest_rate)}; {least} is the least",
+        )
     for text in network.resolvers:
         if not is_address(text):
             yield ("network", "resolvers"), f"found {quoted(text)}; write an IPv4 address"
@@ -364,9 +378,11 @@ def _offer_problems(offer: OfferTable) -> Iterator[tuple[KeyPath, str]]:
         ("cpus", offer.cpus, format_cpus),
         ("memory", offer.memory, format_size),
         ("disk", offer.disk, format_size),
+        ("network-rate", offer.network_rate, format_rate),
     ):
         if value == 0:
-            yield ("offer", key), f"found {written(0)}; leave it out to offer all of it"
+            whole = "not count it" if key == "network-rate" else "offer all of it"
+            yield ("offer", key), f"found {written(0)}; leave it out to {whole}"
     if len(offer.labels) > LABELS_MAX:
         found = f"found {len(offer.labels)} labels"
         yield ("offer", "labels"), f"{found}; at most {LABELS_MAX} are allowed"

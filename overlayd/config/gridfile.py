@@ -172,10 +172,16 @@ def _cluster(name: str, keys: ClusterKeys) -> model.ClusterSpec:
         update_at_once=keys.update.at_once,
         update_wait=keys.update.wait,
         sizes=tuple(
-            model.OwnSize(workspace, int(size.cpus or 0), int(size.memory or 0))
+            model.OwnSize(
+                workspace,
+                int(size.cpus or 0),
+                int(size.memory or 0),
+                int(size.network_rate or 0),
+            )
             for workspace, size in keys.sizes.items()
         ),
         elastic=keys.elastic,
+        network_bits_s=int(keys.network_rate or 0),
     )
 
 

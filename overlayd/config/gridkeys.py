@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta, field
 
 from overlayd.config.moments import Moment
-from overlayd.config.values import Cpus, DiskSize, Duration, Milliseconds, Size
+from overlayd.config.values import Cpus, DiskSize, Duration, Milliseconds, Rate, Size
 from protocol.grid.model import (
     Compact,
     Driver,
@@ -126,6 +126,9 @@ class SizeKeys(Keys, frozen=True, kw_only=True):
 
     cpus: Annotated[Cpus | None, Meta(description="Its cpus.", examples=[2])] = None
     memory: Annotated[Size | None, Meta(description="Its memory.", examples=["4G"])] = None
+    network_rate: Annotated[
+        Rate | None, Meta(description="Its rate on each network.", examples=["100M"])
+    ] = None
 
 
 class ClusterKeys(Keys, frozen=True, kw_only=True):
@@ -228,6 +231,15 @@ class ClusterKeys(Keys, frozen=True, kw_only=True):
     networks: Annotated[
         tuple[str, ...], Meta(description="Networks it is on.", examples=[["lan"]])
     ] = ()
+    network_rate: Annotated[
+        Rate | None,
+        Meta(
+            description="What each workspace can send, and be sent, on each of its networks, in bits a second:"
+            " it is promised so much, and has no more. It can be changed while it runs. If left out, nothing is"
+            " promised, and it has what there is.",
+            examples=["100M"],
+        ),
+    ] = None
     volumes: Annotated[
         dict[str, str],
         Meta(description="Volumes and where to mount them.", examples=[{"scratch": "/srv"}]),

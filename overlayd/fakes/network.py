@@ -14,7 +14,8 @@ class FakeNetwork:
 
     `namespaces` numbers namespaces that were made anew, `doors` has the ports of listeners.
     `refusals` are texts of errors for the next calls of `ensure` or `remove`, in order. `harmed` is
-    what somebody undid, by network; `told` says so. `loose` is the taps that no card is plugged into.
+    what somebody undid, by network; `told` says so. `loose` is the taps that no card is plugged into,
+    `no_rates` why no card can be held to a rate.
     """
 
     def __init__(self, owner_tag: str) -> None:
@@ -28,6 +29,7 @@ class FakeNetwork:
         self.refusals: list[str] = []
         self.harmed: dict[str, str] = {}
         self.loose: set[str] = set()
+        self.no_rates = ""
         self.told: Callable[[], None] = lambda: None
 
     async def ensure(self, plan: NetworkPlan) -> str:
@@ -81,6 +83,9 @@ class FakeNetwork:
         if network not in self.plans:
             raise NetworkError(f"network {network} is not on this host; ensure it first")
         return (network, address, port) in self.listeners
+
+    async def rate_fault(self) -> str:
+        return self.no_rates
 
     async def namespace(self, network: str) -> int:
         if network not in self.plans:

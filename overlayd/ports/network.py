@@ -45,6 +45,9 @@ class Network(Protocol):
     async def reachable(self, network: str, address: str, port: int, timeout_s: float) -> bool:
         """Whether a TCP connection from inside the network's namespace on this host succeeds."""
 
+    async def rate_fault(self) -> str:
+        """Why no card can be held to a rate on this host, as it was tried; empty if it can."""
+
     async def namespace(self, network: str) -> int:
         """A number of the network's namespace on this host: another one once it was made anew.
 

@@ -38,6 +38,8 @@ class Site(msgspec.Struct, frozen=True):
     """The way out that networks with `internet` get here."""
     containers: bool = False
     """Whether its guests are containers."""
+    guest_bits_s: int = 0
+    """What a guest that asks for no rate is held to on each network, in bits a second. 0: to nothing."""
 
 
 def networks(
@@ -49,6 +51,7 @@ def networks(
         by_network.setdefault(card.network, []).append(card)
     vnis = dict(part.record.vnis)
     here = {p.workspace.name for p in part.mine if runs(p)} | ending
+    rates = {p.workspace.name: p.workspace.network_bits_s for p in part.mine}
     host_of = part.record.placed
     sizes = mtu_of(part, site)
     plans = []
@@ -70,7 +73,11 @@ def networks(
                 underlay=site.underlay,
                 domain=part.record.name,
                 epoch=part.record.epoch,
-                ports=tuple(_port(name, c, site.containers) for c in cards if c.workspace in here),
+                ports=tuple(
+                    _port(name, c, site.containers, rates.get(c.workspace, 0) or site.guest_bits_s)
+                    for c in cards
+                    if c.workspace in here
+                ),
                 neighbours=tuple(_neighbours(part, site, name, away, sealed)),
                 others=_others(part, network.name, {*host_of}),
                 egress=site.egress if network.internet else None,
@@ -260,13 +267,14 @@ def taps(part: Part, mine: PartOf) -> tuple[str, ...]:
     return tuple(tap_name(name, workspace.name) for name in names)
 
 
-def _port(network: str, card: Card, paired: bool) -> Port:
+def _port(network: str, card: Card, paired: bool, bits_s: int) -> Port:
     return Port(
         tap=tap_name(network, card.workspace),
         mac=mac_of(network, card.address),
         address=card.address,
         name=card.workspace,
         paired=paired,
+        bits_s=bits_s,
     )
 
 

@@ -37,6 +37,7 @@ def render(
     gauge("free_cpus", "Cpus not promised", free.cpus_milli / 1000)
     gauge("free_memory_bytes", "Memory not promised", free.memory_bytes)
     gauge("free_disk_bytes", "Disk not promised", free.disk_bytes)
+    gauge("free_network_bits_s", "Rate of networks not promised", free.network_bits_s)
     _labelled(registry, "faults", "What peers did wrong", "reason", me.faults)
     what = "Passed on for peers that cannot reach each other, and what was dropped"
     _labelled(registry, "relayed", what, "what", me.relayed)

@@ -11,6 +11,10 @@ Devices = tuple[tuple[Name, Amount], ...]
 """How many of each named device, sorted by name. A device that is not there is not named."""
 
 
+UNCOUNTED = AMOUNT_MOST
+"""What a host has of the rate of networks if it offers none in particular: as much as anybody asks for."""
+
+
 class Quantum(msgspec.Struct, frozen=True):
     """An amount of everything that is counted. Arithmetic is by component."""
 
@@ -18,6 +22,8 @@ class Quantum(msgspec.Struct, frozen=True):
     memory_bytes: Amount = 0
     disk_bytes: Amount = 0
     devices: Devices = ()
+    network_bits_s: Amount = 0
+    """The rate of networks' cards, each way. A host of a build that does not know it has none."""
 
     def __add__(self, other: "Quantum") -> "Quantum":
         return Quantum(
@@ -25,6 +31,7 @@ class Quantum(msgspec.Struct, frozen=True):
             self.memory_bytes + other.memory_bytes,
             self.disk_bytes + other.disk_bytes,
             _added(self.devices, other.devices, 1) if other.devices else self.devices,
+            self.network_bits_s + other.network_bits_s,
         )
 
     def __sub__(self, other: "Quantum") -> "Quantum":
@@ -33,6 +40,7 @@ class Quantum(msgspec.Struct, frozen=True):
             self.memory_bytes - other.memory_bytes,
             self.disk_bytes - other.disk_bytes,
             _added(self.devices, other.devices, -1) if other.devices else self.devices,
+            self.network_bits_s - other.network_bits_s,
         )
 
     def least(self, other: "Quantum") -> "Quantum":
@@ -42,6 +50,7 @@ class Quantum(msgspec.Struct, frozen=True):
             min(self.memory_bytes, other.memory_bytes),
             min(self.disk_bytes, other.disk_bytes),
             _least(self.devices, other.devices) if self.devices or other.devices else (),
+            min(self.network_bits_s, other.network_bits_s),
         )
 
     def bounded(self) -> "Quantum":
@@ -51,6 +60,7 @@ class Quantum(msgspec.Struct, frozen=True):
             _bounded(self.memory_bytes),
             _bounded(self.disk_bytes),
             tuple((name, _bounded(count)) for name, count in self.devices),
+            _bounded(self.network_bits_s),
         )
 
     @property
@@ -58,9 +68,15 @@ class Quantum(msgspec.Struct, frozen=True):
         """The part that stays in use while nothing runs: the disk."""
         return Quantum(disk_bytes=self.disk_bytes)
 
+    @property
+    def running(self) -> "Quantum":
+        """The rest, which is free again while it does not run."""
+        return msgspec.structs.replace(self, disk_bytes=0)
+
     def by_constraint(self) -> tuple[tuple[Constraint, int], ...]:
         """Components with their constraints, in the order of explanations. Devices have names of their own."""
         return (
+            (Constraint.NETWORK_RATE, self.network_bits_s),
             (Constraint.CPUS, self.cpus_milli),
             (Constraint.DISK, self.disk_bytes),
             (Constraint.MEMORY, self.memory_bytes),
@@ -76,6 +92,7 @@ class Quantum(msgspec.Struct, frozen=True):
             self.cpus_milli <= room.cpus_milli
             and self.memory_bytes <= room.memory_bytes
             and self.disk_bytes <= room.disk_bytes
+            and self.network_bits_s <= room.network_bits_s
             and (not (self.devices or room.devices) or _covered(self.devices, room.devices))
         )
 

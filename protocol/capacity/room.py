@@ -61,10 +61,10 @@ class Room:
         return least
 
     def for_lease(self, start_s: float, end_s: float, kept_until_s: float) -> Quantum:
-        """What a lease can have: cpus and memory while it runs, disk until its state is deleted."""
+        """What a lease can have: cpus, memory and rate while it runs, disk until its state is deleted."""
         runs = self.over(start_s, end_s)
         kept = self.over(start_s, max(end_s, kept_until_s))
-        return Quantum(runs.cpus_milli, runs.memory_bytes, kept.disk_bytes, runs.devices)
+        return msgspec.structs.replace(runs, disk_bytes=kept.disk_bytes)
 
     def earliest(
         self,

@@ -6,7 +6,7 @@ from protocol.grid import limits
 from protocol.grid.expand import workspace_name
 from protocol.grid.model import ClusterSpec, OwnSize
 from protocol.grid.problem import Path, Problem, quoted
-from protocol.terms.quantities import cpus_in_words, format_cpus, format_size
+from protocol.terms.quantities import cpus_in_words, format_cpus, format_rate, format_size
 
 
 def size_problems(cluster: ClusterSpec, at: Path) -> Iterator[Problem]:
@@ -24,8 +24,9 @@ def size_problems(cluster: ClusterSpec, at: Path) -> Iterator[Problem]:
         elif own.workspace in seen:
             yield Problem((*here, "workspace"), f"found {quoted(own.workspace)} twice")
         seen.add(own.workspace)
-        if not own.cpus_milli and not own.memory_bytes:
-            yield Problem(here, "found neither cpus nor memory; one of them is given, or both")
+        if not own.cpus_milli and not own.memory_bytes and not own.network_bits_s:
+            said = "found neither cpus nor memory nor a network-rate; one of them is given, or more"
+            yield Problem(here, said)
         yield from _amounts(cluster, own, here)
 
 
@@ -46,6 +47,23 @@ def _amounts(cluster: ClusterSpec, own: OwnSize, at: Path) -> Iterator[Problem]:
             allowed = f"allowed are {format_size(least)} to {format_size(most)}"
             found = format_size(own.memory_bytes) if 0 < own.memory_bytes < 1 << 63 else "no size"
             yield Problem((*at, "memory_bytes"), f"found {found}; {allowed}")
+    if own.network_bits_s:
+        yield from rate_problems(cluster, own.network_bits_s, at)
+
+
+def rate_problems(cluster: ClusterSpec, bits_s: int, at: Path) -> Iterator[Problem]:
+    """What is wrong with a rate of the cluster, or of a workspace of it."""
+    least, most = limits.NETWORK_BITS_S_MIN, limits.NETWORK_BITS_S_MAX
+    here = (*at, "network_bits_s")
+    if not least <= bits_s <= most:
+        found = format_rate(bits_s) if 0 < bits_s < 1 << 63 else "no rate"
+        yield Problem(
+            here, f"found {found}; allowed are {format_rate(least)} to {format_rate(most)}"
+        )
+    elif not cluster.networks:
+        yield Problem(
+            here, "found a rate, and no networks that it could be of; name them, or leave it out"
+        )
 
 
 def _number(cpus_milli: int) -> str:

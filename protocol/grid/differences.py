@@ -15,7 +15,13 @@ from protocol.grid.expand import workspaces
 from protocol.grid.model import ClusterSpec, DeviceCount, GridSpec, ImageRef, Mount, OwnSize
 from protocol.grid.problem import listed
 from protocol.grid.written import keys_of
-from protocol.terms.quantities import format_cpus, format_duration, format_moment, format_size
+from protocol.terms.quantities import (
+    format_cpus,
+    format_duration,
+    format_moment,
+    format_rate,
+    format_size,
+)
 
 DIFFERENCES_MOST = 20
 """So many are said; more are counted."""
@@ -182,13 +188,18 @@ def _one(value: Any) -> str:
         case OwnSize():
             cpus = f" cpus {format_cpus(value.cpus_milli)}" if value.cpus_milli else ""
             memory = f" memory {format_size(value.memory_bytes)}" if value.memory_bytes else ""
-            return f"{value.workspace}{cpus}{memory}"
+            rate = f" network-rate {_rate(value.network_bits_s)}" if value.network_bits_s else ""
+            return f"{value.workspace}{cpus}{memory}{rate}"
         case _:
             return str(value)
 
 
 def _size(value: int) -> str:
     return format_size(value) if value else "none"
+
+
+def _rate(bits_s: int) -> str:
+    return format_rate(bits_s) if bits_s else "none"
 
 
 def _most_cpus(cpus_milli: int) -> str:
@@ -240,6 +251,7 @@ _WORDS: Mapping[str, _Words] = {
     "memory_bytes": _size,
     "max_cpus_milli": _most_cpus,
     "max_memory_bytes": _most_memory,
+    "network_bits_s": _rate,
     "scratch_bytes": _size,
     "disk_bytes": _root,
     "console_bytes": _size,

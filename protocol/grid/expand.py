@@ -44,6 +44,7 @@ def _sized(cluster: ClusterSpec, own: OwnSize) -> ClusterSpec:
         cluster,
         cpus_milli=own.cpus_milli or cluster.cpus_milli,
         memory_bytes=own.memory_bytes or cluster.memory_bytes,
+        network_bits_s=own.network_bits_s or cluster.network_bits_s,
     )
 
 
@@ -105,6 +106,7 @@ def _workspace(
         console_bytes=cluster.console_bytes,
         max_cpus_milli=cluster.max_cpus_milli,
         max_memory_bytes=cluster.max_memory_bytes,
+        network_bits_s=cluster.network_bits_s,
     )
 
 

@@ -65,6 +65,12 @@ CPUS_MILLI_MIN: Final = 10
 """The smallest quota libvirt takes: 1 ms in a period of 100 ms."""
 
 CPUS_MILLI_MAX: Final = 1024 * 1000
+NETWORK_BITS_S_MIN: Final = 256_000
+"""A frame of the largest size takes 50 ms then, and what waits for its turn waits no longer than that."""
+
+NETWORK_BITS_S_MAX: Final = 10**12
+"""No card of a host is faster."""
+
 MEMORY_BYTES_MIN: Final = 32 << 20
 """Less does not boot a Linux kernel."""
 

@@ -160,6 +160,8 @@ class OwnSize(msgspec.Struct, frozen=True, array_like=True):
     """0: as the cluster says."""
     memory_bytes: int = 0
     """0: as the cluster says."""
+    network_bits_s: int = 0
+    """0: as the cluster says."""
 
 
 class ClusterSpec(msgspec.Struct, frozen=True):
@@ -213,9 +215,12 @@ class ClusterSpec(msgspec.Struct, frozen=True):
     update_wait: Wait = Wait.READY
     """What the next ones wait for then."""
     sizes: tuple[OwnSize, ...] = ()
-    """Those that have another size than `cpus_milli` and `memory_bytes`."""
+    """Those that have another size than `cpus_milli` and `memory_bytes`, or another rate."""
     elastic: bool = False
     """Whether it is as large as there is room for, from `minimum` to `count`: only of best-effort grids."""
+    network_bits_s: int = 0
+    """What each workspace is promised, and held to, on each of its networks, each way: bits a second. 0: it is
+    promised nothing, and its host says whether it is held to something."""
 
     @property
     def least(self) -> int:
@@ -299,3 +304,5 @@ class Workspace(msgspec.Struct, frozen=True):
     user_data: str = ""
     max_cpus_milli: int = 0
     max_memory_bytes: int = 0
+    network_bits_s: int = 0
+    """On each of its networks, each way."""

@@ -16,6 +16,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "memory_bytes": ("memory",),
     "max_cpus_milli": ("max-cpus",),
     "max_memory_bytes": ("max-memory",),
+    "network_bits_s": ("network-rate",),
     "disk_bytes": ("disk",),
     "scratch_bytes": ("scratch",),
     "console_bytes": ("console",),

@@ -297,4 +297,5 @@ def _half(capacity: Quantum) -> Quantum:
         capacity.memory_bytes // 2,
         capacity.disk_bytes // 2,
         tuple((name, count // 2) for name, count in capacity.devices if count > 1),
+        capacity.network_bits_s // 2,
     )

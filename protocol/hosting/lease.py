@@ -255,9 +255,8 @@ def spans(
         return (Occupancy(window.start_s, window.kept_until_s, rests),)
     if wanted.power is not Power.SUSPENDED:
         return lease_spans(quantum, window)
-    runs = Quantum(quantum.cpus_milli, quantum.memory_bytes, 0, quantum.devices)
     kept = Occupancy(window.start_s, window.kept_until_s, quantum.kept + image)
-    return (kept, Occupancy(window.start_s, window.end_s, runs))
+    return (kept, Occupancy(window.start_s, window.end_s, quantum.running))
 
 
 def yields_of(row: Lease, workspace: Workspace) -> Yields | None:

@@ -56,9 +56,8 @@ class Readiness:
                 elif other == grid and w.power in _RUN:
                     starting.append(quantum_of(members[w.workspace]))
         needs, used = total(starting), total(there)
-        runs = Quantum(needs.cpus_milli, needs.memory_bytes, 0, needs.devices)
         disk = Quantum(disk_bytes=used.disk_bytes)
-        if not starting or runs.fits(self._ledger.capacity - used + disk):
+        if not starting or needs.running.fits(self._ledger.capacity - used + disk):
             return ""
         self._waiting[grid] = None
         return f"waits for {leaving[0]} to leave its room"

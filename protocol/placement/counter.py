@@ -14,12 +14,17 @@ import msgspec
 
 from protocol.capacity.quantum import Quantum
 from protocol.grid.expand import workspaces
-from protocol.grid.limits import CPUS_MILLI_MIN, MEMORY_BYTES_MIN, VOLUME_BYTES_MIN
+from protocol.grid.limits import (
+    CPUS_MILLI_MIN,
+    MEMORY_BYTES_MIN,
+    NETWORK_BITS_S_MIN,
+    VOLUME_BYTES_MIN,
+)
 from protocol.grid.model import ClusterSpec, Driver, Encryption, GridSpec, Strict
 from protocol.grid.written import keys_of
 from protocol.placement.choose import Choice, certain
 from protocol.placement.fit import Offer, quantum_of, rules_of
-from protocol.terms.quantities import format_cpus, format_duration, write_size
+from protocol.terms.quantities import format_cpus, format_duration, write_rate, write_size
 from protocol.terms.refusal import Constraint
 
 _MIB = 1 << 20
@@ -128,7 +133,7 @@ def in_words(offer: CounterOffer) -> str:
         case Fewer(counts=counts):
             return ", ".join(f"count {count} of {name}" for name, count in counts) + ", now"
         case Smaller(clusters=clusters, constraint=constraint, amounts=amounts):
-            written = format_cpus if constraint is Constraint.CPUS else write_size
+            written = _WRITTEN.get(constraint, write_size)
             (key,) = keys_of(_AMOUNTS[constraint][0])
             each = (
                 f"{key} {written(amount)} for {name}"
@@ -235,11 +240,17 @@ _AMOUNTS = {
     Constraint.MEMORY: ("memory_bytes", MEMORY_BYTES_MIN),
     Constraint.CPUS: ("cpus_milli", CPUS_MILLI_MIN),
     Constraint.DISK: ("scratch_bytes", VOLUME_BYTES_MIN),
+    Constraint.NETWORK_RATE: ("network_bits_s", NETWORK_BITS_S_MIN),
 }
 """Fields of a cluster that may shrink, and the least of each."""
 
+_WRITTEN = {Constraint.CPUS: format_cpus, Constraint.NETWORK_RATE: write_rate}
+"""How a grid file has amounts that are no bytes."""
+
 _SHARES = 256
 """Reductions are tried in steps of a 256th of what was asked."""
+
+_UNITS = {Constraint.CPUS: 50, Constraint.NETWORK_RATE: 10**6}
 
 _Shrunk = TypeVar("_Shrunk", Smaller, SmallerVolumes)
 
@@ -260,9 +271,11 @@ def _greatest(at: Callable[[int], _Shrunk | None], spec: GridSpec, trial: _Trial
 
 
 def _rounded(constraint: Constraint, amount: int) -> int:
-    """Rounded down to what a person would write: 50 thousandths of a cpu, a 16th of a power of two of bytes."""
-    if constraint is Constraint.CPUS:
-        return amount - amount % 50 if amount > 50 else amount
+    """Rounded down to what a person would write: 50 thousandths of a cpu, a megabit, a 16th of a power of two
+    of bytes."""
+    if constraint in _UNITS:
+        unit = _UNITS[constraint]
+        return amount - amount % unit if amount > unit else amount
     unit = max(_MIB, 1 << max(0, amount.bit_length() - 5))
     return amount - amount % unit
 

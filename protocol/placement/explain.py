@@ -10,7 +10,7 @@ import msgspec
 from protocol.grid.model import GridSpec, Workspace
 from protocol.placement.choose import Choice
 from protocol.placement.counter import CounterOffer, in_words
-from protocol.terms.quantities import cpus_in_words, format_size
+from protocol.terms.quantities import cpus_in_words, format_rate, format_size
 from protocol.terms.refusal import QUANTITIES, RULED_OUT, Constraint, Refusal
 
 _ADVICE = {
@@ -173,5 +173,7 @@ def _size(workspace: Workspace, stops: tuple[Obstacle, ...]) -> str:
         parts.append(f"{format_size(disk_bytes)} disk")
     if workspace.console_bytes and any(stop.constraint is Constraint.DISK for stop in stops):
         parts.append(f"{format_size(workspace.console_bytes)} for its console's log")
+    if bits_s := workspace.network_bits_s:
+        parts.append(f"{format_rate(bits_s)} on each network")
     parts += [f"{device.count} {device.name}" for device in workspace.devices]
     return ", ".join(parts)

@@ -104,7 +104,13 @@ def sealed_networks(spec: GridSpec) -> list[str]:
 def quantum_of(workspace: Workspace) -> Quantum:
     """What a workspace takes from its host."""
     devices = tuple(sorted((device.name, device.count) for device in workspace.devices))
-    return Quantum(workspace.cpus_milli, workspace.memory_bytes, workspace.disk_bytes, devices)
+    return Quantum(
+        workspace.cpus_milli,
+        workspace.memory_bytes,
+        workspace.disk_bytes,
+        devices,
+        workspace.network_bits_s * len(workspace.networks),
+    )
 
 
 def refusals(

@@ -127,9 +127,10 @@ class Instance:
 
 def _alike(members: list[Workspace]) -> list[list[Workspace]]:
     """The workspaces of a cluster by size, the smallest first: where fewer will do, the larger are left out."""
-    sizes: dict[tuple[int, int], list[Workspace]] = {}
-    for workspace in members:
-        sizes.setdefault((workspace.cpus_milli, workspace.memory_bytes), []).append(workspace)
+    sizes: dict[tuple[int, int, int], list[Workspace]] = {}
+    for each in members:
+        size = (each.cpus_milli, each.memory_bytes, each.network_bits_s)
+        sizes.setdefault(size, []).append(each)
     return [sizes[size] for size in sorted(sizes)]
 
 

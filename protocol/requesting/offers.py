@@ -160,5 +160,9 @@ def _no_more(free: Quantum, refusal: Refusal) -> Quantum:
     room = dict(free.by_constraint())
     room[refusal.constraint] = min(room[refusal.constraint], refusal.available)
     return Quantum(
-        room[Constraint.CPUS], room[Constraint.MEMORY], room[Constraint.DISK], free.devices
+        room[Constraint.CPUS],
+        room[Constraint.MEMORY],
+        room[Constraint.DISK],
+        free.devices,
+        room[Constraint.NETWORK_RATE],
     )

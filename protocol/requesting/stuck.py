@@ -11,13 +11,14 @@ from protocol.grid.problem import listed
 from protocol.placement.counter import CounterOffer, in_words
 from protocol.placement.fit import Offer, refusals, rules_of
 from protocol.requesting.change import Change
-from protocol.terms.quantities import format_cpus, write_size
+from protocol.terms.quantities import format_cpus, write_rate, write_size
 from protocol.terms.refusal import QUANTITIES, Refusal
 
 _HOSTS = 2
 """So many hosts are named that could have it."""
 
 _MIB = 1 << 20
+_MEGABIT = 10**6
 
 
 def would_work(
@@ -50,10 +51,10 @@ def movable(
 def _here(change: Change, offers: tuple[Offer, ...]) -> Iterator[str]:
     """How large those that are changed could be where they are now, if all of them are alike."""
     pairs = [(change.was[name], change.becomes[name]) for name in change.changed]
-    sizes = {(w.cpus_milli, w.memory_bytes, n.cpus_milli, n.memory_bytes) for w, n in pairs}
+    sizes = {(_sizes(was), _sizes(becomes)) for was, becomes in pairs}
     if len(sizes) != 1 or change.delta.added:
         return
-    ((cpus_milli, memory_bytes, new_cpus_milli, new_memory_bytes),) = sizes
+    (((cpus_milli, memory_bytes, bits_s), (new_cpus_milli, new_memory_bytes, new_bits_s)),) = sizes
     free = {offer.peer: offer.free for offer in offers}
     peers = list(change.changed.values())
     if any(peer not in free for peer in peers):
@@ -67,12 +68,21 @@ def _here(change: Change, offers: tuple[Offer, ...]) -> Iterator[str]:
     if memory_bytes < new_memory_bytes:
         fits = min(new_memory_bytes, _bytes(memory_bytes + most_memory))
         said.append(f"memory {write_size(fits)}" if fits > memory_bytes else "")
+    if bits_s < new_bits_s:
+        cards = max(len(becomes.networks) for _, becomes in pairs)
+        most = min(free[peer].network_bits_s // peers.count(peer) for peer in peers) // cards
+        fits = min(new_bits_s, (bits_s + most) // _MEGABIT * _MEGABIT)
+        said.append(f"network-rate {write_rate(fits)}" if fits > bits_s else "")
     more = [each for each in said if each]
     disk = max(change.size(name).disk_bytes for name in change.changed)
     if more and (not disk or all(free[p].disk_bytes >= disk * peers.count(p) for p in peers)):
         names = list(change.changed)
         whom = names[0] if len(names) == 1 else cluster_of(names[0])
         yield f"{' and '.join(more)} for {whom}, now"
+
+
+def _sizes(workspace: Workspace) -> tuple[int, int, int]:
+    return workspace.cpus_milli, workspace.memory_bytes, workspace.network_bits_s
 
 
 def _elsewhere(

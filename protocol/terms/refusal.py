@@ -8,7 +8,7 @@ from enum import StrEnum
 
 import msgspec
 
-from protocol.terms.quantities import format_cpus, format_size
+from protocol.terms.quantities import format_cpus, format_rate, format_size
 from protocol.terms.ranges import Amount, Name, Said, cut
 
 
@@ -51,13 +51,23 @@ class Constraint(StrEnum):
     LIMIT = "limit"
     DEVICE = "device"
     """`detail` is the device's name; `asked` and `available` are counts."""
+    NETWORK_RATE = "network-rate"
     CPUS = "cpus"
     DISK = "disk"
     MEMORY = "memory"
 
 
-QUANTITIES = (Constraint.DEVICE, Constraint.CPUS, Constraint.DISK, Constraint.MEMORY)
-"""Constraints whose `asked` and `available` are amounts: devices, thousandths of a cpu, bytes."""
+QUANTITIES = (
+    Constraint.DEVICE,
+    Constraint.NETWORK_RATE,
+    Constraint.CPUS,
+    Constraint.DISK,
+    Constraint.MEMORY,
+)
+"""Constraints whose `asked` and `available` are amounts: devices, bits a second, thousandths of cpus, bytes."""
+
+_WORDS = {Constraint.CPUS: format_cpus, Constraint.NETWORK_RATE: format_rate}
+"""How amounts are said that are no bytes."""
 
 RULED_OUT = (Constraint.SITE, Constraint.APART)
 """Constraints by which a grid says itself where it does not want to be."""
@@ -100,7 +110,7 @@ class Refusal(msgspec.Struct, frozen=True):
         """`value` in words, in this constraint's unit."""
         if self.constraint is Constraint.DEVICE:
             return str(value)
-        return format_cpus(value) if self.constraint is Constraint.CPUS else format_size(value)
+        return _WORDS.get(self.constraint, format_size)(value)
 
     def __str__(self) -> str:
         if self.constraint in QUANTITIES:

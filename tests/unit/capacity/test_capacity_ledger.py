@@ -9,7 +9,7 @@ from protocol.capacity.ledger import EntryKey, Ledger
 from protocol.capacity.quantum import Quantum, total
 
 AMOUNTS = st.integers(0, 1 << 40)
-QUANTA = st.builds(Quantum, AMOUNTS, AMOUNTS, AMOUNTS)
+QUANTA = st.builds(Quantum, AMOUNTS, AMOUNTS, AMOUNTS, st.just(()), AMOUNTS)
 KEYS = st.tuples(st.sampled_from(["g1", "g2"]), st.sampled_from(["a", "b", "c"]))
 
 
@@ -28,7 +28,7 @@ def test_times_in_is_the_most_that_fit(shape: Quantum, room: Quantum) -> None:
     if shape == Quantum():
         assert times == 0
         return
-    many = Quantum(shape.cpus_milli * times, shape.memory_bytes * times, shape.disk_bytes * times)
+    many = total([shape] * times)
     assert many.fits(room)
     assert not (many + shape).fits(room)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from asked_daemon import Daemon
+from one_host import FACTS
 
 from overlayd.cli import changing
 from overlayd.cli.changing import Change, make, preview
@@ -15,6 +16,7 @@ from overlayd.cli.scaling import _changed
 from overlayd.cli.session import Output, Session
 from overlayd.cli.standing import standing_of
 from protocol.grid.model import GridSpec
+from protocol.node.events import Probed
 from protocol.node.standing import Standing
 from protocol.requesting.request import RequestState, RequestView
 from protocol.terms.ids import RequestId
@@ -252,6 +254,24 @@ def test_one_of_a_cluster_is_resized_alone(daemon: Daemon) -> None:
     daemon.ask("resize", "demo/worker", "--memory", "112M", "-y")
     told = daemon.ask("diff", daemon.grid_file, code=2).stdout
     assert "~ worker-1 to worker-3 memory 112 MiB > 128 MiB" in told
+
+
+def test_a_rate_is_changed_while_it_runs_and_refused_beyond_what_is_left(daemon: Daemon) -> None:
+    capacity = msgspec.structs.replace(FACTS.capacity, network_bits_s=200_000_000)
+    facts = msgspec.structs.replace(FACTS, capacity=capacity)
+    daemon.call(lambda: daemon.host.submit(Probed(facts)))
+    edited(daemon, "count: 2", "count: 2\n    network-rate: 20M")
+    daemon.up()
+    (row,) = daemon.host.node.host.leases.rows()
+    rates = {n: w.network_bits_s for n, w in daemon.host.node.host.leases.members(row).items()}
+    assert (rates["worker-1"], rates["head-1"]) == (20_000_000, 0)
+    said = daemon.ask("resize", "demo/worker", "--network-rate", "60M", code=2).stderr
+    assert "~ worker-1, worker-2 network-rate 20 Mbit/s > 60 Mbit/s (live)" in said
+    daemon.ask("resize", "demo/worker", "--network-rate", "60M", "-y")
+    assert boots(daemon)["worker-1"] == 1
+    said = daemon.ask("resize", "demo/worker-1", "--network-rate", "1G", "-y", code=1).stderr
+    assert "it needs 940 Mbit/s more network-rate, and 80 Mbit/s are free there" in said
+    assert "would work: network-rate 140M for worker-1, now" in said
 
 
 def test_a_size_of_its_own_can_be_in_the_file_and_goes_with_its_workspace(daemon: Daemon) -> None:

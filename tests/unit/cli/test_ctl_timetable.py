@@ -4,9 +4,10 @@ import json
 
 import pytest
 from asked_daemon import Daemon
+from msgspec.structs import replace
 
 from overlayd.cli.timetable import WIDE, fitting, lines
-from protocol.capacity.quantum import Quantum
+from protocol.capacity.quantum import UNCOUNTED, Quantum
 from protocol.capacity.rates import Rates
 from protocol.capacity.room import Step
 from protocol.node.rows import TimetableRow
@@ -36,6 +37,14 @@ def test_bars_are_the_fullest_moment_of_their_time() -> None:
     assert cpus == f"uc-1  cpus    {'▄' * half_wide}██{blank}  of 8 cpus, told 4 s"
     assert memory == f"      memory  {'▂' * half_wide}██{blank}  of 8 GiB"
     assert disk == f"      disk    {' ' * WIDE}  of 0 B"
+
+
+def test_a_rate_has_bars_where_it_is_counted() -> None:
+    free, half = Quantum(8000, 8 * G, 0, (), 10**9), Quantum(8000, 8 * G, 0, (), 5 * 10**8)
+    counted = replace(row("h", Step(0.0, half), Step(WIDE, free)), capacity=free)
+    assert lines([counted], WIDE)[-1] == f"   rate    {'▄' * WIDE}  of 1 Gbit/s"
+    endless = Quantum(8000, 8 * G, 0, (), UNCOUNTED)
+    assert "rate" not in "\n".join(lines([replace(counted, capacity=endless)], WIDE))
 
 
 def test_a_little_is_seen_too() -> None:

@@ -7,7 +7,7 @@ import pytest
 from overlayd.cli import overlay, plan_text
 from overlayd.cli.words import moment, size_of
 from overlayd.ports.peer import EventLine
-from protocol.capacity.quantum import Quantum
+from protocol.capacity.quantum import UNCOUNTED, Quantum
 from protocol.requesting.request import RequestState, RequestView
 from protocol.terms.ids import RequestId
 
@@ -44,6 +44,8 @@ def test_nobody_else_makes_words_of_times() -> None:
 
 def test_one_cpu_is_singular_everywhere() -> None:
     assert size_of(Quantum(1000, 1 << 30)) == "1 cpu, 1 GiB"
+    assert size_of(Quantum(1000, 1 << 30, 0, (), 10**9)) == "1 cpu, 1 GiB, 1 Gbit/s"
+    assert size_of(Quantum(1000, 1 << 30, 0, (), UNCOUNTED - 10**9)) == "1 cpu, 1 GiB"
     wrong = "format_cpus("
     found = [
         f"{path.name}: {line.strip()}"

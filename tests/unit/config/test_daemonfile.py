@@ -144,7 +144,9 @@ guest-uids = "700000-709999"
 cpus = 0.5
 memory = "2G"
 disk = "10G"
+network-rate = "10G"
 [network]
+guest-rate = "500M"
 underlay = "10.0.0.9"
 mtu = 1400
 tunnel-port = 7799
@@ -161,6 +163,7 @@ format = "json"
     assert (config.offer.cpus, config.offer.memory, config.offer.disk) == (500, 2 << 30, 10 << 30)
     assert (config.network.underlay, config.network.mtu) == ("10.0.0.9", 1400)
     assert config.network.tunnel_port == 7799, "not that of listen"
+    assert (config.offer.network_rate, config.network.guest_rate) == (10**10, 5 * 10**8)
     assert (config.log.level, config.log.format) == (LogLevel.DEBUG, LogFormat.JSON)
 
 
@@ -182,7 +185,17 @@ def test_what_the_example_comments_out_is_the_default(folder: Path) -> None:
         line
         for line in lines
         if not line.startswith(
-            ("cpus", "memory", "disk", "labels", "devices", "egress-closed", "resolvers")
+            (
+                "cpus",
+                "memory",
+                "disk",
+                "network-rate",
+                "guest-rate",
+                "labels",
+                "devices",
+                "egress-closed",
+                "resolvers",
+            )
         )
     )
     text = text.replace("/etc/overlayd", str(folder))
@@ -363,6 +376,14 @@ TABLE = {
             'd.toml:11:17: network.egress-closed: found "10.0.0.1/8", 10.0.0.1/8 has host bits set;'
             " write a range as 10.0.0.0/8",
             'd.toml:12:13: network.resolvers: found "dns"; write an IPv4 address',
+        ],
+    ),
+    "rates": (
+        "[identity]",
+        '[offer]\nnetwork-rate = 0\n[network]\nguest-rate = "10K"\n\n[identity]',
+        [
+            "d.toml:11:16: offer.network-rate: found 0 bit/s; leave it out to not count it",
+            "d.toml:13:14: network.guest-rate: found 10 kbit/s; 256 kbit/s is the least",
         ],
     ),
     "underlay": (

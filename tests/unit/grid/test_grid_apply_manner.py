@@ -28,6 +28,8 @@ HEAD = Workspace(
         ({}, {"cpus_milli": 4000}, Manner.LIVE),
         ({}, {"cpus_milli": 100, "memory_bytes": GIB}, Manner.LIVE),
         ({}, {"max_memory_bytes": 2 * GIB}, Manner.LIVE),
+        ({}, {"network_bits_s": 10**8}, Manner.LIVE),
+        ({"network_bits_s": 10**8}, {}, Manner.LIVE),
         ({}, {"max_memory_bytes": 4 * GIB}, Manner.RESTART),
         ({}, {"max_cpus_milli": 4001}, Manner.RESTART),
         ({}, {"max_cpus_milli": 3000}, Manner.LIVE),

@@ -135,6 +135,15 @@ TABLE = {
         worker(cpus_milli=1000, max_cpus_milli=256_000),
         "clusters[1].max_cpus_milli: found 256; allowed are 1 to 240 cpus",
     ),
+    "a rate that no frame waits for": (
+        worker(networks=("lan",), network_bits_s=64_000),
+        "clusters[1].network_bits_s: found 64 kbit/s; allowed are 256 kbit/s to 1 Tbit/s",
+    ),
+    "a rate of no network": (
+        worker(networks=(), network_bits_s=10**8),
+        "clusters[1].network_bits_s: found a rate, and no networks that it could be of; name them, or leave"
+        " it out",
+    ),
     "memory that cannot grow to what it has": (
         worker(memory_bytes=64 << 20, max_memory_bytes=1),
         "clusters[1].max_memory_bytes: found 1 B; allowed are 64 MiB to 1 GiB",

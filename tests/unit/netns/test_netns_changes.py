@@ -11,7 +11,7 @@ import pytest
 from netns.kernel.changes import Changes
 from netns.kernel.rtnetlink import NETLINK_NETFILTER
 
-NEW_LINK, DEL_LINK, DEL_ADDRESS, NEW_NEIGHBOUR = 16, 17, 21, 28
+NEW_LINK, DEL_LINK, DEL_ADDRESS, NEW_NEIGHBOUR, DEL_QUEUE = 16, 17, 21, 28, 37
 DEL_TABLE, NEW_GENERATION = 10 << 8 | 2, 10 << 8 | 15
 OURS, THEIRS = 7, 8
 
@@ -71,6 +71,10 @@ def neighbour(index: int) -> bytes:
     return struct.pack("=BxxxiHBB", 2, index, 0, 0, 0)
 
 
+def queue(index: int) -> bytes:
+    return struct.pack("=BxxxiIII", 0, index, 0, 0, 0)
+
+
 def table(name: str) -> bytes:
     return bytes(4) + attribute(1, name.encode() + b"\0")
 
@@ -83,12 +87,16 @@ LINKS, ENTRIES, RULES = 0, 1, 2
     [
         (LINKS, DEL_LINK, link(OURS, "ovx-00abcd"), True),
         (LINKS, NEW_LINK, link(9, "ovt-0123456789a"), True),
+        (LINKS, NEW_LINK, link(9, "ovr-0123456789a"), True),
+        (LINKS, NEW_LINK, link(9, "ovs-00abcd"), True),
         (LINKS, NEW_LINK, link(THEIRS, "eth0"), False),
         (LINKS, NEW_LINK, link(10, "ovs-system"), False),
         (LINKS, NEW_LINK, link(OURS, "renamed"), True),
         (LINKS, DEL_ADDRESS, bytes(8), True),
         (ENTRIES, NEW_NEIGHBOUR, neighbour(OURS), True),
         (ENTRIES, NEW_NEIGHBOUR, neighbour(THEIRS), False),
+        (ENTRIES, DEL_QUEUE, queue(OURS), True),
+        (ENTRIES, DEL_QUEUE, queue(THEIRS), False),
         (RULES, DEL_TABLE, table("ovl_00abcd"), True),
         (RULES, DEL_TABLE, table("firewalld"), False),
         (RULES, NEW_GENERATION, table("ovl_00abcd"), False),

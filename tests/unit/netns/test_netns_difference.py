@@ -1,5 +1,7 @@
 """Steps from any observed state lead to the wanted one, in a kernel simulated by its own rules."""
 
+from collections.abc import Mapping
+
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -18,6 +20,7 @@ from netns.resources import (
     LinkKind,
     LinkSettings,
     Namespace,
+    Rate,
     Resource,
     Service,
     Step,
@@ -34,6 +37,7 @@ def _plan(
     mtu: int,
     egress: Egress | None = None,
     sealed: bool = False,
+    rates: Mapping[int, int] = {},
 ) -> NetworkPlan:
     def address(number: int) -> str:
         return f"10.1.0.{number + 2}"
@@ -44,7 +48,14 @@ def _plan(
     plan = NetworkPlan(
         NETWORK, "t", VNI, "10.1.0.0/24", "10.1.0.1", mtu, "192.0.2.1", "star", 1,
         tuple(
-            Port(tap_name(NETWORK, str(n)), mac(n), address(n), f"w{n}", paired=n % 2 == 1)
+            Port(
+                tap_name(NETWORK, str(n)),
+                mac(n),
+                address(n),
+                f"w{n}",
+                paired=n % 2 == 1,
+                bits_s=rates.get(n, 0),
+            )
             for n in sorted(local)
         ),
         tuple(
@@ -65,6 +76,7 @@ plans = st.builds(
     st.sampled_from([1400, 1450]),
     st.sampled_from([None, Egress(("10.0.0.0/8",), ("192.0.2.53",))]),
     st.booleans(),
+    st.dictionaries(st.integers(0, 5), st.sampled_from([10**6, 10**8]), max_size=3),
 )
 
 
@@ -105,6 +117,8 @@ class Simulated:
                 continue
             if isinstance(other, WayOut):  # the host's rules are still there
                 self.state[self.state.index(other)] = replace(other, inside="", outside="")
+            elif isinstance(other, Rate):  # so is the link beside the tap
+                self.state[self.state.index(other)] = replace(other, to_bits_s=0, from_bits_s=0)
             elif isinstance(other, Service):  # the process lives on, where nobody looks
                 self.state[self.state.index(other)] = Service(other.namespace, "", "", "")
             elif isinstance(other, LinkSettings) and gone.key == ("link", other.master):
@@ -123,6 +137,8 @@ def _needs(resource: Resource) -> set[Key]:
             return {("link", vxlan)}
         case Gateway(namespace=namespace, link=link):
             return {("namespace", namespace), ("link", link)}
+        case Rate(tap=tap):
+            return {("link", tap)}
         case Link(kind=LinkKind.VETH, namespace=namespace):
             return {("namespace", namespace)}
         case Service(namespace=namespace) | WayOut(namespace=namespace):
@@ -151,6 +167,8 @@ def _harmed(resource: Resource, how: int) -> Resource:
             return replace(resource, mac="02:00:00:00:00:99")
         case Filter():
             return replace(resource, ruleset="")
+        case Rate():
+            return replace(resource, from_bits_s=0, to_bits_s=8)
         case WayOut():
             return replace(resource, rules="", leads=False)
         case Service():
@@ -236,6 +254,18 @@ def test_a_network_that_is_sealed_from_now_on_has_no_tunnel_in_the_clear() -> No
     assert done.index("delete link ovx-000005") < shut < done.index("add link ovs-000005")
     assert not [step for step in done[shut:] if "ovx" in step or "tunnel-entry" in step]
     assert f"add bridge-entry ovb-000005 {after.neighbours[0].mac}" in done
+
+
+def test_a_rate_that_is_changed_touches_nothing_else() -> None:
+    before = _plan({0, 1}, {2: 2}, 1450, rates={0: 10**6})
+    after = _plan({0, 1}, {2: 2}, 1450, rates={0: 10**8, 1: 10**6})
+    held, other = (port.tap for port in after.ports)
+    assert [str(step) for step in steps(wanted(after), wanted(before))] == [
+        f"replace rate {held}",
+        f"add rate {other}",
+    ]
+    free = _plan({0, 1}, {2: 2}, 1450)
+    assert [str(step) for step in steps(wanted(free), wanted(before))] == [f"delete rate {held}"]
 
 
 def _filter(resources: list[Resource]) -> Resource:

@@ -16,6 +16,7 @@ from netns.resources import (
     LinkKind,
     LinkSettings,
     Namespace,
+    Rate,
     Resource,
     Service,
     TunnelEntry,
@@ -114,6 +115,24 @@ def test_settings_are_said_one_by_one() -> None:
         "gateway's link had changed: down, address none, mac 02:00:00:00:00:01, mtu 900, IPv6, forwarding, "
         "checksum offload"
     )
+
+
+def test_a_rate_is_said_by_whose_it_is_and_which_way() -> None:
+    held = replace(PLAN, ports=(replace(PLAN.ports[0], bits_s=10**6),))
+
+    def told(**how: object) -> str:
+        there = [replace(one, **how) if isinstance(one, Rate) else one for one in wanted(held)]
+        return harm(held, steps(wanted(held), there), there)
+
+    assert told() == ""
+    assert told(to_bits_s=0) == f"rate of head at {TAP} was none to its guest"
+    other = told(from_bits_s=8, alias="")
+    assert other == f"rate of head at {TAP} was 8 bit/s from its guest, without its alias"
+    assert told(to_bits_s=0, from_bits_s=0) == f"rate of head at {TAP} was gone"
+    strange = harm(PLAN, steps(wanted(PLAN), wanted(held)), wanted(held))
+    assert strange == f"rate of head at {TAP} was added by somebody"
+    gone = [one for one in wanted(held) if one.key[1:2] != (TAP,) and not isinstance(one, Rate)]
+    assert harm(held, steps(wanted(held), gone), gone) == f"tap of head {TAP} was gone"
 
 
 def test_entries_are_counted() -> None:

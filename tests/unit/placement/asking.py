@@ -3,7 +3,7 @@
 import msgspec
 
 from protocol.capacity.advert import HostFacts
-from protocol.capacity.quantum import Quantum
+from protocol.capacity.quantum import UNCOUNTED, Quantum
 from protocol.grid.model import ClusterSpec, GridSpec, ImageRef, PlacementSpec
 from protocol.placement.fit import Offer
 from protocol.terms.coordinate import point
@@ -27,9 +27,12 @@ def host(
     encrypts: bool = True,
     images: tuple[str, ...] = (),
     clashes: tuple[str, ...] = (),
+    network_bits_s: int = UNCOUNTED,
 ) -> Offer:
     """One host's offer."""
-    free = Quantum(int(cpus * 1000), int(memory_gib * GIB), int(disk_gib * GIB), devices)
+    free = Quantum(
+        int(cpus * 1000), int(memory_gib * GIB), int(disk_gib * GIB), devices, network_bits_s
+    )
     return Offer(
         peer=PeerId(f"key of {name}"),
         host=name,

@@ -123,6 +123,15 @@ def test_fewer_cpus() -> None:
     assert Smaller(("web",), Constraint.CPUS, (2650,)) in found
 
 
+def test_a_lower_rate() -> None:
+    spec = grid(cluster(count=3, networks=("lan",), network_bits_s=10**9))
+    room = host("a", network_bits_s=2 * 10**9)
+    found = countered(spec, room)
+    assert Smaller(("web",), Constraint.NETWORK_RATE, (664_000_000,)) in found
+    assert in_words(found[-1]) == "network-rate 664M for web, now"
+    assert ask(grid(cluster(networks=("lan",), network_bits_s=10**9)), (host("a"),)).enough
+
+
 def test_a_smaller_volume() -> None:
     spec = grid(cluster("db", mounts=(Mount("data", "/srv"),)))
     spec = GridSpec("shop", spec.clusters, volumes=(VolumeSpec("data", 200 * GIB),))

@@ -48,6 +48,20 @@ def test_frames_go_where_a_host_says_that_it_is_now(tmp_path: Path) -> None:
     assert moved.underlay == "192.0.2.1"
 
 
+def test_a_card_is_held_to_the_rate_of_its_workspace_or_to_what_its_site_says(
+    tmp_path: Path,
+) -> None:
+    part = part_of(tmp_path)
+    assert [port.bits_s for port in network(part).ports] == [0, 0]
+    site = msgspec.structs.replace(SITE, guest_bits_s=10**9)
+    assert [port.bits_s for port in network(part, site).ports] == [10**9, 10**9]
+    mine, other = part.mine
+    workspace = msgspec.structs.replace(mine.workspace, network_bits_s=10**8)
+    mine = msgspec.structs.replace(mine, workspace=workspace)
+    held = msgspec.structs.replace(part, mine=(mine, other))
+    assert [port.bits_s for port in network(held, site).ports] == [10**8, 10**9]
+
+
 def test_a_sealed_network_knows_its_members_by_their_hosts(tmp_path: Path) -> None:
     """Where these are is the forwarder's business, so the plan stays as it is while they move."""
     part = part_of(tmp_path)

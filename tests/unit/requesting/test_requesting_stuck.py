@@ -13,6 +13,7 @@ from protocol.terms.effects import Send
 from protocol.terms.ids import RequestId
 
 MIB = 1 << 20
+MEGABIT = 10**6
 LARGER = of(web(sizes=(OwnSize("web-2", memory_bytes=2048 * MIB),)))
 """web-2, at C, is to have 1,920 MiB more."""
 
@@ -63,6 +64,14 @@ def test_a_cluster_is_offered_what_each_of_it_can_have() -> None:
         spec, {B: Quantum(700, 500 * MIB, 1 << 40), C: Quantum(4000, 300 * MIB, 1 << 40)}
     )
     assert lines[-1] == "  would work: cpus 1.2 and memory 428M for web, now"
+
+
+def test_a_rate_is_offered_as_far_as_it_is_left_on_each_network() -> None:
+    spec = of(web(network_bits_s=500 * MEGABIT))
+    room = {peer: Quantum(1000, MIB, 1 << 40, (), 200 * MEGABIT) for peer in (B, C)}
+    lines = refused(spec, room)
+    assert "it needs 500 Mbit/s more network-rate, and 200 Mbit/s are free there" in lines[0]
+    assert lines[-1] == "  would work: network-rate 200M for web, now"
 
 
 def test_nothing_is_offered_where_more_comes_beside() -> None:
