@@ -18,6 +18,8 @@ class Count(enum.StrEnum):
     PROBES = "probes"
     """Probes and answers to ours that came in."""
     ND_ANSWERED = "nd-answered"
+    PASSED_ON = "passed-on"
+    """Datagrams of two others that this host is a relay for."""
     ROAMED = "roamed"
     """Times that a peer was heard from another place."""
 
@@ -38,6 +40,10 @@ class Count(enum.StrEnum):
     """The kernel did not take the datagram."""
 
     # Dropped on their way in.
+    IN_NO_PAIR = "in-no-pair"
+    """To be passed on, but of no pair, or not from where an end of its pair is."""
+    IN_OVER_RATE = "in-over-rate"
+    """To be passed on, but more than that pair may send, or than all of them may."""
     IN_NOT_SEALED = "in-not-sealed"
     """Too short, another type, or bytes that are to be zero are not."""
     IN_TRUNCATED = "in-truncated"

@@ -17,6 +17,7 @@ import msgspec
 from netns.tunnel import batches, cipher
 from netns.tunnel.control import Watch
 from netns.tunnel.counters import Count, counters
+from netns.tunnel.frame import RELAY, paired
 from netns.tunnel.inward import Inward
 from netns.tunnel.native_loops import NativeLoops
 from netns.tunnel.orders import (
@@ -32,6 +33,7 @@ from netns.tunnel.orders import (
 )
 from netns.tunnel.outward import Outward
 from netns.tunnel.probes import Came, Probes
+from netns.tunnel.relays import Relays
 from netns.tunnel.routes import Route, routes
 from netns.tunnel.sessions import Endpoint, LivePeer, Sessions
 from netns.tunnel.tables import (
@@ -62,7 +64,8 @@ class Forwarder:
         self._count = counters()
         self._sessions = Sessions()
         self._outward = Outward(self._sessions, self._count)
-        self._inward = Inward(self._sessions, self._count)
+        self._relays = Relays()
+        self._inward = Inward(self._sessions, self._relays, self._count)
         self._probes = Probes(self._count)
         self._receiver = batches.Receiver()
         self._native = NativeLoops(self._sessions, self._count) if native else None
@@ -164,7 +167,9 @@ class Forwarder:
             return _stale("peers", told.epoch, self._peers_epoch)
         if hashed != self._peers_hash:
             self._note()
-            self._sessions.replace(told, time.monotonic())
+            now_s = time.monotonic()
+            self._sessions.replace(told, now_s)
+            self._relays.replace(told, self._sessions.peers, now_s)
             self._show()
         self._peers_epoch, self._peers_hash = told.epoch, hashed
         return None
@@ -181,12 +186,15 @@ class Forwarder:
                 self._count[Count.OUT_NO_SESSION] += 1
                 continue
             told = (probe.address, probe.port)
-            to = peer.endpoint if told == NOWHERE else told
-            self._send_to(peer, to, self._probes.probe(probe, now_s), now_s)
+            plain = self._probes.probe(probe, now_s)
+            if told == NOWHERE:
+                self._send_to(peer, peer.endpoint, peer.pair, plain, now_s)
+            else:
+                self._send_to(peer, told, probe.pair, plain, now_s)
         return None
 
-    def _send_to(self, peer: LivePeer, to: Endpoint, plain: bytes, now_s: float) -> None:
-        """Seals that for the peer and sends it there."""
+    def _send_to(self, peer: LivePeer, to: Endpoint, pair: int, plain: bytes, now_s: float) -> None:
+        """Seals that for the peer and sends it there: to itself, or to a relay if `pair` is not 0."""
         if to == NOWHERE:
             self._count[Count.OUT_NO_ENDPOINT] += 1
             return
@@ -197,8 +205,7 @@ class Forwarder:
         if sealed is None:
             self._count[Count.OUT_NO_SESSION] += 1
             return
-        sent = batches.send(self._socket, to, [sealed]) if self._socket else 0
-        self._count[Count.SENT if sent else Count.OUT_REFUSED] += 1
+        self._send({to: [paired(sealed, RELAY, pair)]})
 
     def _other_instance(self, instance: int) -> tuple[Refusal, str]:
         return Refusal.OTHER_INSTANCE, f"forwarder {self._instance} runs, not {instance}"
@@ -219,7 +226,7 @@ class Forwarder:
 
     def _show(self) -> None:
         if self._native:
-            self._native.show(self._routes, self._taps)
+            self._native.show(self._routes, self._taps, self._relays)
 
     def _let_go(self, name: str) -> None:
         descriptor = self._taps.pop(name, None)
@@ -241,7 +248,7 @@ class Forwarder:
             self._let_go(route.tap)  # its link was removed; whoever makes another gives it to us
             self._note()
             self._show()
-        self._send()
+        self._send(self._outward.datagrams)
 
     def _frames_from(self, route: Route, descriptor: int) -> Iterable[bytes]:
         """Those of a turn that are for Python. Raises OSError at the end of what is there."""
@@ -255,12 +262,13 @@ class Forwarder:
         except OSError:
             return False  # the link is down, or gone
 
-    def _send(self) -> None:
-        for to, datagrams in self._outward.datagrams.items():
+    def _send(self, going: dict[Endpoint, list[bytes]]) -> None:
+        """Sends what goes there, and empties that."""
+        for to, datagrams in going.items():
             sent = batches.send(self._socket, to, datagrams) if self._socket else 0
             self._count[Count.SENT] += sent
             self._count[Count.OUT_REFUSED] += len(datagrams) - sent
-        self._outward.datagrams.clear()
+        going.clear()
 
     def _from_socket(self) -> None:
         """A turn of the socket: a batch is received, opened, joined and written to the taps."""
@@ -271,7 +279,8 @@ class Forwarder:
         for one in came:
             reply = self._probes.came(one, now_s)
             if reply is not None:
-                self._send_to(self._sessions.peers[one.peer], one.source, reply, now_s)
+                peer = self._sessions.peers[one.peer]
+                self._send_to(peer, one.source, one.pair, reply, now_s)
 
     def _received(self, handle: int, now_s: float) -> list[Came]:
         """The same in Python: what is for the forwarder itself is answered."""
@@ -283,6 +292,7 @@ class Forwarder:
                     self._count[Count.JOINED] += 1
                 else:
                     self._count[Count.IN_REFUSED] += len(frame.parts)
+        self._send(self._inward.passing)
         came, self._inward.probes = self._inward.probes, []
         return came
 

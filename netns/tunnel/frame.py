@@ -8,6 +8,9 @@
 The nonce is bytes 4 to 16: index and counter. A session's keys seal in one direction only and a counter is
 never used twice, so no nonce is. The whole header is authenticated.
 
+By way of a relay, the first four bytes are others while it is under way: type 2 and the number of a pair (u24)
+asks the relay to pass it on, type 3 and the number says that it did. Who opens it puts type 1 and zeros back.
+
 Flag NEEDS_CSUM: the checksum field at csum_start + csum_offset holds the sum of the pseudo-header alone, and
 whoever gives the frame to a card that wants more completes it over what follows csum_start (virtio's rule).
 """
@@ -16,7 +19,9 @@ import struct
 from typing import NamedTuple
 
 FRAME = 1
-"""The type of every sealed frame."""
+"""The type of every sealed frame, as it is sealed."""
+RELAY, RELAYED = 2, 3
+"""Types of one that a relay is to pass on, and of one that a relay did."""
 HEADER_BYTES, INNER_BYTES, TAG_BYTES, ETHERNET_BYTES = 16, 8, 16, 14
 SEALED_BYTES = HEADER_BYTES + INNER_BYTES + TAG_BYTES
 """What sealing adds to an Ethernet frame. With that one's 14 and 28 for IPv4 and UDP, a packet grows by 82."""
@@ -50,8 +55,22 @@ def addressed(datagram: bytes) -> tuple[int, int] | None:
     """The session's index and the counter; None if it is no sealed frame, whatever it says."""
     if len(datagram) < SEALED_BYTES + ETHERNET_BYTES:
         return None
-    kind, zero, index, counter = _HEADER.unpack_from(datagram)
-    return (index, counter) if kind == FRAME and zero == _ZERO else None
+    kind, pair, index, counter = _HEADER.unpack_from(datagram)
+    if kind != (RELAYED if pair != _ZERO else FRAME):
+        return None
+    return index, counter
+
+
+def pair_of(datagram: bytes, kind: int) -> int:
+    """The number of the pair, if it is of that kind, RELAY or RELAYED; else 0."""
+    if len(datagram) < SEALED_BYTES + ETHERNET_BYTES or datagram[0] != kind:
+        return 0
+    return int.from_bytes(datagram[1:4])
+
+
+def paired(datagram: bytes, kind: int, pair: int) -> bytes:
+    """The same datagram as it goes to a relay, or from it. With pair 0 it goes as it is."""
+    return bytes([kind]) + pair.to_bytes(3) + datagram[4:] if pair else datagram
 
 
 def inner_header(flags: int, vni: int, csum_start: int, csum_offset: int) -> bytes:

@@ -14,24 +14,32 @@ from netns.tunnel.frame import (
     HEADER_BYTES,
     PROBE_BYTES,
     PROBE_VNI,
+    RELAY,
+    RELAYED,
     Inner,
     addressed,
+    header,
     inner,
+    pair_of,
+    paired,
 )
 from netns.tunnel.glue import Joined, joined
 from netns.tunnel.probes import Came
+from netns.tunnel.relays import Relays
 from netns.tunnel.routes import Route
-from netns.tunnel.sessions import LiveSession, Sessions
+from netns.tunnel.sessions import Endpoint, LiveSession, Sessions
 from netns.tunnel.tables import COUNTER_END, NOWHERE
 
 _IPV4_LEAST, _IPV6_LEAST = ETHERNET_BYTES + 20, ETHERNET_BYTES + 40
 
 
 class Inward:
-    """What opened in a turn, by network."""
+    """What opened in a turn, by network, and what is to be passed on."""
 
-    def __init__(self, sessions: Sessions, count: Counters) -> None:
-        self._sessions, self._count = sessions, count
+    def __init__(self, sessions: Sessions, relays: Relays, count: Counters) -> None:
+        self._sessions, self._relays, self._count = sessions, relays, count
+        self.passing: dict[Endpoint, list[bytes]] = {}
+        """By where it goes, until somebody sends it."""
         self.probes: list[Came] = []
         """Of late, until somebody takes them."""
         self._source, self._where = b"", NOWHERE
@@ -43,17 +51,30 @@ class Inward:
         """What to write to the taps, by VNI."""
         good: dict[int, list[Inner]] = {}
         for datagram in datagrams:
-            found = self._opened(datagram, now_s)
+            found = self._passed_on(datagram, now_s) or self._opened(datagram, now_s)
             if not isinstance(found, Count):
                 peer, opened = found
                 found = judged(opened, peer, routes)
                 if found is Count.PROBES:
                     source = endpoint(datagram.source)
-                    self.probes.append(Came(peer, source, opened.frame[:PROBE_BYTES]))
+                    body, pair = opened.frame[:PROBE_BYTES], pair_of(datagram.data, RELAYED)
+                    self.probes.append(Came(peer, source, body, pair))
                 elif found is Count.RECEIVED:
                     good.setdefault(opened.vni, []).append(opened)
             self._count[found] += 1
         return {vni: joined(frames) for vni, frames in good.items()}
+
+    def _passed_on(self, datagram: Datagram, now_s: float) -> Count | None:
+        """What became of one that this host is to pass on; None if it is not."""
+        data = datagram.data
+        pair = 0 if datagram.is_truncated else pair_of(data, RELAY)
+        if not pair:
+            return None
+        to = self._relays.way(pair, endpoint(datagram.source), len(data), now_s)
+        if isinstance(to, Count):
+            return to
+        self.passing.setdefault(to, []).append(paired(data, RELAYED, pair))
+        return Count.PASSED_ON
 
     def _opened(self, datagram: Datagram, now_s: float) -> tuple[str, Inner] | Count:
         data = datagram.data
@@ -71,24 +92,24 @@ class Inward:
         if not session.window.is_fresh(counter):
             return Count.IN_REPLAYED
         try:
-            plain = session.receives.decrypt(
-                data[4:HEADER_BYTES], data[HEADER_BYTES:], data[:HEADER_BYTES]
-            )
+            head = header(index, counter)
+            plain = session.receives.decrypt(head[4:], data[HEADER_BYTES:], head)
         except InvalidTag:
             return Count.IN_FORGED
         if counter > session.window.newest:
             # One that arrives behind newer ones does not say where the peer is now.
-            self._heard(session, datagram.source, now_s)
+            session.peer.heard_s = now_s
+            if not (session.peer.pair or pair_of(data, RELAYED)):
+                self._is_at(session, datagram.source)
         session.window.take(counter)
         session.received += 1
         opened = inner(plain)
         return (session.peer.name, opened) if opened else Count.IN_MALFORMED
 
-    def _heard(self, session: LiveSession, source: bytes, now_s: float) -> None:
+    def _is_at(self, session: LiveSession, source: bytes) -> None:
         if source != self._source:
             self._source, self._where = source, endpoint(source)
         peer = session.peer
-        peer.heard_s = now_s
         if self._where != peer.endpoint:
             peer.endpoint = self._where
             self._count[Count.ROAMED] += 1

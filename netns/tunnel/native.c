@@ -29,6 +29,7 @@
 
 enum { HEADER = 16, INNER = 8, TAG = 16, ETHERNET = 14, SEALED = HEADER + INNER + TAG, VNET = 10, KEY = 32, NONCE_AT = 4 };
 enum { FRAME = 1, PROBE = 28, NEEDS_CSUM = 1, GSO_NONE = 0, GSO_TCPV4 = 1, GSO_TCPV6 = 4, GSO_ECN = 0x80 };
+enum { RELAY = 2, RELAYED = 3, PAIR = 0xFFFFFF, UDP_HEADERS = 28 };
 enum { FIN = 0x01, SYN = 0x02, PSH = 0x08, ACK = 0x10, CARRIED_ON = 0x50, CWR = 0x80 };
 enum { IPV4 = 0x0800, ARP = 0x0806, IPV6 = 0x86DD, TCP = 6, UDP = 17, ICMPV6 = 58, SOLICITATION = 135 };
 enum { TCP4_START = 34, TCP6_START = 54, TCP_CHECK = 16, PREFIX = 12, UNCLEAR = -1, MTU6_LEAST = 1280 };
@@ -39,7 +40,7 @@ enum { WINDOW = 2048, WORDS = WINDOW / 64 + 1 };
 enum { HEADERS_MOST = ETHERNET + 60 + 60, RAW_MOST = 65536 + 128, FRAMES_A_TURN = 32, ROOM_MS = 5 };
 enum { MTU_MOST = DATAGRAM_MOST - SEALED - ETHERNET };
 static const uint64_t COUNTER_END = 1ull << 32;
-static const double SENDS_S = 600.0, RECEIVES_S = 660.0;
+static const double SENDS_S = 600.0, RECEIVES_S = 660.0, BURST_S = 0.05, BURST = 262144.0;
 
 /* Under a sanitizer, what a read did not fill is out of bounds. */
 #ifdef __SANITIZE_ADDRESS__
@@ -53,15 +54,17 @@ static const double SENDS_S = 600.0, RECEIVES_S = 660.0;
 
 /* As Count in counters.py has them, by the same names. */
 enum count {
-    SENT, RECEIVED, JOINED, PROBES, ROAMED,
+    SENT, RECEIVED, JOINED, PROBES, PASSED_ON, ROAMED,
     OUT_MALFORMED, OUT_BROADCAST, OUT_NOT_OURS, OUT_UNKNOWN, OUT_TOO_BIG, OUT_NO_SESSION, OUT_NO_ENDPOINT, OUT_REFUSED,
+    IN_NO_PAIR, IN_OVER_RATE,
     IN_TRUNCATED, IN_NOT_SEALED, IN_UNKNOWN_SESSION, IN_OLD_SESSION, IN_REPLAYED, IN_FORGED, IN_MALFORMED,
     IN_UNKNOWN_NETWORK, IN_SPOOFED, IN_NOT_HERE, IN_NOT_IP, IN_TOO_BIG, IN_REFUSED, COUNTS
 };
 static const char *const COUNT_NAMES[COUNTS] = {
-    "sent", "received", "joined", "probes", "roamed",
+    "sent", "received", "joined", "probes", "passed-on", "roamed",
     "out-malformed", "out-broadcast", "out-not-ours", "out-unknown", "out-too-big", "out-no-session", "out-no-endpoint",
     "out-refused",
+    "in-no-pair", "in-over-rate",
     "in-truncated", "in-not-sealed", "in-unknown-session", "in-old-session", "in-replayed", "in-forged", "in-malformed",
     "in-unknown-network", "in-spoofed", "in-not-here", "in-not-ip", "in-too-big", "in-refused"
 };
@@ -83,9 +86,21 @@ typedef struct {
     PyObject_HEAD
     PyObject *sessions; /* a tuple of Session, the one to send with first */
     struct sockaddr_in at; /* port 0: nobody knows yet */
+    unsigned int pair; /* of the relay that is there; 0: it is there itself */
     double heard_s;
     int mtu; /* what the way there takes, if that is less than the network's; 0: nobody knows */
 } Peer;
+
+/* A token bucket of bytes. A rate of 0 lets nothing pass. */
+typedef struct {
+    double rate, level, at_s;
+} Meter;
+
+typedef struct {
+    PyObject_HEAD
+    Peer *ends[2];
+    Meter meter;
+} Pair;
 
 typedef struct {
     PyObject_HEAD
@@ -99,9 +114,20 @@ typedef struct {
 typedef struct {
     PyObject_HEAD
     uint64_t counts[COUNTS];
+    Meter total;
 } Loops;
 
-static PyTypeObject SessionType, PeerType, NetworkType, LoopsType;
+typedef struct {
+    int handle;
+    struct sockaddr_in to;
+    int length, size, datagrams; /* all together, of each but the last, how many */
+    int is_over;                 /* the last was shorter */
+    uint8_t *data;               /* DATAGRAM_MOST */
+} Outgoing;
+
+static PyTypeObject SessionType, PeerType, PairType, NetworkType, LoopsType;
+static uint8_t *room_for(Outgoing *out, const Peer *peer, int size);
+static void flush(Outgoing *out);
 
 static double now_s(void)
 {
@@ -443,7 +469,57 @@ static int has_local(Network *network, uint64_t mac)
     return has == 1;
 }
 
-/* One datagram of `length` bytes. What is good is joined to the batch, or put into `probes`; what is not is counted. */
+static double burst(const Meter *meter) { return meter->rate > 0 ? meter->rate * BURST_S + BURST : 0; }
+
+static int has(Meter *meter, int size, double at_s)
+{
+    double most = burst(meter);
+    meter->level += (at_s > meter->at_s ? at_s - meter->at_s : 0) * meter->rate;
+    if (meter->level > most)
+        meter->level = most;
+    meter->at_s = at_s;
+    return size <= meter->level;
+}
+
+/* Another rate. A meter that let nothing pass begins full. */
+static void lend(Meter *meter, double rate)
+{
+    int fresh = meter->rate <= 0;
+    meter->rate = rate;
+    if (fresh) {
+        meter->at_s = now_s();
+        meter->level = burst(meter);
+    }
+}
+
+static int is_at(const struct sockaddr_in *one, const struct sockaddr_in *other)
+{
+    return one->sin_addr.s_addr == other->sin_addr.s_addr && one->sin_port == other->sin_port;
+}
+
+/* Passes a datagram on from one end of its pair to the other, if it comes from there and may. */
+static enum count passed_on(Outgoing *out, uint8_t *datagram, int length, const struct sockaddr_in *from, PyObject *pairs,
+                            Meter *total, double at_s)
+{
+    uint32_t number = get32(datagram) & PAIR;
+    Pair *pair = (Pair *)found(pairs, number, &PairType);
+    Peer *to = NULL;
+    int end;
+    for (end = 0; pair != NULL && to == NULL && end < 2; end++)
+        if (is_at(&pair->ends[end]->at, from) && !pair->ends[end]->pair && !pair->ends[!end]->pair)
+            to = pair->ends[!end];
+    if (to == NULL || !to->at.sin_port)
+        return IN_NO_PAIR;
+    if (!has(&pair->meter, length + UDP_HEADERS, at_s) || !has(total, length + UDP_HEADERS, at_s))
+        return IN_OVER_RATE;
+    pair->meter.level -= length + UDP_HEADERS;
+    total->level -= length + UDP_HEADERS;
+    put32(datagram, (uint32_t)RELAYED << 24 | number);
+    memcpy(room_for(out, to, length), datagram, (size_t)length);
+    return PASSED_ON;
+}
+
+/* One datagram of `length` bytes, not to be passed on. What is good is joined to the batch, or put into `probes`; what is not is counted. */
 static enum count taken(uint8_t *datagram, int length, const struct sockaddr_in *from, PyObject *sessions, PyObject *networks,
                         PyObject *probes, double at_s)
 {
@@ -456,9 +532,14 @@ static enum count taken(uint8_t *datagram, int length, const struct sockaddr_in 
     uint32_t address;
     uint8_t *inner = datagram + HEADER, *frame = inner + INNER;
     int frame_length = length - SEALED;
+    uint32_t pair;
 
-    if (frame_length < ETHERNET || get32(datagram) != (uint32_t)FRAME << 24)
+    if (frame_length < ETHERNET)
         return IN_NOT_SEALED;
+    pair = get32(datagram) & PAIR;
+    if (datagram[0] != (pair ? RELAYED : FRAME))
+        return IN_NOT_SEALED;
+    put32(datagram, (uint32_t)FRAME << 24); /* as it was sealed */
     peer = (Peer *)found(sessions, get32(datagram + 4), &PeerType);
     session = peer != NULL ? session_of(peer, get32(datagram + 4)) : NULL;
     if (session == NULL)
@@ -472,7 +553,7 @@ static enum count taken(uint8_t *datagram, int length, const struct sockaddr_in 
         return IN_FORGED;
     if ((int64_t)counter > session->newest) { /* an old one that arrives late does not say where it is now */
         peer->heard_s = at_s;
-        if (peer->at.sin_addr.s_addr != from->sin_addr.s_addr || peer->at.sin_port != from->sin_port) {
+        if (!pair && !peer->pair && !is_at(&peer->at, from)) {
             peer->at = *from;
             counts[ROAMED]++;
         }
@@ -493,8 +574,8 @@ static enum count taken(uint8_t *datagram, int length, const struct sockaddr_in 
         PyObject *probe;
         if (frame_length < PROBE)
             return IN_MALFORMED;
-        probe = Py_BuildValue("Iy#y#", session->index, (const char *)from, (Py_ssize_t)sizeof *from, (const char *)frame,
-                              (Py_ssize_t)PROBE);
+        probe = Py_BuildValue("Iy#y#I", session->index, (const char *)from, (Py_ssize_t)sizeof *from, (const char *)frame,
+                              (Py_ssize_t)PROBE, pair);
         if (probe == NULL || PyList_Append(probes, probe) < 0)
             PyErr_Clear(); /* no memory: it is lost */
         Py_XDECREF(probe);
@@ -523,20 +604,22 @@ static enum count taken(uint8_t *datagram, int length, const struct sockaddr_in 
     return RECEIVED;
 }
 
-/* receive(socket, sessions, networks): a batch of datagrams. Those that are left to Python. */
+/* receive(socket, sessions, networks, pairs): a batch of datagrams. Those that are left to Python. */
 static PyObject *loops_receive(Loops *self, PyObject *args)
 {
     static struct mmsghdr messages[BATCH];
     static struct iovec vectors[BATCH];
     static struct sockaddr_in sources[BATCH];
-    static uint8_t *slots;
-    PyObject *sessions, *networks, *probes;
+    static uint8_t *slots, data[DATAGRAM_MOST];
+    Outgoing out = {.data = data};
+    PyObject *sessions, *networks, *pairs, *probes;
     int handle, got, at;
     double at_s = now_s();
 
     counts = self->counts;
-    if (!PyArg_ParseTuple(args, "iO!O!", &handle, &PyDict_Type, &sessions, &PyDict_Type, &networks))
+    if (!PyArg_ParseTuple(args, "iO!O!O!", &handle, &PyDict_Type, &sessions, &PyDict_Type, &networks, &PyDict_Type, &pairs))
         return NULL;
+    out.handle = handle;
     if (slots == NULL && (slots = PyMem_RawCalloc(BATCH, STRIDE)) == NULL)
         return PyErr_NoMemory();
     if ((probes = PyList_New(0)) == NULL)
@@ -557,24 +640,22 @@ static PyObject *loops_receive(Loops *self, PyObject *args)
         if (!(messages[at].msg_hdr.msg_flags & MSG_TRUNC) && messages[at].msg_len <= DATAGRAM_MOST
             && messages[at].msg_hdr.msg_namelen == sizeof sources[at]) {
             CLOSE((uint8_t *)vectors[at].iov_base + messages[at].msg_len, STRIDE - messages[at].msg_len);
-            reason = taken(vectors[at].iov_base, (int)messages[at].msg_len, &sources[at], sessions, networks, probes, at_s);
+            uint8_t *datagram = vectors[at].iov_base;
+            int length = (int)messages[at].msg_len;
+            if (length >= SEALED + ETHERNET && datagram[0] == RELAY && get32(datagram) & PAIR)
+                reason = passed_on(&out, datagram, length, &sources[at], pairs, &self->total, at_s);
+            else
+                reason = taken(datagram, length, &sources[at], sessions, networks, probes, at_s);
         }
         counts[reason]++;
     }
+    flush(&out);
     for (at = 0; at < joined_count; at++)
         write_joined(&joined[at]);
     return probes;
 }
 
 /* ---- out: frames of a tap, cut, sealed, sent together ------------------------------------------------------------ */
-
-typedef struct {
-    int handle;
-    struct sockaddr_in to;
-    int length, size, datagrams; /* all together, of each but the last, how many */
-    int is_over;                 /* the last was shorter */
-    uint8_t *data;               /* DATAGRAM_MOST */
-} Outgoing;
 
 typedef struct {
     Network *network;
@@ -668,6 +749,8 @@ static void put_out(Outgoing *out, const Way *way, const uint8_t *head, int head
     if (!seal(way->session, datagram, inner)) { /* nothing of it may go out */
         memset(datagram, 0, (size_t)(HEADER + inner + TAG));
         PyErr_SetString(PyExc_RuntimeError, "libcrypto did not seal a frame");
+    } else if (way->peer->pair) {
+        put32(datagram, (uint32_t)RELAY << 24 | way->peer->pair);
     }
 }
 
@@ -1001,13 +1084,14 @@ static PyObject *peer_carry(Peer *self, PyObject *sessions)
     Py_RETURN_NONE;
 }
 
-/* move(address, port): where it is; port 0 for nobody knows. */
+/* move(address, port, pair): where it is, or the relay that passes on for that pair; port 0 for nobody knows. */
 static PyObject *peer_move(Peer *self, PyObject *args)
 {
     const char *text;
     unsigned short port;
+    unsigned int pair;
     struct in_addr address = {0};
-    if (!PyArg_ParseTuple(args, "sH", &text, &port))
+    if (!PyArg_ParseTuple(args, "sHI", &text, &port, &pair))
         return NULL;
     if (port && inet_pton(AF_INET, text, &address) != 1) {
         PyErr_Format(PyExc_ValueError, "%s is not an IPv4 address", text);
@@ -1015,6 +1099,7 @@ static PyObject *peer_move(Peer *self, PyObject *args)
     }
     self->at.sin_addr = address;
     self->at.sin_port = htons(port);
+    self->pair = pair & PAIR;
     Py_RETURN_NONE;
 }
 
@@ -1050,6 +1135,50 @@ static PyTypeObject PeerType = {
     .tp_methods = peer_methods,
     .tp_getset = peer_getset,
     .tp_members = peer_members,
+};
+
+static PyObject *pair_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"one", "other", NULL};
+    PyObject *one, *other;
+    Pair *self;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!O!", names, &PeerType, &one, &PeerType, &other)
+        || (self = (Pair *)type->tp_alloc(type, 0)) == NULL)
+        return NULL;
+    Py_INCREF(one);
+    Py_INCREF(other);
+    self->ends[0] = (Peer *)one;
+    self->ends[1] = (Peer *)other;
+    return (PyObject *)self;
+}
+
+static void pair_dealloc(Pair *self)
+{
+    Py_XDECREF(self->ends[0]);
+    Py_XDECREF(self->ends[1]);
+    Py_TYPE(self)->tp_free((PyObject *)self);
+}
+
+static PyObject *lent(Meter *meter, PyObject *rate)
+{
+    double bytes_per_s = PyFloat_AsDouble(rate);
+    if (PyErr_Occurred())
+        return NULL;
+    lend(meter, bytes_per_s);
+    Py_RETURN_NONE;
+}
+
+static PyObject *pair_lend(Pair *self, PyObject *rate) { return lent(&self->meter, rate); }
+
+static PyMethodDef pair_methods[] = {{"lend", (PyCFunction)pair_lend, METH_O, NULL}, {NULL}};
+
+static PyTypeObject PairType = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "netns.tunnel.native.Pair",
+    .tp_basicsize = sizeof(Pair),
+    .tp_flags = Py_TPFLAGS_DEFAULT,
+    .tp_new = pair_new,
+    .tp_dealloc = (destructor)pair_dealloc,
+    .tp_methods = pair_methods,
 };
 
 static int are_members(PyObject *members)
@@ -1131,10 +1260,13 @@ static PyObject *loops_counted(Loops *self, PyObject *unused)
     return table;
 }
 
+static PyObject *loops_lend(Loops *self, PyObject *rate) { return lent(&self->total, rate); }
+
 static PyMethodDef loops_methods[] = {
     {"receive", (PyCFunction)loops_receive, METH_VARARGS, NULL},
     {"send", (PyCFunction)loops_send, METH_VARARGS, NULL},
     {"counted", (PyCFunction)loops_counted, METH_NOARGS, NULL},
+    {"lend", (PyCFunction)loops_lend, METH_O, NULL},
     {NULL}
 };
 
@@ -1150,7 +1282,7 @@ static struct PyModuleDef native_module = {PyModuleDef_HEAD_INIT, .m_name = "net
 
 PyMODINIT_FUNC PyInit_native(void)
 {
-    PyTypeObject *types[] = {&SessionType, &PeerType, &NetworkType, &LoopsType};
+    PyTypeObject *types[] = {&SessionType, &PeerType, &PairType, &NetworkType, &LoopsType};
     PyObject *module = PyModule_Create(&native_module);
     size_t at;
     for (at = 0; module != NULL && at < sizeof types / sizeof *types; at++) {

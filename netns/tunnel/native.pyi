@@ -32,8 +32,8 @@ class Peer:
     def carry(self, sessions: tuple[Session, ...]) -> None:
         """These from now on, the one to send with first; at most 16."""
 
-    def move(self, address: str, port: int) -> None:
-        """It is there. Port 0: nobody knows."""
+    def move(self, address: str, port: int, pair: int) -> None:
+        """It is there; or the relay is that passes on for that pair, if it is not 0. Port 0: nobody knows."""
 
 class Network:
     """A network and its tap's descriptor. `members` elsewhere: peer (None: unknown) and IPv4 address.
@@ -51,21 +51,35 @@ class Network:
         prefix: bytes,
     ) -> Network: ...
 
+class Pair:
+    """Two peers that datagrams are passed on between."""
+
+    def __new__(cls, one: Peer, other: Peer) -> Pair: ...
+    def lend(self, bytes_per_s: float) -> None:
+        """So much from now on. At first it is nothing."""
+
 class Loops:
     """A turn of the socket, and a turn of a tap. Sockets and taps do not block."""
 
     def receive(
-        self, socket: int, sessions: dict[int, Peer], networks: dict[int, Network]
-    ) -> list[tuple[int, bytes, bytes]]:
-        """Takes a batch of datagrams. Peers by index of a session, networks by VNI.
+        self,
+        socket: int,
+        sessions: dict[int, Peer],
+        networks: dict[int, Network],
+        pairs: dict[int, Pair],
+    ) -> list[tuple[int, bytes, bytes, int]]:
+        """Takes a batch of datagrams. Peers by index of a session, networks by VNI, pairs by number.
 
         Those of no network are for Python: the session's index, the kernel's form of the source, and the first
-        PROBE_BYTES of what was sealed behind its eight bytes.
+        PROBE_BYTES of what was sealed behind its eight bytes, and the number of its pair if it came by a relay.
         """
 
     def send(self, socket: int, network: Network) -> list[bytes]:
         """Takes a batch of the tap's frames; those that are to be answered, as they were read: ARP, ND, and
         packets that are too long and not to be cut. Raises OSError if it is gone."""
+
+    def lend(self, bytes_per_s: float) -> None:
+        """So much is passed on for all pairs together. At first it is nothing."""
 
     def counted(self) -> dict[str, int]:
         """What became of all frames, by the names of `Count`."""

@@ -11,6 +11,7 @@ from netns.tunnel.batches import DATAGRAM_BYTES_MAX, endpoint
 from netns.tunnel.counters import Count, Counters
 from netns.tunnel.frame import ETHERNET_BYTES, SEALED_BYTES
 from netns.tunnel.probes import Came
+from netns.tunnel.relays import LivePair, Relays
 from netns.tunnel.routes import Route
 from netns.tunnel.sessions import LivePeer, LiveSession, Sessions
 from netns.tunnel.tables import Cipher
@@ -41,6 +42,8 @@ class NativeLoops:
         self._peers: dict[LivePeer, native.Peer] = {}
         self._by_index: dict[int, native.Peer] = {}
         self._networks: dict[int, native.Network] = {}
+        self._pairs: dict[LivePair, native.Pair] = {}
+        self._relays: dict[int, native.Pair] = {}
         native.Session(1, 1, bytes(32), bytes(32), False, 0.0)  # libcrypto reads its files now
 
     def note(self) -> None:
@@ -53,20 +56,29 @@ class NativeLoops:
         for name, total in self._counted.items():
             self._count[Count(name)] += total - before[name]
 
-    def show(self, routes: Mapping[int, Route], taps: Mapping[str, int]) -> None:
+    def show(self, routes: Mapping[int, Route], taps: Mapping[str, int], relays: Relays) -> None:
         """Gives the loops the tables that are in force. `taps` are descriptors by name."""
         sessions, peers = self._sessions.by_index.values(), self._sessions.peers.values()
         self._made = {live: self._made.get(live) or _session(live) for live in sessions}
         self._peers = {live: self._peers.get(live) or native.Peer() for live in peers}
         for live, peer in self._peers.items():
             peer.carry(tuple(self._made[session] for session in live.sessions))
-            peer.move(*live.endpoint)
+            peer.move(*live.endpoint, live.pair)
             peer.mtu = live.mtu
         self._by_index = {live.index: self._peers[live.peer] for live in sessions}
         by_name = {live.name: peer for live, peer in self._peers.items()}
         self._networks = {
             vni: _network(route, taps.get(route.tap, -1), by_name) for vni, route in routes.items()
         }
+
+        self._pairs = {pair: self._pair(pair) for pair in relays.pairs.values()}
+        self._relays = {number: self._pairs[pair] for number, pair in relays.pairs.items()}
+        self._loops.lend(relays.total.bytes_per_s)
+
+    def _pair(self, live: LivePair) -> "native.Pair":
+        pair = self._pairs.get(live) or native.Pair(self._peers[live.one], self._peers[live.other])
+        pair.lend(live.meter.bytes_per_s)
+        return pair
 
     def seal(self, live: LiveSession, plain: bytes) -> bytes | None:
         """The session's next datagram; None if it has had its last."""
@@ -75,9 +87,10 @@ class NativeLoops:
     def from_socket(self, socket: int) -> list[Came]:
         """A turn of the socket. What is for the forwarder itself is answered."""
         by_index = self._sessions.by_index
+        came = self._loops.receive(socket, self._by_index, self._networks, self._relays)
         return [
-            Came(by_index[index].peer.name, endpoint(source), body)
-            for index, source, body in self._loops.receive(socket, self._by_index, self._networks)
+            Came(by_index[index].peer.name, endpoint(source), body, pair)
+            for index, source, body, pair in came
         ]
 
     def from_tap(self, vni: int, socket: int) -> list[bytes]:

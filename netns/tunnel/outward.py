@@ -3,7 +3,7 @@
 from netns.tunnel import arp, narrow, nd
 from netns.tunnel.counters import Count, Counters
 from netns.tunnel.cut import IPV6, TCP_CSUM_OFFSET, segments, tcp_start
-from netns.tunnel.frame import ETHERNET_BYTES, NEEDS_CSUM, header, inner_header
+from netns.tunnel.frame import ETHERNET_BYTES, NEEDS_CSUM, RELAY, header, inner_header, paired
 from netns.tunnel.routes import Route
 from netns.tunnel.sessions import Endpoint, Sessions
 from netns.tunnel.tables import COUNTER_END, NOWHERE
@@ -66,7 +66,8 @@ class Outward:
         going = self.datagrams.setdefault(peer.endpoint, [])
         for number, piece in enumerate(pieces, counter):
             head = header(session.peer_index, number)
-            going.append(head + encrypt(head[4:], before + piece, head))
+            datagram = head + encrypt(head[4:], before + piece, head)
+            going.append(paired(datagram, RELAY, peer.pair))
         return None
 
 

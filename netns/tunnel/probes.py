@@ -35,11 +35,13 @@ _PLAIN = inner_header(0, PROBE_VNI, 0, 0)
 
 
 class Came(NamedTuple):
-    """A probe or an answer as it was opened: whose it is, where it came from, its first PROBE_BYTES."""
+    """A probe or an answer as it was opened: whose it is, where it came from, its first PROBE_BYTES, and the
+    number of its pair if it came through a relay."""
 
     peer: str
     source: Endpoint
     body: bytes
+    pair: int = 0
 
 
 class Probes:
@@ -76,7 +78,7 @@ class Probes:
         seen_at = IPv6Address(address)
         text = str(seen_at.ipv4_mapped or seen_at)
         self._answers.append(
-            ProbeAnswer(came.peer, number, now_s - sent_s, *came.source, text, port)
+            ProbeAnswer(came.peer, number, now_s - sent_s, *came.source, text, port, came.pair)
         )
         return None
 

@@ -31,15 +31,16 @@ Endpoint = tuple[str, int]
 class LivePeer:
     """A peer: where it was told to be, where it is, its sessions with the one to send with first."""
 
-    __slots__ = ("endpoint", "heard_s", "mtu", "name", "sessions", "told")
+    __slots__ = ("endpoint", "heard_s", "mtu", "name", "pair", "sessions", "told")
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.told: Endpoint = NOWHERE
+        self.told: tuple[str, int, int] = (*NOWHERE, 0)
         self.endpoint: Endpoint = NOWHERE
         self.heard_s = 0.0
         self.mtu = 0
-        """As in SealedPeer."""
+        self.pair = 0
+        """Both as in SealedPeer."""
         self.sessions: list[LiveSession] = []
 
     def sending(self, now_s: float) -> "LiveSession | None":
@@ -66,6 +67,7 @@ class LivePeer:
             packets_left=COUNTER_END - sending.counter if sending else 0,
             received=sum(session.received for session in self.sessions),
             sent=sum(session.counter for session in self.sessions),
+            pair=self.pair,
         )
 
 
@@ -118,8 +120,9 @@ class Sessions:
         for told in table.peers:
             peer = self.peers.get(told.peer) or LivePeer(told.peer)
             peer.sessions, peer.mtu = self._sessions_of(told, peer, now_s), told.mtu
-            if peer.told != (told.address, told.port):
-                peer.told = peer.endpoint = (told.address, told.port)
+            if peer.told != (told.address, told.port, told.pair):
+                peer.told = (told.address, told.port, told.pair)
+                peer.endpoint, peer.pair = (told.address, told.port), told.pair
             peers[told.peer] = peer
         going = {session.index: session for peer in peers.values() for session in peer.sessions}
         for session in self.by_index.values():

@@ -36,6 +36,12 @@ PROBE_BYTES_MIN, PROBE_BYTES_MAX = 68, 65_507
 """Of the datagram of a probe: as long as its answer, and what UDP over IPv4 carries."""
 PROBES_MAX = 1_024
 """In one request."""
+PAIRS_MAX = 4_096
+"""Pairs of hosts that one relay passes on for."""
+RATE_MAX = 1e12
+"""Bytes a second, which is no limit."""
+PAIR_MAX = (1 << 24) - 1
+"""Numbers of pairs have 24 bits, and are above 0."""
 
 NOWHERE = ("", 0)
 """Address and port of a peer of whom nobody knows where it is."""
@@ -111,6 +117,9 @@ class SealedPeer(msgspec.Struct, frozen=True):
     `mtu`: the largest packet of guests that the way there takes, in bytes, if that is less than their network
     says; 0 if nobody knows. TCP is cut and begun by it, and who sends a longer packet that is not to be cut is
     told so. Any other goes as it is, in fragments underneath.
+
+    `pair`: the relay at `address` and `port` is to pass frames on to it, for the pair of that number; 0: it is
+    there itself. A peer behind a relay is not moved by what comes from it.
     """
 
     peer: str
@@ -119,6 +128,16 @@ class SealedPeer(msgspec.Struct, frozen=True):
     sessions: tuple[Session, ...]
     keep: bool = False
     mtu: int = 0
+    pair: int = 0
+
+
+class RelayPair(msgspec.Struct, frozen=True):
+    """Two peers that this host passes datagrams on between. Both name the pair by that number."""
+
+    number: int
+    one: str
+    other: str
+    bytes_per_s: float
 
 
 class Networks(msgspec.Struct, frozen=True):
@@ -137,6 +156,10 @@ class Peers(msgspec.Struct, frozen=True):
 
     epoch: int
     peers: tuple[SealedPeer, ...] = ()
+    pairs: tuple[RelayPair, ...] | None = ()
+    """None leaves those that there are, and their rate."""
+    relay_bytes_per_s: float = 0.0
+    """What is passed on for all pairs together. 0: nothing."""
 
     def check(self) -> None:
         """Raises ValueError if it makes no sense, with everything that is wrong, `; ` between."""
@@ -149,6 +172,7 @@ class Probe(msgspec.Struct, frozen=True):
     - `number`: the answer has it. It is of no other probe of that peer under way.
     - `size_bytes`: of the datagram, without the headers of IP and UDP.
     - `address`, `port`: where to send it; an empty address with port 0 for where the peer's frames go.
+    - `pair`: of the relay that is there; 0 if the peer itself is.
     """
 
     peer: str
@@ -156,6 +180,7 @@ class Probe(msgspec.Struct, frozen=True):
     size_bytes: int = PROBE_BYTES_MIN
     address: str = ""
     port: int = 0
+    pair: int = 0
 
 
 class ProbeAnswer(msgspec.Struct, frozen=True):
@@ -163,6 +188,7 @@ class ProbeAnswer(msgspec.Struct, frozen=True):
 
     - `address`, `port`: where the answer came from.
     - `seen_address`, `seen_port`: where the peer saw the probe come from, as it says.
+    - `pair`: of the relay there, if it came through one; else 0.
     """
 
     peer: str
@@ -172,6 +198,7 @@ class ProbeAnswer(msgspec.Struct, frozen=True):
     port: int
     seen_address: str
     seen_port: int
+    pair: int = 0
 
 
 def check_probes(probes: Sequence[Probe]) -> None:
@@ -182,7 +209,7 @@ def check_probes(probes: Sequence[Probe]) -> None:
 class PeerState(msgspec.Struct, frozen=True):
     """What a forwarder knows of a peer.
 
-    - `address`, `port`: where frames go now.
+    - `address`, `port`: where frames go now; a relay is there if `pair` is not 0.
     - `last_heard_s`: when a frame of its opened last; 0.0 if none has.
     - `index`: the session that sends; 0 if none may. `packets_left`: how many it may still seal.
     - `received`, `sent`: frames opened and sealed in all its sessions that are still told.
@@ -196,6 +223,7 @@ class PeerState(msgspec.Struct, frozen=True):
     packets_left: int
     received: int
     sent: int
+    pair: int = 0
 
 
 class State(msgspec.Struct, frozen=True):
@@ -275,6 +303,7 @@ def _wrong_in_peers(table: Peers) -> Iterator[str]:
     keys = [key for session in sessions for key in (session.send_key, session.receive_key)]
     if len(set(keys)) < len(keys):
         yield "a key is there twice"
+    yield from _wrong_in_pairs(table)
     for peer in table.peers:
         yield from _wrong_name(peer.peer)
         yield from (f"{peer.peer}: {wrong}" for wrong in _wrong_in_peer(peer))
@@ -287,8 +316,28 @@ def _wrong_in_probes(probes: Sequence[Probe]) -> Iterator[str]:
         yield from _wrong_place(probe.address, probe.port)
         if not PROBE_BYTES_MIN <= probe.size_bytes <= PROBE_BYTES_MAX:
             yield f"{probe.size_bytes} bytes are not in {PROBE_BYTES_MIN}..{PROBE_BYTES_MAX}"
+        yield from _wrong_pair(probe.pair)
         if not 0 <= probe.number < 1 << 64:
             yield f"number {probe.number} has not 64 bits"
+
+
+def _wrong_in_pairs(table: Peers) -> Iterator[str]:
+    pairs = table.pairs or ()
+    if len(pairs) > PAIRS_MAX:
+        yield f"{len(pairs)} pairs are more than {PAIRS_MAX}"
+    yield from _twice("pair", (str(pair.number) for pair in pairs))
+    for pair in pairs:
+        if pair.one == pair.other or not pair.number:
+            yield f"pair {pair.number} of {pair.one} and {pair.other} is none"
+        yield from _wrong_pair(pair.number)
+    for rate in (table.relay_bytes_per_s, *(pair.bytes_per_s for pair in pairs)):
+        if not 0.0 <= rate <= RATE_MAX:
+            yield f"{rate} bytes a second are not in 0..{RATE_MAX:.0f}"
+
+
+def _wrong_pair(number: int) -> Iterator[str]:
+    if not 0 <= number <= PAIR_MAX:
+        yield f"pair {number} is not in 0..{PAIR_MAX}"
 
 
 def _wrong_place(address: str, port: int) -> Iterator[str]:
@@ -301,6 +350,7 @@ def _wrong_place(address: str, port: int) -> Iterator[str]:
 
 def _wrong_in_peer(peer: SealedPeer) -> Iterator[str]:
     yield from _wrong_place(peer.address, peer.port)
+    yield from _wrong_pair(peer.pair)
     if peer.mtu and not MTU_MIN <= peer.mtu <= MTU_MAX:
         yield f"mtu {peer.mtu} is not in {MTU_MIN}..{MTU_MAX}"
     if len(peer.sessions) > SESSIONS_PER_PEER_MAX:

@@ -228,7 +228,7 @@ def test_tables_that_make_no_sense_are_refused() -> None:
     with pytest.raises(TypeError, match="at most 16 sessions"):
         peer.carry((module.Session(1, 2, KEYS[0], KEYS[1], False, time.monotonic()),) * 17)
     with pytest.raises(ValueError, match="IPv4"):
-        peer.move("nowhere", 1)
+        peer.move("nowhere", 1, 0)
     with pytest.raises(TypeError, match="members"):
         module.Network(1, -1, MTU, frozenset(), {1: (1, 2)}, b"")
     with pytest.raises(ValueError, match="a prefix has 12 bytes"):

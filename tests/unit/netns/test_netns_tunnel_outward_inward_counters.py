@@ -15,6 +15,7 @@ from netns.tunnel.counters import Count, counters
 from netns.tunnel.inward import Inward
 from netns.tunnel.narrow import too_big
 from netns.tunnel.outward import Outward
+from netns.tunnel.relays import Relays
 from netns.tunnel.routes import Route, routes
 from netns.tunnel.sessions import Sessions
 from netns.tunnel.tables import (
@@ -60,7 +61,7 @@ class End:
         self.sessions = Sessions()
         self.routes: dict[int, Route] = {}
         self.outward = Outward(self.sessions, self.count)
-        self.inward = Inward(self.sessions, self.count)
+        self.inward = Inward(self.sessions, Relays(), self.count)
         others = [other for other in "abc" if other != name]
         members = tuple(Member(MACS[other], ADDRESSES[other], other) for other in others)
         network = SealedNetwork(VNI, "tap", MTU, (MACS[name],), GATEWAY, members, CIDR6)

@@ -22,13 +22,14 @@ from netns.model import address6
 from netns.tunnel import native_loops
 from netns.tunnel.checksum import pseudo
 from netns.tunnel.forwarder import Forwarder
-from netns.tunnel.frame import header, inner_header
+from netns.tunnel.frame import RELAY, RELAYED, header, inner_header, paired
 from netns.tunnel.orders import HoldTaps, Request, TakeSocket, TellNetworks, TellPeers
 from netns.tunnel.tables import (
     Cipher,
     Member,
     Networks,
     Peers,
+    RelayPair,
     SealedNetwork,
     SealedPeer,
     Session,
@@ -43,6 +44,9 @@ SILENT, LOST, GONE = "02:00:00:00:01:03", "02:00:00:00:01:04", "02:00:00:00:01:0
 MACS = [bytes.fromhex(mac.replace(":", "")) for mac in (LOCAL, REMOTE, SILENT, LOST, GONE, GATEWAY)]
 MACS.append(b"\xff" * 6)
 HERE, THERE = socket.inet_aton("10.42.0.2"), socket.inet_aton("10.42.0.3")
+FREE = 1e12
+"""No limit of a relay."""
+PAIRS = (RelayPair(5, "far", "mate", FREE), RelayPair(6, "far", "lost", FREE))
 CIDR6 = "fd12:3456:789a:1::/64"
 HERE6, THERE6 = (socket.inet_pton(socket.AF_INET6, address6(CIDR6, f"10.42.0.{n}")) for n in (2, 3))
 KEYS = [bytes([number] * 32) for number in range(1, 13)]
@@ -97,6 +101,7 @@ class Side:
                 ((REMOTE, "far"), (SILENT, "silent"), (LOST, "lost"), (GONE, "gone")), 3
             )
         )
+        self._mate = far.getsockname()
         network = SealedNetwork(VNI, "tap0", mtu, (LOCAL,), GATEWAY, members, CIDR6)
         self.ask(TellNetworks(Networks(1, (network,))))
         self.tell(
@@ -108,13 +113,16 @@ class Side:
             )
         )
 
-    def tell(self, peer: SealedPeer, epoch: int = 1) -> None:
-        """The peer that matters; two others have no session, or no place."""
+    def tell(
+        self, peer: SealedPeer, epoch: int = 1, pairs: tuple[RelayPair, ...] | None = PAIRS
+    ) -> None:
+        """The peer that matters; two others have no session, or no place, and one is where that is."""
         others = (
             SealedPeer("silent", "192.0.2.9", 9, ()),
             SealedPeer("lost", "", 0, (session(3),)),
+            SealedPeer("mate", *self._mate, ()),
         )
-        self.ask(TellPeers(1, Peers(epoch, (peer, *others))))
+        self.ask(TellPeers(1, Peers(epoch, (peer, *others), pairs, FREE)))
 
     def ask(self, request: Request, *descriptors: int) -> None:
         answer = self.forwarder.answer(request, list(descriptors))
@@ -384,6 +392,8 @@ class Chaos:
         if dice.random() < 0.01:
             counter = dice.choice((1 << 32, (1 << 64) - 1, 1 << 63))
         made = sealed(number, counter, self.plain(), chacha=number == 2)
+        if dice.random() < 0.2:
+            made = paired(made, dice.choice((RELAY, RELAY, RELAYED)), dice.choice((5, 5, 6, 7)))
         return self.mangled(made) if dice.random() < 0.2 else made
 
 
