@@ -39,13 +39,13 @@ from overlayd.telemetry.supervisor import Supervisor
 from protocol.membership.messages import Contact
 from protocol.node.events import Event, Started
 from protocol.node.kept import SELF, begun_anew
-from protocol.node.messages import CommitTold, ConsoleText
+from protocol.node.messages import CommitTold, ConsoleText, PathsTold
 from protocol.node.node import Node
 from protocol.node.poison import Poison
 from protocol.node.trial import lives
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Note
-from protocol.terms.ids import PeerId, short_hash
+from protocol.terms.ids import GridId, PeerId, short_hash
 from protocol.terms.reach import Reach
 from protocol.trust.identity import Identity
 from protocol.trust.order import SignedOrder
@@ -151,6 +151,10 @@ class Assembly:
     async def commit(self, peer: PeerId, order: SignedOrder) -> CommitTold:
         """An image of a workspace's root disk, wherever it is."""
         return await self._hosted().commits.ask(peer, order)
+
+    async def paths(self, peer: PeerId, grid: GridId) -> PathsTold:
+        """How a host reaches the other hosts of a grid."""
+        return await self._hosted().path_asks.ask(peer, grid)
 
     def metrics(self) -> bytes:
         """Prometheus text."""

@@ -31,6 +31,7 @@ from overlayd.loop.attachments import AttachmentTraffic, Boxes
 from overlayd.loop.bulk import Bulk
 from overlayd.loop.commits import Commits
 from overlayd.loop.consoles import Consoles
+from overlayd.loop.path_asks import PathAsks
 from overlayd.loop.streams import Streams
 from overlayd.metadata.doors import Doors
 from overlayd.metadata.routes import Routes
@@ -128,6 +129,7 @@ class Hosting:
         )
         self._committer = commits.Committer(self._committing())
         self.commits = Commits(view.me, view.commit, self._committer, supervisor, tell, now)
+        self.path_asks = PathAsks(view.me, view.paths, tell)
         self.bulk = Bulk(
             self.images,
             self._fetcher,
@@ -135,6 +137,7 @@ class Hosting:
             self.streams,
             self.attachment_traffic,
             self.commits,
+            self.path_asks,
             supervisor,
             tell,
         )

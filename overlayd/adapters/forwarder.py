@@ -176,7 +176,7 @@ class TunnelForwarder:
 
 
 def _forwarding(state: State) -> Forwarding:
-    return Forwarding(str(state.instance), state.ciphers, state.taps, state.counters)
+    return Forwarding(str(state.instance), state.ciphers, state.taps, state.counters, state.native)
 
 
 def _client() -> "ModuleType":

@@ -19,6 +19,7 @@ from overlayd.api import (
     image_gc,
     images,
     overlay,
+    paths,
     streams,
 )
 from overlayd.api.image_files import UPLOAD
@@ -61,7 +62,7 @@ def create_app(peer: LocalPeer, uploads: Path) -> Litestar:
         module.router
         for module in (
             *(overlay, grids, events, images, image_files, image_gc),
-            *(commits, console, streams),
+            *(commits, console, paths, streams),
         )
     ]
     app = _App(

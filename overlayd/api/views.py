@@ -8,7 +8,7 @@ from overlayd.ports.images import ImageInfo
 from protocol.grid.model import GridSpec
 from protocol.image.facts import ImageKind
 from protocol.node.rows import GridRow, StoryRow, WorkspaceRow
-from protocol.terms.ids import RequestId
+from protocol.terms.ids import GridId, RequestId
 from protocol.trust.order import SignedOrder
 
 VERSION = "v1"
@@ -243,3 +243,40 @@ class Health(msgspec.Struct, frozen=True):
     now_s: float
     problems: tuple[str, ...] = ()
     """What is wrong, in words. `overlayctl status` says what would help."""
+
+
+class PathView(msgspec.Struct, frozen=True):
+    """How one host of a grid reaches another on one of its networks, as the first knows and has measured it."""
+
+    network: str
+    host: str
+    site: str
+    to: str
+    to_site: str
+    carrier: str
+    """`sealed` or `plain`."""
+    cipher: str
+    """What seals it; empty if nothing does, or there are no keys now."""
+    loop: str
+    """`native` or `python`: what seals it at the first host; empty if nothing does."""
+    relay: str
+    """The host that passes it on; empty if it goes there directly."""
+    place: str
+    """Where it is sent, HOST:PORT; empty if nobody knows."""
+    mtu: int
+    """The largest packet of guests that gets there, in bytes."""
+    round_trip_s: float
+    """Of the last probe that was answered; -1 if none was."""
+    lost: int
+    """Of the last probes, how many were not answered."""
+    probes: int
+    """How many those were."""
+
+
+class PathsView(msgspec.Struct, frozen=True):
+    """The paths between the hosts of a grid, by network; `silent` hosts, each with why, have told none."""
+
+    grid: GridId
+    name: str
+    paths: tuple[PathView, ...]
+    silent: tuple[tuple[str, str], ...]

@@ -12,6 +12,7 @@ from overlayd.cli.client import Refused, decoded
 from overlayd.cli.completing import complete_grid, complete_request
 from overlayd.cli.failure import failure
 from overlayd.cli.naming import views_of
+from overlayd.cli.network_paths import show_paths
 from overlayd.cli.session import Session, session_of
 from overlayd.cli.show import answer, print_lines, print_table, unchanged
 from overlayd.cli.story import SHOWN, print_story
@@ -166,13 +167,30 @@ def _host(row: WorkspaceRow) -> str:
     return row.host if row.host_health in ("self", "alive") else f"{row.host} ({row.host_health})"
 
 
-def show(context: typer.Context, name: Grid) -> None:
+def show(
+    context: typer.Context,
+    name: Grid,
+    network: Annotated[
+        bool, typer.Option("--network", help="How its hosts reach each other, in its place.")
+    ] = False,
+) -> None:
     """One grid: its owner, lease and stewards, and every workspace.
 
+    With --network, which host reaches which on what network: what carries it (`sealed`, by which cipher, by
+    the forwarder's `native` loop or the slower one in `python`; or `plain`), `direct` or by which relay, the
+    largest packet of guests that gets there, the round trip, and how many of the last probes were lost. Each
+    host is asked: it knows and measures its own paths.
+
     Example: overlayctl show star
+
+    Example: overlayctl show star --network
     """
     session = session_of(context)
-    _each(session, views_of(session, name), _grid)
+    views = views_of(session, name)
+    if network:
+        show_paths(session, views)
+    else:
+        _each(session, views, _grid)
 
 
 def _each(session: Session, raw: list[bytes], render: Callable[[GridView], None]) -> None:

@@ -8,6 +8,7 @@ from typing import Any, assert_never
 from overlayd.loop.attachments import AttachmentTraffic
 from overlayd.loop.commits import Commits
 from overlayd.loop.consoles import Consoles
+from overlayd.loop.path_asks import PathAsks
 from overlayd.loop.streams import Streams
 from overlayd.ports.images import ImageError, Images
 from overlayd.realise.fetch import Fetcher
@@ -25,6 +26,8 @@ from protocol.node.messages import (
     ConsoleText,
     ImageAsk,
     ImageChunk,
+    PathsAsk,
+    PathsTold,
 )
 from protocol.stream.messages import StreamClose, StreamCredit, StreamData, StreamOpen
 from protocol.terms.ids import PeerId
@@ -46,11 +49,12 @@ class Bulk:
         streams: Streams,
         attachments: AttachmentTraffic,
         commits: Commits,
+        paths: PathAsks,
         supervisor: Supervisor,
         say: Callable[[Say], None],
     ) -> None:
         self._images, self._fetcher, self._consoles = images, fetcher, consoles
-        self._streams, self._commits = streams, commits
+        self._streams, self._commits, self._paths = streams, commits, paths
         self._attachments = attachments
         self._supervisor, self._say = supervisor, say
         self._turns = asyncio.Semaphore(_AT_ONCE)
@@ -68,6 +72,10 @@ class Bulk:
                 self._commits.deliver(peer, message)
             case CommitAsk():
                 self._say(Say(peer, self._commits.serve(peer, message), cause))
+            case PathsTold():
+                self._paths.deliver(peer, message)
+            case PathsAsk():
+                self._say(Say(peer, self._paths.serve(message), cause))
             case ConsoleText():
                 self._consoles.deliver(peer, message)
             case AttachmentOffer() | AttachmentPart():
@@ -78,7 +86,6 @@ class Bulk:
                 self._spawn("image-ask", self._image(peer, message, cause))
             case ConsoleAsk():
                 self._spawn("console-ask", self._console(peer, message, cause))
-
             case AttachmentAsk():
                 self._spawn("attachment-ask", self._attachment(peer, message, cause))
 

@@ -4,9 +4,9 @@ Who asked asks again and again how far it is, with an order that is signed anew 
 host that has forgotten it in the meantime, since its daemon died, begins again.
 """
 
-import asyncio
 from collections.abc import Callable
 
+from overlayd.loop.asks import Asks
 from overlayd.ports.commits import CommitError, CommitWatch
 from overlayd.ports.compute import ComputeError
 from overlayd.ports.images import ImageError, ImageInfo
@@ -17,11 +17,10 @@ from protocol.image.commit import DETAIL_MOST, CommitStage, CommitTerms, CommitV
 from protocol.node.events import Say
 from protocol.node.messages import CommitAsk, CommitTold
 from protocol.node.rows import NoCommit
-from protocol.terms.ids import GridId, PeerId, short_hash
+from protocol.terms.ids import GridId, PeerId
 from protocol.trust.order import SignedOrder
 from protocol.trust.signing import Untrusted
 
-ANSWER_WITHIN_S = 5.0
 COMMITS_MOST = 32
 """Commits that a host remembers, those that are over too, so that who asked late is told."""
 
@@ -59,35 +58,22 @@ class Commits:
         It raises Untrusted or NoCommit.
         """
         self._me, self._orders, self._committer = me, orders, committer
-        self._supervisor, self._say, self._now = supervisor, say, now
+        self._supervisor, self._now = supervisor, now
         self._jobs: dict[_Key, _Job] = {}
-        self._waiting: dict[tuple[PeerId, str], asyncio.Future[CommitTold]] = {}
-        self._asked = 0
+        self._asks = Asks[CommitTold](me, "commit", say)
 
     async def ask(self, peer: PeerId, order: SignedOrder) -> CommitTold:
         """Begins a commit on `peer`, or hears how far it is. What went wrong is in the answer's `problem`."""
-        self._asked += 1
-        session = short_hash(str(self._asked), self._me, "commit", digits=16)
-        ask = CommitAsk(session, order)
+        ask = CommitAsk(self._asks.session(), order)
         if peer == self._me:
             return self.serve(peer, ask)
-        future: asyncio.Future[CommitTold] = asyncio.get_running_loop().create_future()
-        self._waiting[peer, session] = future
-        try:
-            self._say(Say(peer, ask))
-            async with asyncio.timeout(ANSWER_WITHIN_S):
-                return await future
-        except TimeoutError:
-            said = "its host does not answer; `overlayctl peers`"
-            return CommitTold(session, CommitView(CommitStage.FAILED), said)
-        finally:
-            self._waiting.pop((peer, session), None)
+        said = "its host does not answer; `overlayctl peers`"
+        told = await self._asks.ask(peer, ask.session, ask)
+        return told or CommitTold(ask.session, CommitView(CommitStage.FAILED), said)
 
     def deliver(self, peer: PeerId, told: CommitTold) -> None:
-        """An answer came. It is ignored if nobody waits for it, or not from that peer."""
-        waiting = self._waiting.get((peer, told.session))
-        if waiting is not None and not waiting.done():
-            waiting.set_result(told)
+        """An answer came."""
+        self._asks.deliver(peer, told)
 
     def serve(self, peer: PeerId, ask: CommitAsk) -> CommitTold:
         """Begins a commit of this host if the order allows that peer to, and says how far it is."""

@@ -8,17 +8,17 @@ import termios
 from collections.abc import Callable
 from pathlib import Path
 
+from overlayd.loop.asks import Asks
 from overlayd.realise.paths import Paths
 from protocol.node.events import Say
 from protocol.node.messages import ConsoleAsk, ConsoleText
 from protocol.node.rows import NoConsole
-from protocol.terms.ids import GridId, PeerId, short_hash
+from protocol.terms.ids import GridId, PeerId
 from protocol.trust.order import SignedOrder
 from protocol.trust.signing import Untrusted
 
 _CHUNK_BYTES = 64 << 10
 _KEYS_BYTES = 4 << 10
-_ANSWER_WITHIN_S = 5.0
 _TAKEN_EVERY_S = 0.02
 _TAKEN_LOOKS = 150
 _ECHO_S = 0.15
@@ -40,33 +40,20 @@ class Consoles:
         it. It raises Untrusted or NoConsole.
         """
         self._me, self._opens, self._paths = me, opens, paths
-        self._say, self._now = say, now
-        self._waiting: dict[tuple[PeerId, str], asyncio.Future[ConsoleText]] = {}
-        self._asked = 0
+        self._now, self._asks = now, Asks[ConsoleText](me, "console", say)
 
     async def ask(self, peer: PeerId, order: SignedOrder, offset: int, keys: bytes) -> ConsoleText:
         """The console of a workspace on `peer`. What went wrong is in the answer's `problem`."""
-        self._asked += 1
-        session = short_hash(str(self._asked), self._me, digits=16)
-        ask = ConsoleAsk(session, order, offset, keys)
+        ask = ConsoleAsk(self._asks.session(), order, offset, keys)
         if peer == self._me:
             return await self.serve(peer, ask)
-        future: asyncio.Future[ConsoleText] = asyncio.get_running_loop().create_future()
-        self._waiting[peer, session] = future
-        try:
-            self._say(Say(peer, ask))
-            async with asyncio.timeout(_ANSWER_WITHIN_S):
-                return await future
-        except TimeoutError:
-            return ConsoleText(session, offset, b"", "its host does not answer; `overlayctl peers`")
-        finally:
-            self._waiting.pop((peer, session), None)
+        said = "its host does not answer; `overlayctl peers`"
+        text = await self._asks.ask(peer, ask.session, ask)
+        return text or ConsoleText(ask.session, offset, b"", said)
 
     def deliver(self, peer: PeerId, text: ConsoleText) -> None:
-        """An answer came. It is ignored if nobody waits for it, or not from that peer."""
-        waiting = self._waiting.get((peer, text.session))
-        if waiting is not None and not waiting.done():
-            waiting.set_result(text)
+        """An answer came."""
+        self._asks.deliver(peer, text)
 
     async def serve(self, peer: PeerId, ask: ConsoleAsk) -> ConsoleText:
         """Types into a console of this host and reads it, if the order allows that peer to."""

@@ -26,12 +26,14 @@ class Forwarding(msgspec.Struct, frozen=True):
     - `ciphers`: what it can seal by, the quickest on this host first.
     - `taps`: those that it has open.
     - `counters`: its frames, by what became of them.
+    - `native`: whether its loops in C were built.
     """
 
     instance: str
     ciphers: tuple[Cipher, ...]
     taps: tuple[str, ...] = ()
     counters: Mapping[str, int] = {}
+    native: bool = False
 
 
 class Forwarder(Protocol):

@@ -11,9 +11,9 @@ import msgspec
 from overlayd.ports.attachments import Attachments
 from overlayd.ports.images import Collected, Images
 from protocol.node.events import Event
-from protocol.node.messages import CommitTold, ConsoleText
+from protocol.node.messages import CommitTold, ConsoleText, PathsTold
 from protocol.stream.messages import Why
-from protocol.terms.ids import PeerId
+from protocol.terms.ids import GridId, PeerId
 from protocol.trust.order import SignedOrder
 
 if TYPE_CHECKING:
@@ -123,6 +123,12 @@ class LocalPeer(Protocol):
         """Has `peer` make an image of a workspace's root disk, or says how far it is with that.
 
         It is relayed to that host, which checks the order itself. What went wrong is in the answer's `problem`.
+        """
+
+    async def paths(self, peer: PeerId, grid: GridId) -> PathsTold:
+        """How `peer` reaches the other hosts of a grid that it carries part of.
+
+        It is asked, and says what it knows and measured. What went wrong is in the answer's `problem`.
         """
 
     def metrics(self) -> bytes:

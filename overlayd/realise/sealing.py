@@ -59,6 +59,7 @@ class Sealing:
         self._table: Sealed | None = None
         self._instance = ""
         self._ciphers: tuple[sealed.Cipher, ...] = ()
+        self._native = False
         self._first_s: dict[PeerId, float] = {}
         """When keys for each host were told first in this life."""
         self._mends = Mends()
@@ -161,6 +162,7 @@ class Sealing:
             )
         before, now = self._instance, await self._forwarder.ensure()
         self._instance, self._frames = now.instance, now.counters
+        self._native = now.native
         self._ciphers = tuple(sealed.Cipher(each.value) for each in now.ciphers)
         if not before or before == self._instance:
             return
@@ -176,7 +178,7 @@ class Sealing:
     async def _tell_peers(self) -> None:
         table = self._table
         if table is None or table.instance != self._instance:
-            self._tell(ForwarderBegan(self._instance, self._ciphers))
+            self._tell(ForwarderBegan(self._instance, self._ciphers, self._native))
             self._again_s = _AGAIN_S
             return
         self._again_s = EVERY_S

@@ -104,6 +104,8 @@ class ForwarderBegan(msgspec.Struct, frozen=True):
     """Another one in each process."""
     ciphers: tuple[Cipher, ...]
     """What it can do, the best first."""
+    native: bool = False
+    """Whether its loops in C were built."""
 
 
 class ProbesAnswered(msgspec.Struct, frozen=True):

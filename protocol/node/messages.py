@@ -1,8 +1,9 @@
 """Every message there is, and the bulk ones, which the node only passes on to the shell."""
 
-from typing import get_args
+from typing import Annotated, get_args
 
 import msgspec
+from msgspec import Meta
 
 from protocol.broadcast.messages import BroadcastMessage, Comparison
 from protocol.contract.messages import NegotiationMessage
@@ -12,7 +13,8 @@ from protocol.membership.messages import Hello, MembershipMessage, Unwelcome
 from protocol.register.messages import ToAsker, ToSteward
 from protocol.relay.messages import RelayMessage
 from protocol.stream.messages import StreamMessage
-from protocol.terms.ids import Digest
+from protocol.terms.ids import Digest, GridId
+from protocol.terms.paths import PATHS_MOST, PathTold
 from protocol.terms.ranges import Amount, Name, Said, cut
 from protocol.trust.order import SignedOrder
 from protocol.tunnel_keys.messages import TunnelKeysMessage
@@ -107,6 +109,24 @@ class CommitTold(msgspec.Struct, frozen=True, tag="commit-told"):
         msgspec.structs.force_setattr(self, "problem", cut(self.problem))
 
 
+class PathsAsk(msgspec.Struct, frozen=True, tag="paths-ask"):
+    """How do you reach the other hosts of a grid that you carry part of?"""
+
+    session: Name
+    grid: GridId
+
+
+class PathsTold(msgspec.Struct, frozen=True, tag="paths-told"):
+    """That is how; `problem` is empty if the sender carries the grid."""
+
+    session: Name
+    paths: Annotated[tuple[PathTold, ...], Meta(max_length=PATHS_MOST)]
+    problem: Said
+
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "problem", cut(self.problem))
+
+
 BulkMessage = (
     ImageAsk
     | ImageChunk
@@ -118,6 +138,8 @@ BulkMessage = (
     | AttachmentPart
     | CommitAsk
     | CommitTold
+    | PathsAsk
+    | PathsTold
 )
 RegisterMessage = ToSteward | ToAsker
 Agreeing = NegotiationMessage | TunnelKeysMessage

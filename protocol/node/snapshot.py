@@ -14,6 +14,7 @@ from protocol.hosting.part import Part, part_of
 from protocol.image.commit import CommitTerms
 from protocol.node import (
     snapshot_grids,
+    snapshot_paths,
     snapshot_peers,
     snapshot_standing,
     snapshot_story,
@@ -38,6 +39,7 @@ from protocol.node.status_rows import StatusRow
 from protocol.requesting.proposal import Proposal
 from protocol.requesting.request import RequestView
 from protocol.terms.ids import Digest, GridId, KeyId, PeerId, RequestId
+from protocol.terms.paths import PathTold
 from protocol.terms.problem import Problem
 from protocol.trust.order import SignedOrder
 from protocol.trust.record import SignedRecord
@@ -249,6 +251,10 @@ class PeerView:
         Raises Untrusted or NoConsole.
         """
         return snapshot_grids.console(self._node, order, via, now)
+
+    def paths(self, grid: GridId) -> tuple[PathTold, ...] | None:
+        """How this host reaches the others of a grid, by network; None if it does not carry it."""
+        return snapshot_paths.paths(self._node, grid)
 
     def is_gone(self, peer: PeerId) -> bool:
         """Whether that peer is believed dead, or has left."""

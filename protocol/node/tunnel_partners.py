@@ -3,6 +3,9 @@
 Its hosts say who shares networks, the overlay who is out.
 """
 
+import msgspec
+
+from protocol.grid.carrier import Carrier
 from protocol.grid.tunnel import TunnelEnd
 from protocol.hosting.host import Host
 from protocol.hosting.sealed_with import SealedWith, SealedWithHost
@@ -15,6 +18,7 @@ from protocol.peering.shut_sites import shut
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, Effect, Sealed, earliest, soonest
 from protocol.terms.ids import PeerId
+from protocol.terms.paths import PathTold
 from protocol.trust.identity import Identity
 from protocol.trust.signing import Untrusted
 from protocol.tunnel_keys.keys import TunnelKeys
@@ -50,6 +54,7 @@ class TunnelPartners:
         peers = shut_outs(rows.get(SHUT_OUT, {}), now)
         self._shut_peers = {peer: row.until_s for peer, row in peers.items() if row.until_s > now}
         self._shut_sites = shut(rows, now)
+        self._is_native = False
         self._seen: tuple[dict[PeerId, SealedWithHost], int, int, bool, str] | None = None
         """What all that follows was made of last: it is asked for after each step of the work."""
 
@@ -58,6 +63,7 @@ class TunnelPartners:
         if isinstance(event, ProbesAnswered):
             self.paths.answered(event.instance, event.answers, now)
             return []
+        self._is_native = event.native
         return self._told(self.keys.began(event.instance, event.ciphers, now), now)
 
     def follow(self, now: float) -> list[Effect]:
@@ -93,6 +99,27 @@ class TunnelPartners:
         self._shut_sites = {p: s for p, s in self._shut_sites.items() if p not in sites}
         self._seen = None
         return self.follow(now) + self._due(now)
+
+    def path(self, network: str, peer: PeerId, mtu: int) -> PathTold:
+        """How this host's forwarder reaches a partner on a network whose packets are `mtu` at most."""
+        row, path = self.keys.row(peer), self.paths.path(peer)
+        told = PathTold(
+            network,
+            peer,
+            Carrier.SEALED,
+            cipher=row.sessions[0].cipher if row is not None and row.sessions else "",
+            loop="native" if self._is_native else "python",
+            mtu=mtu,
+            place=f"{row.address}:{row.port}" if row is not None and row.port else "",
+        )
+        if path is None:
+            return told
+        lost, probes = path.loss
+        place = str(path.place) if path.place is not None else told.place
+        trip_s = path.round_trip_s if path.round_trip_s is not None else told.round_trip_s
+        return msgspec.structs.replace(
+            told, place=place, round_trip_s=trip_s, lost=lost, probes=probes
+        )
 
     def next_deadline(self) -> Deadline | None:
         """When to tick."""

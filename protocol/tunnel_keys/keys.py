@@ -132,6 +132,10 @@ class TunnelKeys:
         """How many sessions there are with that peer."""
         return len(self._ends[peer].sessions) if peer in self._ends else 0
 
+    def row(self, peer: PeerId) -> SealedPeer | None:
+        """What the forwarder is told of that peer; None if it is no partner, or there is no forwarder."""
+        return self._row(peer) if peer in self._ends else None
+
     def check(self) -> None:
         """Keys are with partners only, and each index is of one session."""
         assert not [peer for peer in self._ends if peer not in self._partners]

@@ -86,6 +86,7 @@ def test_a_network_crosses_sites_and_nobody_reads_it(pair: Pair) -> None:
     one, other = pair.up()
     wait_for(pair.meet, WITHIN_S, "guests meet")
     assert pair.meet(1418), "the largest packet"
+    wait_for(lambda: _shows_both_ways(pair), WITHIN_S, "both hosts tell of their paths")
     with Talk(one, other) as talk:
         _nothing_is_read_on_the_way(pair, talk)
         _a_connection_outlives_daemons_and_forwarders(pair, talk)
@@ -97,6 +98,18 @@ def test_a_network_crosses_sites_and_nobody_reads_it(pair: Pair) -> None:
         wait_for(
             lambda h=host: traces.of_host(h) == [], WITHIN_S, f"nothing is left on {host.name}"
         )
+
+
+def _shows_both_ways(pair: Pair) -> bool:
+    """Whether either peer shows the paths of both, each with a round trip."""
+    for asked in ("a", "b"):
+        shown = pair.daemons.ctl(asked, "show", "pair", "--network").stdout
+        rows = [line.split() for line in shown.splitlines()[1:]]
+        if [row[1:3] for row in rows] != [["ams/a", "bnl/b"], ["bnl/b", "ams/a"]]:
+            return False
+        if not all("direct" in row and "1418" in row and "ms" in row for row in rows):
+            return False
+    return True
 
 
 def _nothing_is_read_on_the_way(pair: Pair, talk: Talk) -> None:

@@ -30,7 +30,7 @@ from protocol.grid.lifecycle import Phase, Power, Wanted
 from protocol.hosting.events import Cleared, Progressed
 from protocol.image.commit import CommitStage, CommitView
 from protocol.node.events import Arrived, Event, ImagesChanged, Started, Ticked
-from protocol.node.messages import CommitTold, ConsoleText
+from protocol.node.messages import CommitTold, ConsoleText, PathsTold
 from protocol.node.node import Node
 from protocol.node.snapshot import PeerView
 from protocol.stream.messages import Why
@@ -138,6 +138,8 @@ class OneHost:
         self.commits_asked: list[SignedOrder] = []
         self.commit_told = [CommitTold("", CommitView(CommitStage.WAITS), "")]
         """What is told of a commit, time after time; the last goes on for ever."""
+        self.paths_told: dict[PeerId, PathsTold] = {}
+        """What hosts tell of their paths, in place of what this one knows."""
         self.store: dict[tuple[str, str], bytes | None] = {}
         self._inbox: asyncio.Queue[Event] = asyncio.Queue(INBOX)
         self._lines: list[EventLine] = []
@@ -197,6 +199,9 @@ class OneHost:
         assert peer == self.node.me
         self.commits_asked.append(order)
         return self.commit_told.pop(0) if self.commit_told[1:] else self.commit_told[0]
+
+    async def paths(self, peer: PeerId, grid: GridId) -> PathsTold:
+        return self.paths_told.get(peer) or PathsTold("", self.view.paths(grid) or (), "")
 
     def metrics(self) -> bytes:
         return b"overlayd_peers 1\n"

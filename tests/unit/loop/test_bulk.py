@@ -11,6 +11,7 @@ from turns import until
 from overlayd.fakes.images import FakeImages
 from overlayd.loop import bulk as bulk_module
 from overlayd.loop.bulk import Bulk
+from overlayd.loop.path_asks import PathAsks
 from overlayd.ports.images import ImageInfo
 from overlayd.telemetry.supervisor import Supervisor
 from protocol.image.commit import CommitStage, CommitView
@@ -26,15 +27,20 @@ from protocol.node.messages import (
     ConsoleText,
     ImageAsk,
     ImageChunk,
+    PathsAsk,
+    PathsTold,
 )
 from protocol.stream.messages import StreamCredit, StreamData, StreamOpen
 from protocol.terms.architecture import Architecture
-from protocol.terms.ids import Digest, PeerId
+from protocol.terms.ids import Digest, GridId, PeerId
+from protocol.terms.paths import PathTold
 from protocol.trust.order import SignedOrder
 
 PEER = PeerId("a" * 64)
 CONTENT = bytes(range(256)) * 4096
 DIGEST = Digest(sha256(CONTENT).hexdigest())
+GRID = GridId("g")
+PATHS = (PathTold("lan", PEER, "plain"),)
 ASK = ConsoleAsk("s", SignedOrder(b"", b"", ()), 0, b"")
 
 
@@ -79,6 +85,7 @@ class World:
             self.ends,
             self.ends,
             self.commits,  # type: ignore[arg-type]
+            PathAsks(PEER, {GRID: PATHS}.get, self.said.append),
             self.supervisor,
             self.said.append,
         )
@@ -189,3 +196,10 @@ async def test_a_commit_is_answered_at_once_and_an_answer_delivered(world: World
     world.bulk.take(PEER, told, "c")
     assert [say.message for say in world.said] == [told]
     assert world.commits.delivered == [told]
+
+
+async def test_paths_are_told_at_once(world: World) -> None:
+    world.bulk.take(PEER, PathsAsk("s", GRID), "c")
+    assert world.said == [Say(PEER, PathsTold("s", PATHS, ""), "c")]
+    world.bulk.take(PEER, PathsTold("s", PATHS, ""), "c")
+    assert len(world.said) == 1, "what nobody waits for is ignored"

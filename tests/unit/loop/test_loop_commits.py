@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 from turns import until
 
-from overlayd.loop import commits
+from overlayd.loop import asks
 from overlayd.loop.commits import COMMITS_MOST, Commits
 from overlayd.ports.commits import CommitError, CommitWatch
 from overlayd.ports.images import ImageInfo
@@ -144,5 +144,5 @@ async def test_that_of_another_host_is_asked_there(host: Host) -> None:
 async def test_a_host_that_does_not_answer_is_told(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(commits, "ANSWER_WITHIN_S", 0.0)
+    monkeypatch.setattr(asks, "ANSWER_WITHIN_S", 0.0)
     assert "does not answer" in (await host.commits.ask(YOU, ORDER)).problem

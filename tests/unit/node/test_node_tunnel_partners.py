@@ -151,7 +151,8 @@ async def test_no_key_is_in_what_is_written_of_an_event_that_failed(
 
 def test_a_forwarder_of_which_nothing_is_known_is_said_as_an_event() -> None:
     plain = msgspec.to_builtins(ForwarderBegan("one", CIPHERS))
-    assert json.loads(json.dumps(plain)) == {"instance": "one", "ciphers": ["aes-256-gcm"]}
+    said = {"instance": "one", "ciphers": ["aes-256-gcm"], "native": False}
+    assert json.loads(json.dumps(plain)) == said
 
 
 def sealed_problems(peer: SimPeer) -> list[str]:
