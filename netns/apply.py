@@ -12,14 +12,24 @@ from pathlib import Path
 
 import msgspec
 
-from netns import model, program, saved
+from netns import inside, model, program, saved
 from netns.failures import NetnsError, StaleEpoch
-from netns.kernel import addresses, filters, links, namespaces, probe, rates, sockets, ways
+from netns.kernel import (
+    addresses,
+    filters,
+    links,
+    namespaces,
+    probe,
+    rates,
+    sockets,
+    ways,
+    wireguard,
+)
 from netns.kernel import observe as seen
 from netns.kernel.filters import Listing
 from netns.kernel.tap import carry
 from netns.model import NetworkPlan
-from netns.plan import way_text, words
+from netns.plan import way_text, wireguard_text, words
 from netns.plan.difference import removal, steps
 from netns.plan.wanted import alias_of, scope_of_vni, wanted
 from netns.resources import (
@@ -32,6 +42,7 @@ from netns.resources import (
     Service,
     Step,
     WayOut,
+    WireguardLink,
 )
 from netns.services import dnsmasq
 
@@ -85,10 +96,12 @@ def ensure(plan: NetworkPlan, run_dir: Path) -> Ensured:
         found = _observe_all(scope, directory)
         todo = steps(wanted(plan, slot), found)
         _take(todo, plan.network, scope, plan.owner_tag, directory)
+        undone = _settle_wireguard(run_dir, plan.owner_tag) if plan.wireguard is not None else ()
         if before != done:
             saved.save_plan(directory, done)
         stood = before == done and bool(done.in_force)
-        return Ensured((*taken, *todo), words.harm(plan, todo, found) if stood else "")
+        harm = "; ".join(filter(None, (*undone, words.harm(plan, todo, found))))
+        return Ensured((*taken, *todo), harm if stood else "")
 
 
 def harms(plans: Iterable[NetworkPlan], run_dir: Path, rules: Listing) -> dict[str, str]:
@@ -111,6 +124,12 @@ def harms(plans: Iterable[NetworkPlan], run_dir: Path, rules: Listing) -> dict[s
             state = saved.load_plan(directory)
             if todo := steps(wanted(plan, state.slot if state is not None else 0), there):
                 found[plan.network] = words.harm(plan, todo, there)
+        crossing = [plan for plan in plans if plan.wireguard is not None]
+        if crossing and (link := _wireguard_link(run_dir, crossing[0].owner_tag)) is not None:
+            wrong = "; ".join(wireguard.wrong(link, run_dir, tables.get(link.filter.table)))
+            found |= {
+                plan.network: wrong for plan in crossing if wrong and plan.network not in found
+            }
         return found
 
 
@@ -142,6 +161,7 @@ def remove(network: str, run_dir: Path, owner_tag: str) -> list[Step]:
         for scope in _scopes_of(network, run_dir, owner_tag):
             taken += _take_down(network, scope, directory)
         saved.forget(directory)
+        _settle_wireguard(run_dir, owner_tag)
         return taken
 
 
@@ -333,6 +353,22 @@ def _apply(step: Step, scope: Scope, alias: str, directory: Path) -> None:
                 dnsmasq.ensure(service, namespaces.path_of(service.namespace), directory)
         case resource:
             links.apply(step.action, resource)
+
+
+def _wireguard_link(run_dir: Path, owner_tag: str) -> WireguardLink | None:
+    """This host's WireGuard interface as its networks want it; None if they want none."""
+    last = wireguard.told(run_dir)
+    known = {peer.key: peer.peer for peer in last.peers} if last is not None else {}
+    return wireguard_text.link_of(owner_tag, saved.wireguard_plans(run_dir), known)
+
+
+def _settle_wireguard(run_dir: Path, owner_tag: str) -> tuple[str, ...]:
+    """Makes this host's WireGuard interface as its networks want it. Answers what somebody had undone."""
+    if (link := _wireguard_link(run_dir, owner_tag)) is not None:
+        return wireguard.settle(link, run_dir)
+    name, table = inside.link_name(owner_tag), inside.table_name(owner_tag)
+    wireguard.remove(name, table, run_dir)
+    return ()
 
 
 def _slot(plan: NetworkPlan, before: saved.SavedPlan | None, run_dir: Path) -> int:

@@ -12,6 +12,8 @@ from ipaddress import AddressValueError, IPv4Address, IPv4Network, IPv6Network
 
 import msgspec
 
+from netns.inside import VXLAN_INSIDE_BYTES, WIREGUARD_BYTES, Wireguard
+
 VNI_MAX = (1 << 24) - 1  # 24 bits in the VXLAN header (RFC 7348)
 MTU_MIN = 576  # what every IPv4 host must take (RFC 791)
 MTU_MAX = 65_485  # the kernel's largest link, less the encapsulation
@@ -63,7 +65,8 @@ class Port(msgspec.Struct, frozen=True):
 class Neighbour(msgspec.Struct, frozen=True):
     """A workspace on another host. `via` is that host's underlay IPv4 address (its VTEP).
 
-    On a sealed network `via` is empty: `peer` is who that host is, and the forwarder knows where it is.
+    On a sealed network `via` is empty: `peer` is who that host is, and the forwarder knows where it is. On one
+    that WireGuard carries `via` is that host's address inside (`inside_address`).
     """
 
     mac: str
@@ -100,6 +103,7 @@ class NetworkPlan(msgspec.Struct, frozen=True):
     - `egress`: the way out; None if there is none.
     - `sealed`: what goes to other hosts is sealed, by a forwarder that has the tap `tunnel` open. If none has,
       nothing goes.
+    - `wireguard`: what goes to other hosts goes in VXLAN by this host's WireGuard interface, by nothing else.
     """
 
     network: str
@@ -116,6 +120,7 @@ class NetworkPlan(msgspec.Struct, frozen=True):
     others: tuple[tuple[str, str], ...] = ()
     egress: Egress | None = None
     sealed: bool = False
+    wireguard: Wireguard | None = None
 
     @property
     def bridge(self) -> str:
@@ -133,9 +138,16 @@ class NetworkPlan(msgspec.Struct, frozen=True):
     @property
     def overhead_bytes(self) -> int:
         """What the way to other hosts takes of the packets that their link carries."""
+        if self.wireguard is not None:
+            return VXLAN_INSIDE_BYTES + WIREGUARD_BYTES + _ipv6_more(self.underlay)
         if self.sealed:
             return SEALED_OVERHEAD_BYTES + _ipv6_more(self.underlay)
         return vxlan_overhead(self.underlay)
+
+    @property
+    def vtep(self) -> str:
+        """This host's end of the network's VXLAN."""
+        return self.wireguard.address if self.wireguard is not None else self.underlay
 
     @property
     def veth(self) -> str:
@@ -289,6 +301,10 @@ def _wrong_in(plan: NetworkPlan) -> Iterator[str]:
         yield from _wrong_egress(plan.egress)
     if len(plan.ports) + len(plan.neighbours) > PORTS_MAX:
         yield f"{len(plan.ports) + len(plan.neighbours)} members are more than {PORTS_MAX}"
+    if plan.wireguard is not None:
+        yield from plan.wireguard.faults()
+        if plan.sealed:
+            yield "it is sealed, and carried by WireGuard: one of both"
     yield from _wrong_members(plan)
     yield from _wrong_addresses(plan)
 
@@ -315,6 +331,9 @@ def _wrong_members(plan: NetworkPlan) -> Iterator[str]:
         if plan.sealed:
             if not neighbour.peer:
                 yield f"{neighbour.name}: it is not said which peer has it, as a sealed network needs"
+        elif plan.wireguard is not None:
+            if neighbour.via not in [peer.address for peer in plan.wireguard.peers]:
+                yield f"{neighbour.name}: via {neighbour.via!r} is no host inside WireGuard"
         elif _address(neighbour.via) is None:
             yield f"{neighbour.name}: via {neighbour.via!r} is not an IPv4 address"
         elif neighbour.via == plan.underlay:

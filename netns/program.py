@@ -21,6 +21,7 @@ _PACKAGE = {
     "nsenter": "util-linux",
     "setpriv": "util-linux",
     "ping": "iputils-ping",
+    "wg": "wireguard-tools",
 }
 
 

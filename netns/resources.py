@@ -9,6 +9,8 @@ from enum import StrEnum
 
 import msgspec
 
+from netns.inside import WireguardPeer
+
 Key = tuple[str, ...]
 
 INNER_LINK = "gw0"  # the veth's end inside the network's namespace
@@ -46,6 +48,22 @@ class Filter(msgspec.Struct, frozen=True, tag="filter"):
     @property
     def key(self) -> Key:
         return ("filter", self.table)
+
+
+class WireguardLink(msgspec.Struct, frozen=True):
+    """This host's WireGuard interface, by which some of its networks cross hosts.
+
+    `address` is its own inside, `peers` are the hosts of all those networks, by key. `config` is what `wg` is
+    told, but for the private key, and `filter` the rules that belong to it.
+    """
+
+    name: str
+    address: str
+    port: int
+    mtu: int
+    peers: tuple[WireguardPeer, ...]
+    config: str
+    filter: Filter
 
 
 class Link(msgspec.Struct, frozen=True, tag="link"):

@@ -57,8 +57,18 @@ def load_plan(directory: Path) -> SavedPlan | None:
 
 def sealed_plans(run_dir: Path) -> tuple[NetworkPlan, ...]:
     """Plans of the sealed networks that are here, or on their way, sorted."""
-    states = (load_plan(directory_of(run_dir, name)) for name in networks(run_dir))
-    return tuple(state.plan for state in states if state is not None and state.plan.sealed)
+    return tuple(plan for plan in _plans(run_dir) if plan.sealed)
+
+
+def wireguard_plans(run_dir: Path) -> tuple[NetworkPlan, ...]:
+    """Plans of the networks that are here, or on their way, and cross hosts by WireGuard, sorted."""
+    return tuple(plan for plan in _plans(run_dir) if plan.wireguard is not None)
+
+
+def _plans(run_dir: Path) -> Iterator[NetworkPlan]:
+    for name in networks(run_dir):
+        if (state := load_plan(directory_of(run_dir, name))) is not None:
+            yield state.plan
 
 
 def save_plan(directory: Path, state: SavedPlan) -> None:

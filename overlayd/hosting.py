@@ -25,7 +25,14 @@ from overlayd.adapters.roots import DirectoryRoots
 from overlayd.adapters.seeds import NoCloudSeeds
 from overlayd.adapters.underlay import Underlay, UnderlayWatch, dialled_at, source_of
 from overlayd.adapters.volumes import DirectoryVolumes
-from overlayd.config.daemonfile import ComputeUri, DaemonConfig, EgressUse, KvmUse, WhenRevoked
+from overlayd.config.daemonfile import (
+    ComputeUri,
+    DaemonConfig,
+    EgressUse,
+    KvmUse,
+    WhenRevoked,
+    WireguardUse,
+)
 from overlayd.config.places import LIBVIRT_ROOT, LXC_ROOT
 from overlayd.loop.attachments import AttachmentTraffic, Boxes
 from overlayd.loop.bulk import Bulk
@@ -48,6 +55,7 @@ from overlayd.realise.realiser import Realiser, Tools
 from overlayd.realise.revoked import stopping
 from overlayd.realise.sealing import Sealing
 from overlayd.realise.strays import look_around, watch
+from overlayd.realise.wireguard import WireguardTrial
 from overlayd.telemetry.logs import logger
 from overlayd.telemetry.supervisor import Supervisor
 from protocol.capacity.advert import CONFINED_MOST, HostFacts
@@ -57,7 +65,9 @@ from protocol.hosting.part import Part
 from protocol.node.events import Event, ImagesChanged, Probed, Readdressed
 from protocol.node.snapshot import PeerView
 from protocol.terms.ids import GridId
+from protocol.terms.wireguard import WireguardEnd
 
+_NOT_TRIED = 'its configuration says `wireguard = "never"`'
 CACHE = Path("/var/cache/overlayd")
 """The folder with what was learnt of this machine by trying (KVM, QEMU's abilities), for all its daemons."""
 
@@ -95,6 +105,8 @@ class Hosting:
         self.attachments = DirectoryAttachments(state / "attachments")
         self._network = KernelNetwork(state / "networks", owner_tag)
         self._forwarder = TunnelForwarder(state / "networks", config.network.tunnel_port)
+        port = config.network.wireguard_port
+        self._wireguard = WireguardTrial(self._network, port, self._wireguard_found)
         self.sealing = Sealing(self._network, self._forwarder, tell, now)
         self._routes = Routes(view, self._seeds, tell, lambda g, w: self.realiser.asked(g, w), now)
         self._metadata = Server(self._routes.answer)
@@ -158,6 +170,9 @@ class Hosting:
         for grid in self._view.carried():
             self._console_room.settle(self._view.part_of(grid))
         _tell_sealing(await self.sealing.probe(), self._config.network.tunnel_port)
+        if self._config.network.wireguard is WireguardUse.TRY:
+            await self._wireguard.look()
+            self._supervisor.keep("wireguard", self._wireguard.run)
         offer = await self._compute.open(self._machine_changed)
         await self.fitness.look()
         if self.fitness.unfit:
@@ -223,6 +238,7 @@ class Hosting:
         network = self._config.network
         hosts = self._view.underlays() if network.egress is EgressUse.NAT else ()
         egress = way_out(network, hosts)
+        inside = (network.wireguard_port, self._wireguard.now.key)
         return plan.Site(
             self._view.me,
             self._owner_tag,
@@ -231,6 +247,7 @@ class Hosting:
             egress,
             self._containers,
             int(network.guest_rate or 0),
+            *inside,
         )
 
     @property
@@ -285,6 +302,10 @@ class Hosting:
         if self._config.host.when_revoked is WhenRevoked.KEEP:
             return settled
         return stopping(settled, lambda: self._view.revoked)
+
+    def _wireguard_found(self) -> None:
+        if self._told is not None:
+            self._probed(self._with_underlay(self._told, self._underlay.now))
 
     def _fitness_changed(self) -> None:
         if self._told is not None:
@@ -352,11 +373,13 @@ class Hosting:
     def _with_underlay(self, facts: HostFacts, now: Underlay) -> HostFacts:
         """The facts with what the host's own network is like now."""
         fault = fault_of(self._config.network)
-        seals = not self.sealing.why
+        seals, network, inside = not self.sealing.why, self._config.network, self._wireguard.now
         return msgspec.structs.replace(
             facts,
             encrypts=seals,
             tunnel_port=self._config.network.tunnel_port if seals else 0,
+            wireguard=WireguardEnd(inside.key, network.wireguard_port) if inside.key else None,
+            wireguard_why=inside.fault if network.wireguard is WireguardUse.TRY else _NOT_TRIED,
             underlay=now.address,
             mtu=now.mtu,
             underlay_fault=now.fault,

@@ -12,6 +12,7 @@ import socket
 import struct
 
 from netns.failures import NetnsError
+from netns.inside import link_name
 from netns.kernel import namespaces, rtnetlink
 from netns.kernel.rtnetlink import attributes, text
 from netns.model import RATE_PREFIX, TAP_PREFIX
@@ -29,7 +30,7 @@ _ANCILLARY_BYTES = 64
 _IN_MOVED, _IN_CREATE, _IN_DELETE = 0xC0, 0x100, 0x200
 _WATCH_HEAD = struct.Struct("=iIII")
 
-_OURS = re.compile(rf"ov[bxsve]-[0-9a-f]{{6}}|({TAP_PREFIX}|{RATE_PREFIX}).+")
+_OURS = re.compile(rf"ov[bxsve]-[0-9a-f]{{6}}|({link_name('')}|{TAP_PREFIX}|{RATE_PREFIX}).+")
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -82,7 +83,7 @@ class Changes:
             return int.from_bytes(payload[_INDEX_AT : _INDEX_AT + 4], "little") in self._ours
         if handle == self._rules:
             table = text(attributes(payload, _NFT_HEAD_BYTES).get(1))
-            return kind != _NEW_GENERATION and table.startswith("ovl_")
+            return kind != _NEW_GENERATION and table.startswith(("ovl_", "ovw_"))
         if kind not in (_NEW_LINK, _DEL_LINK):
             return True  # of an address or a setting; there are few
         name = text(attributes(payload, _LINK_HEAD_BYTES).get(rtnetlink.IFLA_IFNAME))

@@ -76,7 +76,7 @@ def _add_link(netlink: Any, link: Link) -> None:
                 ifname=link.name,
                 kind="vxlan",
                 vxlan_id=link.vni,
-                vxlan_local=link.local,
+                **{"vxlan_local6" if ":" in link.local else "vxlan_local": link.local},
                 vxlan_port=VXLAN_PORT,
                 vxlan_learning=0,
                 vxlan_proxy=1,

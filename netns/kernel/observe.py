@@ -11,7 +11,7 @@ from typing import NamedTuple
 from netns import tun
 from netns.failures import NetnsError
 from netns.kernel import namespaces, offload, rates, rtnetlink, sysctl, ways
-from netns.kernel.rtnetlink import Attributes, attributes, ipv4, mac, number, text
+from netns.kernel.rtnetlink import Attributes, attributes, ip, ipv4, mac, number, text
 from netns.kernel.tap import other_end
 from netns.model import VXLAN_PORT, rate_name
 from netns.resources import (
@@ -46,6 +46,7 @@ _CARRIER = 33
 _INFO_KIND, _INFO_DATA, _INFO_SLAVE = 1, 2, 5
 _VXLAN_VNI, _VXLAN_GROUP, _VXLAN_LOCAL = 1, 2, 4
 _VXLAN_LEARNING, _VXLAN_PROXY, _VXLAN_PORT = 7, 11, 15
+_VXLAN_GROUP6, _VXLAN_LOCAL6 = 16, 17
 _TUN_OWNER, _TUN_TYPE, _TUN_VNET_HDR, _TUN_PERSIST, _TUN_QUEUES = 1, 3, 5, 6, 7
 _BRIDGE_WANTED = {5: 0, 23: 0}
 """A bridge does not speak STP or snoop multicast."""
@@ -179,7 +180,7 @@ def observe(scope: Scope, host: HostSeen) -> list[Resource]:
         found.append(BridgeEntry(scope.bridge, link_name, mac(entry.has.get(_NDA_MAC))))
     for entry in host.tunnelled[vxlan.ifindex] if vxlan else ():
         passing = "" if entry.state & NUD_PERMANENT else " (passing)"
-        via = f"{ipv4(entry.has.get(_NDA_DST))}{passing}"
+        via = f"{ip(entry.has.get(_NDA_DST))}{passing}"
         found.append(TunnelEntry(scope.vxlan, mac(entry.has.get(_NDA_MAC)), via))
     found += (rate for tap in scope.taps if (rate := _rate(tap, host)) is not None)
     for entry in host.permanent[vxlan.ifindex] if vxlan else ():
@@ -213,6 +214,12 @@ def is_paired(name: str) -> bool:
 def aliased_links() -> list[tuple[str, str]]:
     """Name and alias of the links of the current namespace that have an alias."""
     return [(link.name, alias) for link in _all_links() if (alias := text(link.has.get(_ALIAS)))]
+
+
+def link_state(name: str) -> tuple[bool, int] | None:
+    """Whether a link of the current namespace is up, and its MTU; None if it is not there."""
+    found = [link for link in _all_links() if link.name == name]
+    return (found[0].up, number(found[0].has.get(_MTU)) or 0) if found else None
 
 
 def link_alias(name: str) -> str:
@@ -294,11 +301,11 @@ def _link(link: _LinkSeen, kind: LinkKind, scope: Scope, inner_index: int | None
             link.name,
             kind,
             vni=number(data.get(_VXLAN_VNI)) or 0,
-            local=ipv4(data.get(_VXLAN_LOCAL)),
+            local=ip(data.get(_VXLAN_LOCAL) or data.get(_VXLAN_LOCAL6)),
             safe=not number(data.get(_VXLAN_LEARNING))
             and bool(number(data.get(_VXLAN_PROXY)))
             and data.get(_VXLAN_PORT) == struct.pack("!H", VXLAN_PORT)
-            and not any(data.get(_VXLAN_GROUP, b"")),
+            and not any(data.get(_VXLAN_GROUP, b"") + data.get(_VXLAN_GROUP6, b"")),
         )
     if kind is LinkKind.SEALED:
         return Link(link.name, kind, safe=_stays(link.data))

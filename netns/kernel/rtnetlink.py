@@ -107,6 +107,11 @@ def ipv6(value: bytes | None) -> str:
     return socket.inet_ntop(socket.AF_INET6, value)
 
 
+def ip(value: bytes | None) -> str:
+    """The same of either family."""
+    return ipv4(value) or ipv6(value)
+
+
 def _exchange(
     handle: socket.socket, kind: int, body: bytes, flags: int
 ) -> tuple[list[bytes], bool]:

@@ -19,6 +19,11 @@ def disable_ipv6(link: str) -> None:
         (_ROOT / "ipv6/conf" / link / "disable_ipv6").write_text("1")
 
 
+def enable_ipv6(link: str) -> None:
+    """Lets the link speak IPv6 though others of the host may not. Raises OSError on a kernel without it."""
+    (_ROOT / "ipv6/conf" / link / "disable_ipv6").write_text("0")
+
+
 def forwarding() -> bool:
     return (_ROOT / "ipv4/ip_forward").read_text().strip() != "0"
 

@@ -4,9 +4,11 @@ The kernel hands a VXLAN packet to the device of its network whoever sent it. So
 its own on the host, beside that of its bridge, which drops packets with its number from any other source. It
 hangs at the host's input, where fragments have been put together. Whoever can forge a carrier's address on the
 underlay still gets in: a sealed network alone is shut to it. Its frames come and go inside packets of the
-forwarder, so nothing in VXLAN with its number is let in from anybody, nor out: it fails closed.
+forwarder, so nothing in VXLAN with its number is let in from anybody, nor out: it fails closed. Neither does
+anything of a network that WireGuard carries, but by the interface of WireGuard.
 """
 
+from netns.inside import link_name
 from netns.model import VXLAN_PORT, NetworkPlan
 
 _NUMBER = "@th,96,24"
@@ -15,34 +17,45 @@ _NUMBER = "@th,96,24"
 
 def ruleset(plan: NetworkPlan) -> str:
     """Text for `nft -f -` that replaces the network's table, whatever it was before."""
+    if plan.wireguard is not None:
+        return _inside(plan)
     return _sealed(plan) if plan.sealed else _plain(plan)
 
 
 def _sealed(plan: NetworkPlan) -> str:
-    rule = f"\t\tudp dport {VXLAN_PORT} {_NUMBER} {plan.vni} drop"
-    chains = []
-    for hook in ("input", "output"):
-        head = f"\t\ttype filter hook {hook} priority -10; policy accept;"
-        chains += [f"\tchain {hook} {{", head, rule, "\t}"]
-    return _table(plan, chains)
+    rule = f"{_ours(plan)} drop"
+    return _table(plan, _chain("input", rule) + _chain("output", rule))
+
+
+def _inside(plan: NetworkPlan) -> str:
+    link = link_name(plan.owner_tag)
+    came = (
+        f'{_ours(plan)} iifname != "{link}" drop',
+        f"{_ours(plan)} ip6 saddr != @carriers drop",
+    )
+    goes = _chain("output", f'{_ours(plan)} oifname != "{link}" drop')
+    return _table(plan, [*_carriers(plan, "ipv6_addr"), *_chain("input", *came), *goes])
 
 
 def _plain(plan: NetworkPlan) -> str:
+    rule = f"{_ours(plan)} ip saddr != @carriers drop"
+    return _table(plan, [*_carriers(plan, "ipv4_addr"), *_chain("input", rule)])
+
+
+def _ours(plan: NetworkPlan) -> str:
+    """What VXLAN packets of this network are known by."""
+    return f"udp dport {VXLAN_PORT} {_NUMBER} {plan.vni}"
+
+
+def _carriers(plan: NetworkPlan, of: str) -> list[str]:
     carriers = sorted({neighbour.via for neighbour in plan.neighbours})
     elements = ["\t\telements = { " + ", ".join(carriers) + " }"] if carriers else []
-    return _table(
-        plan,
-        [
-            "\tset carriers {",
-            "\t\ttype ipv4_addr",
-            *elements,
-            "\t}",
-            "\tchain input {",
-            "\t\ttype filter hook input priority -10; policy accept;",
-            f"\t\tudp dport {VXLAN_PORT} {_NUMBER} {plan.vni} ip saddr != @carriers drop",
-            "\t}",
-        ],
-    )
+    return ["\tset carriers {", f"\t\ttype {of}", *elements, "\t}"]
+
+
+def _chain(hook: str, *rules: str) -> list[str]:
+    head = f"\t\ttype filter hook {hook} priority -10; policy accept;"
+    return [f"\tchain {hook} {{", head, *(f"\t\t{rule}" for rule in rules), "\t}"]
 
 
 def _table(plan: NetworkPlan, inside: list[str]) -> str:

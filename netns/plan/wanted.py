@@ -110,7 +110,7 @@ def wanted(plan: NetworkPlan, slot: int = 0) -> tuple[Resource, ...]:
 def _tunnel(plan: NetworkPlan) -> Link:
     if plan.sealed:
         return Link(plan.tunnel, LinkKind.SEALED)
-    return Link(plan.vxlan, LinkKind.VXLAN, vni=plan.vni, local=plan.underlay)
+    return Link(plan.vxlan, LinkKind.VXLAN, vni=plan.vni, local=plan.vtep)
 
 
 def _port(port: Port) -> Link:

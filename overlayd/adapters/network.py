@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from base64 import b64decode
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -12,7 +13,7 @@ from netns.failures import NetnsError
 from netns.kernel import rates
 from netns.model import NetworkPlan
 from overlayd.adapters.watching import Watching
-from overlayd.ports.network import NetworkError
+from overlayd.ports.network import Inside, NetworkError
 
 if TYPE_CHECKING:
     from netns.kernel.filters import Listing
@@ -78,6 +79,17 @@ class KernelNetwork:
 
     async def sealed(self) -> tuple[NetworkPlan, ...]:
         return await _in_thread(lambda: saved.sealed_plans(self._run_dir))
+
+    async def wireguard(self, port: int) -> Inside:
+        def look() -> Inside:
+            from netns.kernel import wireguard
+
+            fault = wireguard.fault(port) or wireguard.port_fault(port, self._owner_tag)
+            if fault:
+                return Inside(fault=fault)
+            return Inside(b64decode(wireguard.public_key(self._run_dir)))
+
+        return await _in_thread(look)
 
     async def reachable(self, network: str, address: str, port: int, timeout_s: float) -> bool:
         return await _in_thread(

@@ -19,6 +19,7 @@ TEXTS = (
     "labels, devices",
     "answer",
     "detail",
+    "wireguard",
 )
 """Columns of several words: they may be wrapped."""
 

@@ -22,7 +22,7 @@ from protocol.terms.quantities import format_duration
 def peers(
     context: typer.Context,
     wide: Annotated[
-        bool, typer.Option("--wide", help="Also how guests are confined there.")
+        bool, typer.Option("--wide", help="Also how guests are confined there, and WireGuard.")
     ] = False,
 ) -> None:
     """Every known peer: health, how others reach it, how old its news is, how guests run there, what fits now.
@@ -37,6 +37,7 @@ def peers(
 
     With --wide, GUESTS ARE CONFINED BY says what of `user` (one of its own for each workspace), `seccomp`,
     `namespaces` and `mac` (AppArmor or SELinux) a guest's process was seen to have there; `root` if it is root.
+    WIREGUARD says whether it can carry networks by that, or why not: where all hosts of a network can, it does.
 
     Example: overlayctl peers
 
@@ -77,7 +78,7 @@ def _peers(rows: list[PeerRow], wide: bool = False) -> None:
         "free",
         "fits",
         "workspaces",
-        *(("guests are confined by",) if wide else ()),
+        *(("guests are confined by", "wireguard") if wide else ()),
     )
     print_table(
         (*columns, "labels, devices") if special else columns,
@@ -93,7 +94,7 @@ def _peers(rows: list[PeerRow], wide: bool = False) -> None:
                 size_of(row.free) if row.driver else "-",
                 shapes(row.shapes) if row.driver else "-",
                 str(row.workspaces),
-                *([clean(row.confined) or "-"] if wide else []),
+                *([clean(row.confined) or "-", _wireguard(row)] if wide else []),
                 *([_special(row)] if special else []),
             )
             for row in rows
@@ -101,6 +102,12 @@ def _peers(rows: list[PeerRow], wide: bool = False) -> None:
         "no peers",
         _SPARE,
     )
+
+
+def _wireguard(row: PeerRow) -> str:
+    if row.wireguard is None:
+        return "-"
+    return "yes" if row.wireguard else f"no: {clean(row.wireguard_why)}".removesuffix(": ")
 
 
 def _health(row: PeerRow) -> str:

@@ -108,8 +108,8 @@ def _shared(spec: GridSpec, placed: dict[str, Planned]) -> list[tuple[str, str]]
     for network in spec.networks:
         on = [placed[w.name] for w in members if network.name in w.networks and w.name in placed]
         sites = len(dict.fromkeys(row.site for row in on))
-        mtu = f", mtu {carries(network, min(row.mtu for row in on), MTU_LEAST)}" if on else ""
-        carrier = carrier_of(network)
+        carrier = carrier_of(network, bool(on) and all(row.wireguard for row in on))
+        mtu = f", mtu {carries(carrier, min(row.mtu for row in on), MTU_LEAST)}" if on else ""
         lines.append((network.name, f"{network.cidr}, {counted(sites, 'site')}, {carrier}{mtu}"))
     for volume in spec.volumes:
         on = [

@@ -7,7 +7,7 @@ from overlayd.cli.failure import FAILED
 from overlayd.cli.session import session_of
 from overlayd.cli.show import print_lines, unchanged
 from overlayd.cli.words import age, moment, size_of
-from protocol.grid.carrier import SEALED_MORE_BYTES
+from protocol.grid.carrier import MORE_BYTES, Carrier
 from protocol.node.status_rows import StatusRow
 from protocol.terms.problem import Tried
 from protocol.terms.quantities import counted, format_duration
@@ -106,8 +106,18 @@ def _networks(row: StatusRow) -> str:
         return "it is not known yet where their tunnels end"
     ends = f"tunnels end at {row.underlay}, for packets of up to {row.mtu} bytes"
     if not row.tunnel_port:
-        return f"{ends}; it seals none, and its log says why: networks.not-sealed"
-    return f"{ends}, {row.mtu - SEALED_MORE_BYTES} sealed, by UDP port {row.tunnel_port}"
+        seals = "; it seals none, and its log says why: networks.not-sealed"
+    else:
+        bytes_ = row.mtu - MORE_BYTES[Carrier.SEALED]
+        seals = f", {bytes_} sealed, by UDP port {row.tunnel_port}"
+    if not row.wireguard_port:
+        return (
+            f"{ends}{seals}; no WireGuard: {row.wireguard_why}"
+            if row.wireguard_why
+            else ends + seals
+        )
+    bytes_ = row.mtu - MORE_BYTES[Carrier.WIREGUARD]
+    return f"{ends}{seals}, {bytes_} by WireGuard, UDP port {row.wireguard_port}"
 
 
 def _carries(row: StatusRow) -> str:

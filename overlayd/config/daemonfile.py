@@ -70,6 +70,13 @@ class KvmUse(StrEnum):
     NEVER = "never"
 
 
+class WireguardUse(StrEnum):
+    """Whether to try WireGuard."""
+
+    TRY = "try"
+    NEVER = "never"
+
+
 class LogLevel(StrEnum):
     """The least important line that is written."""
 
@@ -221,10 +228,15 @@ class NetworkTable(Table, frozen=True, kw_only=True):
     """
     mtu: int = MTU_USUAL
     """The largest packet of guests, in bytes, if the underlay's link carries it: VXLAN takes 50 bytes more, by
-    IPv6 70. A network takes the least of its hosts, and a sealed one 32 bytes less."""
+    IPv6 70. A network takes the least of its hosts, a sealed one 32 bytes less, one inside WireGuard 80."""
     tunnel_port: int = 0
     """The UDP port by which networks that are sealed reach other hosts. If left out, the number of the port in
     `listen`, or 7700 without that. Other hosts must reach it."""
+    wireguard: WireguardUse = WireguardUse.TRY
+    """`try`: networks that are to be encrypted cross by the kernel's WireGuard, if all of their hosts have it;
+    otherwise they are sealed by a program of ours."""
+    wireguard_port: int = 0
+    """The UDP port of WireGuard. If left out, one more than `tunnel-port`. Other hosts must reach it."""
     egress: EgressUse = EgressUse.NONE
     """`nat`: networks with `internet: true` reach the outside with this host's address. It must forward."""
     egress_closed: Annotated[tuple[str, ...], Meta(examples=[["10.0.0.0/8", "203.0.113.0/24"]])] = (
@@ -305,6 +317,8 @@ def _resolved(config: DaemonConfig, folder: Path) -> DaemonConfig:
     state = absolute(config.host.state)
     advertise = config.overlay.advertise or config.overlay.listen
     listens = config.overlay.listen.address.port if config.overlay.listen else DEFAULT_PORT
+    sealed = config.network.tunnel_port or listens
+    inside = config.network.wireguard_port or min(sealed, PORT_MOST - 1) + 1
     return replace(
         config,
         host=replace(config.host, state=state),
@@ -315,7 +329,7 @@ def _resolved(config: DaemonConfig, folder: Path) -> DaemonConfig:
             federation=absolute(config.identity.federation),
         ),
         api=replace(config.api, socket=absolute(config.api.socket or API_SOCKET)),
-        network=replace(config.network, tunnel_port=config.network.tunnel_port or listens),
+        network=replace(config.network, tunnel_port=sealed, wireguard_port=inside),
     )
 
 
@@ -332,13 +346,25 @@ def _problems(config: DaemonConfig, source: Source) -> Iterator[tuple[KeyPath, s
     if not MTU_LEAST <= config.network.mtu <= MTU_MOST:
         allowed = f"allowed are {MTU_LEAST} to {MTU_MOST}"
         yield ("network", "mtu"), f"found {config.network.mtu}; {allowed}"
-    if not 1 <= config.network.tunnel_port <= PORT_MOST:
-        allowed = f"allowed are 1 to {PORT_MOST}"
-        yield ("network", "tunnel-port"), f"found {config.network.tunnel_port}; {allowed}"
+    yield from _tunnel_problems(config.network)
     yield from _egress_problems(config.network)
     if not 1 <= config.compute.kvm_trial <= 600:
         yield ("compute", "kvm-trial"), f"found {config.compute.kvm_trial} s; allowed are 1s to 10m"
     yield from _offer_problems(config.offer)
+
+
+def _tunnel_problems(network: NetworkTable) -> Iterator[tuple[KeyPath, str]]:
+    for name, port in (
+        ("tunnel-port", network.tunnel_port),
+        ("wireguard-port", network.wireguard_port),
+    ):
+        if not 1 <= port <= PORT_MOST:
+            yield ("network", name), f"found {port}; allowed are 1 to {PORT_MOST}"
+    if network.wireguard is WireguardUse.TRY and network.wireguard_port == network.tunnel_port:
+        yield (
+            ("network", "wireguard-port"),
+            f"found {network.wireguard_port}, which tunnel-port is",
+        )
 
 
 def _egress_problems(network: NetworkTable) -> Iterator[tuple[KeyPath, str]]:

@@ -6,7 +6,7 @@ import socket
 from collections.abc import Callable
 
 from netns.model import NetworkPlan
-from overlayd.ports.network import NetworkError
+from overlayd.ports.network import Inside, NetworkError
 
 
 class FakeNetwork:
@@ -30,6 +30,7 @@ class FakeNetwork:
         self.harmed: dict[str, str] = {}
         self.loose: set[str] = set()
         self.no_rates = ""
+        self.inside = Inside(fault="this host only pretends")
         self.told: Callable[[], None] = lambda: None
 
     async def ensure(self, plan: NetworkPlan) -> str:
@@ -78,6 +79,9 @@ class FakeNetwork:
 
     async def sealed(self) -> tuple[NetworkPlan, ...]:
         return tuple(plan for _, plan in sorted(self.plans.items()) if plan.sealed)
+
+    async def wireguard(self, port: int) -> Inside:
+        return self.inside
 
     async def reachable(self, network: str, address: str, port: int, timeout_s: float) -> bool:
         if network not in self.plans:

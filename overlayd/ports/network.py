@@ -4,11 +4,20 @@ import socket
 from collections.abc import Callable
 from typing import Protocol
 
+import msgspec
+
 from netns.model import NetworkPlan
 
 
 class NetworkError(Exception):
     """The kernel or a service refused. The text says which step and why. A later try goes on from there."""
+
+
+class Inside(msgspec.Struct, frozen=True):
+    """This host's WireGuard: its public key, or why it has none, for people."""
+
+    key: bytes = b""
+    fault: str = ""
 
 
 class Network(Protocol):
@@ -41,6 +50,9 @@ class Network(Protocol):
 
     async def sealed(self) -> tuple[NetworkPlan, ...]:
         """The plans of sealed networks of which anything exists here, also of an earlier life. It is cheap."""
+
+    async def wireguard(self, port: int) -> Inside:
+        """Whether networks can cross hosts by this one's WireGuard, at that UDP port. It is only tried."""
 
     async def reachable(self, network: str, address: str, port: int, timeout_s: float) -> bool:
         """Whether a TCP connection from inside the network's namespace on this host succeeds."""

@@ -1,9 +1,12 @@
 """From a host's part of a grid to what the ports are asked for. Pure, so it can be read and tested."""
 
+from base64 import b64encode
 from collections.abc import Iterable, Iterator
+from ipaddress import ip_address
 
 import msgspec
 
+from netns.inside import Wireguard, WireguardPeer, endpoint_of, inside_address
 from netns.model import Egress, Neighbour, NetworkPlan, Port, card_name, mac_of, tap_name
 from overlayd.ports.compute import Boots, Disk, Machine, MachineSeen, MachineState, Nic
 from overlayd.ports.seeds import Seed, SeedNic
@@ -18,7 +21,7 @@ from overlayd.realise.paths import (
 )
 from protocol.grid.addresses import Card, gateway
 from protocol.grid.apply import cpus_seen, most_of
-from protocol.grid.carrier import Carrier, carrier_of
+from protocol.grid.carrier import Carrier, carriers_of
 from protocol.grid.lifecycle import Power
 from protocol.grid.model import SCRATCH, SCRATCH_PATH
 from protocol.grid.tunnel import mtus
@@ -40,6 +43,10 @@ class Site(msgspec.Struct, frozen=True):
     """Whether its guests are containers."""
     guest_bits_s: int = 0
     """What a guest that asks for no rate is held to on each network, in bits a second. 0: to nothing."""
+    wireguard_port: int = 0
+    """Where its WireGuard takes packets, UDP."""
+    wireguard_key: bytes = b""
+    """Its public key of that; empty if it has none."""
 
 
 def networks(
@@ -54,6 +61,7 @@ def networks(
     rates = {p.workspace.name: p.workspace.network_bits_s for p in part.mine}
     host_of = part.record.placed
     sizes = mtu_of(part, site)
+    carriers = carriers_of(part.record, part.spec.networks, part.cards)
     plans = []
     for network in part.spec.networks:
         cards = by_network.get(network.name, [])
@@ -61,7 +69,8 @@ def networks(
             continue
         name = network_name(part.record.id, network.name)
         away = [c for c in cards if c.workspace not in here and c.workspace in host_of]
-        sealed = carrier_of(network) is Carrier.SEALED
+        carrier = carriers[network.name]
+        neighbours = tuple(_neighbours(part, site, name, away, carrier))
         plans.append(
             NetworkPlan(
                 network=name,
@@ -78,10 +87,13 @@ def networks(
                     for c in cards
                     if c.workspace in here
                 ),
-                neighbours=tuple(_neighbours(part, site, name, away, sealed)),
+                neighbours=neighbours,
                 others=_others(part, network.name, {*host_of}),
                 egress=site.egress if network.internet else None,
-                sealed=sealed,
+                sealed=carrier is Carrier.SEALED,
+                wireguard=_wireguard(part, site, neighbours)
+                if carrier is Carrier.WIREGUARD
+                else None,
             )
         )
     return tuple(plans)
@@ -109,17 +121,45 @@ def mtu_of(part: Part, site: Site) -> dict[str, int]:
 
 
 def _neighbours(
-    part: Part, site: Site, network: str, away: Iterable[Card], sealed: bool
+    part: Part, site: Site, network: str, away: Iterable[Card], carrier: Carrier
 ) -> Iterator[Neighbour]:
     """Members at other hosts. The forwarder of a sealed network knows where these are."""
-    vias = _vias(part, site)
+    vias = _insides(part, site) if carrier is Carrier.WIREGUARD else _vias(part, site)
     for card in away:
         host = part.record.placed[card.workspace]
         mac = mac_of(network, card.address)
-        if sealed and host not in (site.me, *part.out):
-            yield Neighbour(mac, card.address, card.workspace, peer=host)
-        elif not sealed and host in vias:
-            yield Neighbour(mac, card.address, card.workspace, vias[host])
+        if carrier is Carrier.SEALED:
+            if host not in (site.me, *part.out):
+                yield Neighbour(mac, card.address, card.workspace, peer=host)
+        elif host in vias:
+            yield Neighbour(mac, card.address, card.workspace, vias[host], host)
+
+
+def _wireguard(part: Part, site: Site, neighbours: tuple[Neighbour, ...]) -> Wireguard:
+    """This host's end of WireGuard, and those of the hosts that have neighbours."""
+    ends = dict(part.ends)
+    peers = []
+    for host in dict.fromkeys(PeerId(neighbour.peer) for neighbour in neighbours):
+        end = ends[host]
+        assert end.wireguard is not None
+        key = b64encode(end.wireguard.key).decode()
+        here = end.underlay == site.underlay or ip_address(end.underlay).is_loopback
+        # An address that this host was given since is of the other's past.
+        at = "" if here else endpoint_of(end.underlay, end.wireguard.port)
+        peers.append(WireguardPeer(host, key, inside_address(host), at))
+    return Wireguard(inside_address(site.me), site.wireguard_port, tuple(peers))
+
+
+def _insides(part: Part, site: Site) -> dict[PeerId, str]:
+    """Where each other host of the grid is inside WireGuard, if it has told a key that can be its own."""
+    not_there = (site.me, *part.out)
+    return {
+        peer: inside_address(peer)
+        for peer, end in part.ends
+        if peer not in not_there
+        and end.wireguard is not None
+        and end.wireguard.key != site.wireguard_key
+    }
 
 
 def _vias(part: Part, site: Site) -> dict[PeerId, str]:

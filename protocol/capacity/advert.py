@@ -15,6 +15,7 @@ from protocol.terms.coordinate import NOWHERE, Coordinate
 from protocol.terms.limits import MTU_MOST
 from protocol.terms.login import Login
 from protocol.terms.ranges import Amount, Count, Line, Moment, Name, Place, shown
+from protocol.terms.wireguard import WireguardEnd
 
 KIND = "advert"
 
@@ -65,6 +66,10 @@ class HostFacts(msgspec.Struct, frozen=True):
     `root` where they run as root. Empty: it does not say."""
     tunnel_port: Annotated[int, Meta(ge=0, le=65535)] = 0
     """Where its forwarder takes what is sealed, UDP. 0: it does not say, or cannot seal."""
+    wireguard: WireguardEnd | None = None
+    """Its end of WireGuard; None if it does not say, or could make no interface when it tried."""
+    wireguard_why: Line = ""
+    """Why it could not, for people; empty if it could."""
 
     def sayable(self) -> "HostFacts":
         """The same as it can be said to others: what a probe found may be of any length or size."""
@@ -76,7 +81,12 @@ class HostFacts(msgspec.Struct, frozen=True):
             underlay_fault=shown(self.underlay_fault),
             egress_fault=shown(self.egress_fault),
             unfit=shown(self.unfit),
+            wireguard_why=shown(self.wireguard_why),
         )
+
+    def without_reasons(self) -> "HostFacts":
+        """The same without what only people read, and no rule of placement does."""
+        return msgspec.structs.replace(self, accelerator_why="", wireguard_why="")
 
     @property
     def runs_by(self) -> tuple[str, ...]:

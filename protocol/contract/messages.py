@@ -39,7 +39,7 @@ class Quote(msgspec.Struct, frozen=True, tag="quote"):
     host: Name
     site: Name
     facts: HostFacts
-    """Without `accelerator_why`, which is for people; the advert has it."""
+    """Without what is for people alone (`without_reasons`); the advert has that."""
     free: Quantum
     images: tuple[Name, ...]
     later: tuple[Step, ...] = ()

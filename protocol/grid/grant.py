@@ -39,6 +39,8 @@ class HoldGrant(msgspec.Struct, frozen=True, array_like=True):
     """The id of the store that remembers it. Empty in grants of older builds."""
     change: GridId = GridId("")
     """The attempt to change the grid for which it was granted; empty if that was to make it."""
+    wireguard: bool = False
+    """Whether it carries networks by WireGuard, where all others do (carrier.py)."""
 
 
 class SignedGrant(msgspec.Struct, frozen=True, array_like=True):

@@ -6,7 +6,7 @@ anybody can lead traffic elsewhere, and a host may get another address. A networ
 carry: a larger packet would be lost on the way, and nobody would be told.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from ipaddress import AddressValueError, IPv4Address
 from typing import Annotated
 
@@ -14,12 +14,13 @@ import msgspec
 from msgspec import Meta
 
 from protocol.grid.addresses import Card
-from protocol.grid.carrier import carries
+from protocol.grid.carrier import carriers_of, carries
 from protocol.grid.model import NetworkSpec
 from protocol.grid.record import GridRecord
 from protocol.terms.ids import PeerId
 from protocol.terms.limits import MTU_LEAST, MTU_MOST, MTU_USUAL
 from protocol.terms.ranges import Count, Place
+from protocol.terms.wireguard import WireguardEnd
 
 
 class TunnelEnd(msgspec.Struct, frozen=True, array_like=True):
@@ -31,6 +32,8 @@ class TunnelEnd(msgspec.Struct, frozen=True, array_like=True):
     """The largest packet that its guests may send on a plain network, in bytes."""
     port: Annotated[int, Meta(ge=0, le=65535)] = 0
     """Where its forwarder takes what is sealed, UDP. 0: it does not say, or cannot seal."""
+    wireguard: WireguardEnd | None = None
+    """Its end of WireGuard; None if it does not say, or has none."""
 
 
 class ToldEnd(msgspec.Struct, frozen=True, array_like=True):
@@ -76,8 +79,8 @@ def newest(
 
 def mtus(
     record: GridRecord,
-    networks: Iterable[NetworkSpec],
-    cards: Iterable[Card],
+    networks: Collection[NetworkSpec],
+    cards: Collection[Card],
     mtu_of_host: Mapping[PeerId, int],
 ) -> tuple[tuple[str, int], ...]:
     """(network, MTU): the least of the hosts that carry a member. A network without members is left out.
@@ -91,7 +94,9 @@ def mtus(
         if card.workspace in host_of:
             mtu = mtu_of_host.get(host_of[card.workspace], MTU_USUAL)
             least[card.network] = min(least.get(card.network, mtu), mtu)
-    named = {network.name: network for network in networks}
+    carrier = carriers_of(record, networks, cards)
     return tuple(
-        (name, carries(named[name], mtu, MTU_LEAST)) for name, mtu in least.items() if name in named
+        (name, carries(carrier[name], mtu, MTU_LEAST))
+        for name, mtu in least.items()
+        if name in carrier
     )

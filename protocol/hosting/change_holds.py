@@ -14,8 +14,6 @@ owner signed: the order that made the grid, and the order to change it. Its stew
 whether there is such a grid at all.
 """
 
-from collections.abc import Callable
-
 import msgspec
 
 from protocol.capacity.ledger import Ledger
@@ -37,7 +35,7 @@ from protocol.hosting.change_needs import ChangeNeeds
 from protocol.hosting.claims import Claims
 from protocol.hosting.foundlings import Foundlings
 from protocol.hosting.hold_conflicts import asked_fault, spent, too_many, vnis_taken
-from protocol.hosting.hold_replies import granted, refuse
+from protocol.hosting.hold_replies import Granting, refuse
 from protocol.hosting.hold_row import HoldNotSaved, HoldRow
 from protocol.hosting.holds import Holds
 from protocol.hosting.lease import Lease, allowed
@@ -46,11 +44,11 @@ from protocol.hosting.taken import Taken
 from protocol.hosting.yielding import AHEAD_S, stop_s
 from protocol.placement.fit import Offer, lacking, quantum_of, refusals, rules_of, unconnected
 from protocol.terms.effects import Note, Persist, Send
-from protocol.terms.ids import GridId, PeerId, StoreId
+from protocol.terms.ids import GridId, PeerId
 from protocol.terms.limits import CLEAR_S, SLACK_S
 from protocol.terms.refusal import Constraint, Refusal
 from protocol.trust.order import SignedOrder, read_order
-from protocol.trust.signing import Reason, Signer, Untrusted
+from protocol.trust.signing import Reason, Untrusted
 from protocol.trust.used import UsedOrders
 
 _FOREVER = 1e12
@@ -84,14 +82,13 @@ class ChangeHolds:
         holds: Holds,
         leases: Leases,
         foundlings: Foundlings,
-        signer: Signer,
+        granting: Granting,
         used: UsedOrders,
-        store: Callable[[], StoreId],
     ) -> None:
-        """`holds` keeps them, with all others; `store` answers the id of this host's store."""
+        """`holds` keeps them, with all others."""
         self._me, self._host, self._ledger, self._authority = me, host, ledger, authority
         self._claims, self._holds, self._leases = claims, holds, leases
-        self._signer, self._used, self._store = signer, used, store
+        self._granting, self._used = granting, used
         self._foundlings = foundlings
 
     def ask(
@@ -435,4 +432,4 @@ class ChangeHolds:
         ask = asked_for.ask
         if not asked_for.deployment.commits:
             return HoldReply(ask.grid, tuple(held), tuple(refused))
-        return granted(ask, ask.of, held, refused, self._store(), self._signer)
+        return self._granting.reply(ask, ask.of, held, refused)

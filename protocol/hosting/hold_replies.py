@@ -1,8 +1,10 @@
 """What holds have in common, to make a grid or to change one: how all of it is refused, and how it yields."""
 
+from collections.abc import Callable
+
 from protocol.capacity.ledger import Yields
 from protocol.contract.messages import HoldAsk, HoldReply
-from protocol.grid.grant import HoldGrant, sign_grant
+from protocol.grid.grant import HoldGrant, SignedGrant, sign_grant
 from protocol.grid.model import Workspace
 from protocol.terms.effects import Effect, Note, Send
 from protocol.terms.ids import GridId, PeerId, StoreId
@@ -24,21 +26,41 @@ def refuse(
     ]
 
 
-def granted(
-    ask: HoldAsk,
-    of: GridId,
-    held: list[str],
-    refused: list[tuple[str, Refusal]],
-    store: StoreId,
-    signer: Signer,
-) -> HoldReply:
-    """The answer to an ask, with the host's grant of all that it would carry of the grid `of`, if anything."""
-    if not held:
-        return HoldReply(ask.grid, (), tuple(refused))
-    vnis = tuple(vni for _, vni in ask.vnis)
-    change = ask.grid if ask.change is not None else GridId("")
-    grant = HoldGrant(of, tuple(held), vnis, ask.start_s, store, change)
-    return HoldReply(ask.grid, tuple(held), tuple(refused), sign_grant(grant, signer))
+class Granting:
+    """What this host grants, as it signs it."""
+
+    def __init__(
+        self,
+        signer: Signer,
+        store: Callable[[], StoreId] = lambda: StoreId(""),
+        wireguard: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """`store` answers the id of this host's store, `wireguard` whether it carries networks by that."""
+        self.signer = signer
+        self._store, self._wireguard = store, wireguard
+
+    def grant(
+        self,
+        grid: GridId,
+        workspaces: tuple[str, ...],
+        vnis: tuple[int, ...],
+        start_s: float,
+        change: GridId,
+    ) -> SignedGrant:
+        """That it carries those of a grid, if that attempt to make or to change it is decided."""
+        own = (self._store(), change, self._wireguard())
+        return sign_grant(HoldGrant(grid, workspaces, vnis, start_s, *own), self.signer)
+
+    def reply(
+        self, ask: HoldAsk, of: GridId, held: list[str], refused: list[tuple[str, Refusal]]
+    ) -> HoldReply:
+        """The answer to an ask, with the grant of all that it would carry of the grid `of`, if anything."""
+        if not held:
+            return HoldReply(ask.grid, (), tuple(refused))
+        vnis = tuple(vni for _, vni in ask.vnis)
+        change = ask.grid if ask.change is not None else GridId("")
+        grant = self.grant(of, tuple(held), vnis, ask.start_s, change)
+        return HoldReply(ask.grid, tuple(held), tuple(refused), grant)
 
 
 def yields_held(grid: GridId, workspace: Workspace) -> Yields:

@@ -11,7 +11,7 @@ by itself. An `up` of the same owner and name may take its place (`instead`), in
 which others could have the room. What the plan held here ends then, whether the `up` took all of it or not.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 
 import msgspec
 
@@ -27,7 +27,7 @@ from protocol.grid.model import Workspace
 from protocol.grid.record import GridRecord, GridState, Register, order_part, was_decided
 from protocol.hosting.claims import Claims
 from protocol.hosting.hold_conflicts import asked_fault, conflict, spent
-from protocol.hosting.hold_replies import granted, refuse, yields_held
+from protocol.hosting.hold_replies import Granting, refuse, yields_held
 from protocol.hosting.hold_row import (
     Fate,
     HoldNotSaved,
@@ -40,11 +40,11 @@ from protocol.hosting.hold_row import (
 from protocol.hosting.taken import Taken
 from protocol.placement.fit import Offer, quantum_of, refusals, rules_of
 from protocol.terms.effects import Deadline, Effect, Note, Persist, Row, Send, Untidied, soonest
-from protocol.terms.ids import GridId, PeerId, StoreId
+from protocol.terms.ids import GridId, PeerId
 from protocol.terms.limits import HOLD_S, PLAN_HOLD_MOST_S
 from protocol.terms.refusal import Constraint, Refusal
 from protocol.trust.order import read_order
-from protocol.trust.signing import Signer, Untrusted
+from protocol.trust.signing import Untrusted
 from protocol.trust.used import UsedOrders
 from protocol.wire.codec import decode, encode
 
@@ -65,16 +65,12 @@ class Holds:
         claims: Claims,
         rows: dict[str, bytes],
         now: float,
-        signer: Signer,
+        granting: Granting,
         used: UsedOrders | None = None,
-        store: Callable[[], StoreId] = lambda: StoreId(""),
     ) -> None:
-        """`used` has the orders that made a grid or held a plan here: nothing is held for them again.
-
-        `store` answers the id of this host's store, which grants name.
-        """
-        self._claims, self._signer, self._store = claims, signer, store
-        self._me = PeerId(signer.key)
+        """`used` has the orders that made a grid or held a plan here: nothing is held for them again."""
+        self._claims, self._granting = claims, granting
+        self._me = PeerId(granting.signer.key)
         self._used = used if used is not None else UsedOrders({}, now)
         self._host, self._ledger, self._authority = host, ledger, authority
         self._rows: dict[GridId, HoldRow] = {}
@@ -481,7 +477,7 @@ class Holds:
         """The answer to an ask, with this host's grant of all that it holds of what was asked."""
         if not deployment.commits:
             return HoldReply(ask.grid, tuple(held), tuple(refused))
-        return granted(ask, ask.grid, held, refused, self._store(), self._signer)
+        return self._granting.reply(ask, ask.grid, held, refused)
 
     def _strike(self, grid: GridId, names: tuple[str, ...]) -> None:
         row = self._rows.get(grid)

@@ -3,8 +3,6 @@
 from collections.abc import Callable
 from typing import assert_never
 
-import msgspec
-
 from protocol.capacity.advert import UNPROBED, Advert, HostFacts, ImageLabel, shapes_in
 from protocol.capacity.ledger import Ledger
 from protocol.capacity.quantum import Quantum
@@ -51,6 +49,7 @@ from protocol.hosting.foundlings import Foundlings
 from protocol.hosting.giving_back import GivingBack
 from protocol.hosting.guest_words import GuestWords
 from protocol.hosting.handing_over import joined
+from protocol.hosting.hold_replies import Granting
 from protocol.hosting.hold_row import HoldNotSaved
 from protocol.hosting.holds import NOT_HELD, Holds
 from protocol.hosting.holds import TABLE as HELD
@@ -109,17 +108,9 @@ class Host:
         kept = rows.get(RATES, {}).get("")
         self.rates = decode(kept, Rates) if kept else Rates()
         self.claims = Claims(authority, self.ledger, self.offer, surroundings.site)
-        self.holds = Holds(
-            identity.name,
-            self.ledger,
-            authority,
-            self.claims,
-            rows.get(HELD, {}),
-            now,
-            identity.signer,
-            used,
-            store,
-        )
+        granting = Granting(identity.signer, store, lambda: self._by_wireguard)
+        at = (self.ledger, authority, self.claims)
+        self.holds = Holds(identity.name, *at, rows.get(HELD, {}), now, granting, used)
         self.leases = Leases(
             identity.peer,
             self.ledger,
@@ -138,11 +129,9 @@ class Host:
         self._giving_back = GivingBack(self.leases)
         self._names = Names(authority)
         self.foundlings = Foundlings(identity.peer, self.ledger, self.leases, authority, dice)
-        held_by = (self.ledger, authority, self.claims, self.holds, self.leases, self.foundlings)
-        self.changes = ChangeHolds(
-            identity.peer, identity.name, *held_by, identity.signer, used, store
-        )
-        self.yielding = Yielding(identity, self.ledger, self.leases, authority, store, dice)
+        held_by = (*at, self.holds, self.leases, self.foundlings)
+        self.changes = ChangeHolds(identity.peer, identity.name, *held_by, granting, used)
+        self.yielding = Yielding(identity, self.ledger, self.leases, authority, granting, dice)
         self.tunnels = Tunnels(identity.peer, self.leases, lambda: self.tunnel, surroundings.tunnel)
         self.chronicle = Chronicle(
             rows.get(STORIES, {}), lambda grid: self.leases.last(grid) is not None
@@ -161,8 +150,13 @@ class Host:
     def tunnel(self) -> TunnelEnd | None:
         """Where this host takes the traffic of its networks; None while it does not know, or cannot."""
         f = self._facts
-        end = TunnelEnd(f.underlay, f.mtu or MTU_USUAL, f.tunnel_port)
+        end = TunnelEnd(f.underlay, f.mtu or MTU_USUAL, f.tunnel_port, f.wireguard)
         return end if usable(end) and not f.underlay_fault else None
+
+    @property
+    def _by_wireguard(self) -> bool:
+        """What this host grants of it. Who is not dialled by everybody seals: that goes through relays."""
+        return self._facts.wireguard is not None and not self._surroundings.hidden()
 
     @property
     def images(self) -> tuple[ImageLabel, ...]:
@@ -444,7 +438,7 @@ class Host:
             request=ask.request,
             host=offer.host,
             site=offer.site,
-            facts=msgspec.structs.replace(offer.facts, accelerator_why=""),
+            facts=offer.facts.without_reasons(),
             free=free - kept,
             images=offer.images,
             later=self.ledger.room.steps(now, LATER_STEPS),

@@ -8,7 +8,7 @@ import msgspec
 
 from protocol.contract.ordered import OrderedGrid
 from protocol.grid.addresses import Card
-from protocol.grid.carrier import Carrier, carrier_of
+from protocol.grid.carrier import Carrier, carriers_of
 from protocol.grid.record import GridRecord, GridState
 from protocol.grid.tunnel import ToldEnd, TunnelEnd
 from protocol.hosting.lease import Lease
@@ -70,7 +70,8 @@ def sharing(
     """The other hosts of a grid that have a sealed network in common with `me`, in the record's order."""
     if record.state is not GridState.UP:
         return ()
-    sealed = {n.name for n in ordered.spec.networks if carrier_of(n) is Carrier.SEALED}
+    carriers = carriers_of(record, ordered.spec.networks, cards)
+    sealed = {name for name, carrier in carriers.items() if carrier is Carrier.SEALED}
     host_of = record.placed
     there = [(card.network, host_of.get(card.workspace)) for card in cards]
     mine = {network for network, host in there if host == me and network in sealed}

@@ -8,7 +8,7 @@ is suspended as if no grid were elastic, and nothing is lost.
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
@@ -21,17 +21,17 @@ from protocol.grid.asked import sign_asked
 from protocol.grid.decision import Decision
 from protocol.grid.elastic import attempt_at, line_by_room, rescaled, spare
 from protocol.grid.expand import cluster_of
-from protocol.grid.grant import HoldGrant, sign_grant
 from protocol.grid.lifecycle import Power
 from protocol.grid.model import GridSpec
 from protocol.grid.next_epoch import Added
 from protocol.grid.record import GridRecord, GridState, Word, order_part
 from protocol.grid.steps import Rescale
+from protocol.hosting.hold_replies import Granting
 from protocol.hosting.lease import Lease, LeaseStage
 from protocol.hosting.leases import Leases
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, Effect, Send
-from protocol.terms.ids import GridId, StoreId
+from protocol.terms.ids import GridId
 from protocol.trust.identity import Identity
 
 AHEAD_S = 20.0
@@ -59,13 +59,12 @@ class Yielding:
         ledger: Ledger,
         leases: Leases,
         authority: Authority,
-        store: Callable[[], StoreId],
+        granting: Granting,
         dice: Dice,
     ) -> None:
-        """`store` answers the id of this host's store."""
         self._me, self._name = identity.peer, identity.name
         self._ledger, self._leases = ledger, leases
-        self._authority, self._signer, self._store = authority, identity.signer, store
+        self._authority, self._granting = authority, granting
         self._dice = dice
         self._again_s: dict[GridId, float] = {}
         """By grid whose stewards were asked: when they are asked again at the earliest."""
@@ -185,11 +184,13 @@ class Yielding:
         attempt = attempt_at(record, f"yield/{self._me}")
         left = tuple(name for name in record.on(self._me) if name not in names)
         vnis = tuple(vni for _, vni in record.vnis)
-        word = HoldGrant(record.id, left, vnis, record.start_s, self._store(), attempt)
+        word = self._granting.grant(record.id, left, vnis, record.start_s, attempt)
         spec = self._authority.spec(record.standing)
         line = line_by_room((), names, f"others' need on {self._name}", now)
-        mine = Word(self._me, self._me, attempt, sign_asked(self._signer, attempt, self._me))
-        added = Added(attempt, grants=(sign_grant(word, self._signer),), words=(mine,))
+        mine = Word(
+            self._me, self._me, attempt, sign_asked(self._granting.signer, attempt, self._me)
+        )
+        added = Added(attempt, grants=(word,), words=(mine,))
         return rescaled(record, spec, added, names, line)
 
 

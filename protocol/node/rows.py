@@ -54,6 +54,10 @@ class PeerRow(msgspec.Struct, frozen=True):
     0 if it is near, or not known."""
     confined: str = ""
     """What its guests' processes are confined by, as it says."""
+    wireguard: bool | None = None
+    """Whether it can carry networks by WireGuard, as it says; None if it told nothing of itself yet."""
+    wireguard_why: str = ""
+    """Why it cannot, as it says."""
     store: StoreId = StoreId("")
     """The store that remembers what it promises, as it says. Orders name it with their stewards."""
     leaving: bool = False

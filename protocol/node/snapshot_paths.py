@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from protocol.grid.carrier import Carrier, carrier_of
+from protocol.grid.carrier import Carrier, carriers_of
 from protocol.hosting.lease import Lease
 from protocol.node.node import Node
 from protocol.terms.ids import GridId, PeerId
@@ -24,12 +24,14 @@ def _paths(node: Node, row: Lease) -> Iterator[PathTold]:
     for card in leases.cards(row):
         if card.workspace in host_of:
             on.setdefault(card.network, {})[host_of[card.workspace]] = None
-    for network in leases.ordered(row).spec.networks:
+    networks = leases.ordered(row).spec.networks
+    carriers = carriers_of(row.record, networks, leases.cards(row))
+    for network in networks:
         hosts = on.get(network.name, {})
         for peer in hosts if node.me in hosts else ():
             if peer == node.me:
                 continue
-            carrier, mtu = carrier_of(network), mtus.get(network.name, MTU_LEAST)
+            carrier, mtu = carriers[network.name], mtus.get(network.name, MTU_LEAST)
             if carrier is Carrier.SEALED:
                 yield node.tunnel_partners.path(network.name, peer, mtu)
             else:

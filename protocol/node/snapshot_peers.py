@@ -76,6 +76,8 @@ def peers(node: Node, now: float) -> list[PeerRow]:
                 labels=facts.labels if facts else (),
                 clock_ahead_s=_clock_ahead_s(node, peer, advert),
                 confined=facts.confined if facts else "",
+                wireguard=facts.wireguard is not None if facts else None,
+                wireguard_why=facts.wireguard_why if facts else "",
                 store=known.store,
                 leaving=known.leaving,
                 lied=node.overlay.past.out.said_of(peer),
@@ -228,6 +230,8 @@ def _own_row(node: Node, now: float) -> PeerRow:
         labels=facts.labels,
         clock_ahead_s=node.membership.clock.ahead_s,
         confined=facts.confined,
+        wireguard=facts.wireguard is not None,
+        wireguard_why=facts.wireguard_why,
         store=node.overlay.past.store.id,
         leaving=node.announcer.leaving,
     )

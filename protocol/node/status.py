@@ -52,6 +52,8 @@ def status(node: Node, now: float) -> StatusRow:
         underlay=host.facts.underlay,
         mtu=host.facts.mtu or MTU_USUAL,
         tunnel_port=host.facts.tunnel_port,
+        wireguard_port=host.facts.wireguard.port if host.facts.wireguard is not None else 0,
+        wireguard_why=host.facts.wireguard_why,
         leaving=node.announcer.leaving,
         seats=seats(node, now),
         problems=tuple(problems(node, now)),

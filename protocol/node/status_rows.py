@@ -50,6 +50,10 @@ class StatusRow(msgspec.Struct, frozen=True):
     """The largest packet that it carries for plain ones, in bytes."""
     tunnel_port: int = 0
     """Where it takes what is sealed, UDP; 0 if it cannot seal."""
+    wireguard_port: int = 0
+    """Where its WireGuard takes packets, UDP; 0 if it has none."""
+    wireguard_why: str = ""
+    """Why it has none; empty if it has, or that is not known yet."""
     leaving: bool = False
     """Whether it is to be stopped for good."""
     seats: int = 0

@@ -313,6 +313,7 @@ class Attempt:
                     scratch_bytes=workspace.root_bytes + workspace.scratch_bytes,
                     mtu=offer.facts.mtu or MTU_USUAL,
                     console_bytes=workspace.console_bytes,
+                    wireguard=offer.facts.wireguard is not None and not offer.hidden,
                 )
             )
         return tuple(planned)
@@ -371,16 +372,8 @@ class Attempt:
 
     def _ask(self, order: SignedOrder, names: tuple[str, ...], word: bytes) -> HoldAsk:
         change = self.change
-        ask = HoldAsk(
-            self.grid,
-            order,
-            names,
-            self._vnis(),
-            self._deployment.hold_s,
-            self.start_s,
-            self._instead,
-            asked=word,
-        )
+        terms = (self._vnis(), self._deployment.hold_s, self.start_s, self._instead)
+        ask = HoldAsk(self.grid, order, names, *terms, asked=word)
         if change is None:
             return ask
         made, of, start_s = change.record.order, change.record.id, change.record.start_s

@@ -48,6 +48,8 @@ class Planned(msgspec.Struct, frozen=True):
     """The largest packet that its host carries for its networks, in bytes."""
     console_bytes: int = 0
     """What its console's log may take of its host's disk."""
+    wireguard: bool = False
+    """Whether its host carries networks by WireGuard."""
 
 
 class Moved(msgspec.Struct, frozen=True):

@@ -23,6 +23,7 @@ from protocol.grid.tunnel import TunnelEnd
 from protocol.membership.messages import Presence
 from protocol.membership.presence import KIND as PRESENCE
 from protocol.terms.ids import GridId, KeyId, PeerId, StoreId
+from protocol.terms.wireguard import WireguardEnd
 from protocol.trust.certificate import (
     Certificate,
     Chain,
@@ -80,7 +81,8 @@ def record(kind: str, name: str, body: bytes) -> SignedRecord:
 
 def presence() -> Presence:
     """The presence of the example's host."""
-    tunnel, store = TunnelEnd("192.0.2.1", 1450), StoreId("0123456789abcdef")
+    store = StoreId("0123456789abcdef")
+    tunnel = TunnelEnd("192.0.2.1", 1450, 7700, WireguardEnd(b"\x05" * 32, 7701))
     return Presence(HOST_CHAIN, "192.0.2.1:7000", tunnel=tunnel, store=store)
 
 

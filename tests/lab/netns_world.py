@@ -7,6 +7,7 @@ import itertools
 import os
 import socket
 import struct
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ from netns.model import Neighbour, NetworkPlan, Port, mac_of, tap_name, vni_of
 NETWORK = "test-lan"
 CIDR, GATEWAY = "10.42.0.0/24", "10.42.0.1"
 _serial = itertools.count()
+_TALK_S = 20.0
 T = TypeVar("T")
 
 
@@ -68,6 +70,46 @@ class Guest:
     def host_link_mac(self, link: str) -> str:
         shown = program.run(["ip", "-n", self.host, "-o", "link", "show", link])
         return shown.split("link/ether ")[1].split()[0]
+
+
+class Talk:
+    """A TCP connection between two guests."""
+
+    def __init__(self, one: Guest, other: Guest) -> None:
+        self._near = namespaces.stream_socket_in(one.namespace)
+        with namespaces.stream_socket_in(other.namespace) as door:
+            door.bind((other.port.address, 0))
+            door.listen(1)
+            self._near.settimeout(_TALK_S)
+            self._near.connect(door.getsockname())
+            door.settimeout(_TALK_S)
+            self._far, _ = door.accept()
+        self._far.settimeout(_TALK_S)
+
+    def __enter__(self) -> "Talk":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._near.close()
+        self._far.close()
+
+    def crosses(self, content: bytes) -> bool:
+        """Whether that gets there, and back."""
+        return self._goes(self._near, self._far, content) and self.comes(content)
+
+    def comes(self, content: bytes) -> bool:
+        """Whether that gets back."""
+        return self._goes(self._far, self._near, content)
+
+    @staticmethod
+    def _goes(here: socket.socket, there: socket.socket, content: bytes) -> bool:
+        sender = threading.Thread(target=here.sendall, args=(content,))
+        sender.start()
+        got = b""
+        while len(got) < len(content) and (part := there.recv(1 << 16)):
+            got += part
+        sender.join()
+        return got == content
 
 
 class World:

@@ -2,8 +2,6 @@
 
 import os
 import signal
-import socket
-import threading
 from collections.abc import Iterator
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -12,7 +10,7 @@ import pytest
 from federation import traces
 from federation.eavesdrop import Capture
 from federation.launch import PORT, wait_for
-from netns_world import Guest, echos_received, mac_bytes
+from netns_world import Talk, echos_received, mac_bytes
 from paired_hosts import Pair
 
 from netns.kernel import namespaces
@@ -40,46 +38,6 @@ def pair(folder: Path) -> Iterator[Pair]:
         yield made
     finally:
         made.tear_down()
-
-
-class Talk:
-    """A TCP connection between two guests."""
-
-    def __init__(self, one: Guest, other: Guest) -> None:
-        self._near = namespaces.stream_socket_in(one.namespace)
-        with namespaces.stream_socket_in(other.namespace) as door:
-            door.bind((other.port.address, 0))
-            door.listen(1)
-            self._near.settimeout(WITHIN_S)
-            self._near.connect(door.getsockname())
-            door.settimeout(WITHIN_S)
-            self._far, _ = door.accept()
-        self._far.settimeout(WITHIN_S)
-
-    def __enter__(self) -> "Talk":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._near.close()
-        self._far.close()
-
-    def crosses(self, content: bytes) -> bool:
-        """Whether that gets there, and back."""
-        return self._goes(self._near, self._far, content) and self.comes(content)
-
-    def comes(self, content: bytes) -> bool:
-        """Whether that gets back."""
-        return self._goes(self._far, self._near, content)
-
-    @staticmethod
-    def _goes(here: socket.socket, there: socket.socket, content: bytes) -> bool:
-        sender = threading.Thread(target=here.sendall, args=(content,))
-        sender.start()
-        got = b""
-        while len(got) < len(content) and (part := there.recv(1 << 16)):
-            got += part
-        sender.join()
-        return got == content
 
 
 def test_a_network_crosses_sites_and_nobody_reads_it(pair: Pair) -> None:

@@ -17,6 +17,7 @@ from protocol.node.status_rows import StatusRow
 from protocol.peering.joining import Joining
 from protocol.terms.ids import PeerId
 from protocol.terms.problem import Problem, Tried, Trouble
+from protocol.terms.wireguard import WireguardEnd
 
 OTHER = PeerId("b" * 64)
 
@@ -87,6 +88,22 @@ def test_what_strangers_say_is_made_harmless(
     assert "ENDED" in text
     assert "1 h behind the median of 2 neighbours" in text
     assert "none is offered: nothing found" in text
+
+
+def test_a_host_says_whether_it_has_wireguard(daemon: Daemon) -> None:
+    facts = daemon.host.node.host.facts
+    why = msgspec.structs.replace(facts, wireguard_why="this kernel has no WireGuard\x1b")
+    daemon.call(lambda: daemon.host.submit(Probed(why)))
+    until(lambda: bool(row_of(daemon).wireguard_why))
+    assert "; no WireGuard: this kernel has no WireGuard?" in daemon.ask("status").stdout
+    assert "no: this kernel has no WireGuard?" in daemon.ask("peers", "--wide").stdout
+    has = msgspec.structs.replace(facts, wireguard=WireguardEnd(b"k" * 32, 7701))
+    daemon.call(lambda: daemon.host.submit(Probed(has)))
+    until(lambda: row_of(daemon).wireguard_port == 7701)
+    assert "1418 sealed, by UDP port 7700, 1370 by WireGuard, UDP port 7701" in (
+        daemon.ask("status").stdout
+    )
+    assert "yes" in daemon.ask("peers", "--wide").stdout
 
 
 def test_a_host_that_cannot_seal_says_where_to_look(daemon: Daemon) -> None:

@@ -13,6 +13,7 @@ from overlayd.config.daemonfile import (
     LogFormat,
     LogLevel,
     ReachUse,
+    WireguardUse,
     check,
     load_daemon,
 )
@@ -72,6 +73,7 @@ def test_what_is_left_out_follows_from_what_is_there(folder: Path) -> None:
     assert config.overlay.advertise == "10.0.0.1:7700"
     assert config.network.underlay == "auto"
     assert (config.network.mtu, config.network.tunnel_port) == (1450, 7700)
+    assert (config.network.wireguard, config.network.wireguard_port) == (WireguardUse.TRY, 7701)
     assert (config.offer.cpus, config.offer.memory, config.offer.disk) == (None, None, None)
     assert (config.compute.uri, config.compute.kvm) == (ComputeUri.EMBED, KvmUse.TRY)
     (contact,) = config.overlay.join
@@ -150,6 +152,8 @@ guest-rate = "500M"
 underlay = "10.0.0.9"
 mtu = 1400
 tunnel-port = 7799
+wireguard = "never"
+wireguard-port = 51820
 [log]
 level = "debug"
 format = "json"
@@ -164,6 +168,7 @@ format = "json"
     assert (config.network.underlay, config.network.mtu) == ("10.0.0.9", 1400)
     assert config.network.tunnel_port == 7799, "not that of listen"
     assert (config.offer.network_rate, config.network.guest_rate) == (10**10, 5 * 10**8)
+    assert (config.network.wireguard, config.network.wireguard_port) == (WireguardUse.NEVER, 51820)
     assert (config.log.level, config.log.format) == (LogLevel.DEBUG, LogFormat.JSON)
 
 
@@ -368,6 +373,11 @@ TABLE = {
         "[identity]",
         "[network]\ntunnel-port = 65536\n\n[identity]",
         ["d.toml:11:15: network.tunnel-port: found 65536; allowed are 1 to 65535"],
+    ),
+    "wireguard port": (
+        "[identity]",
+        "[network]\nwireguard-port = 7700\n\n[identity]",
+        ["d.toml:11:18: network.wireguard-port: found 7700, which tunnel-port is"],
     ),
     "egress": (
         "[identity]",

@@ -28,6 +28,7 @@ from protocol.contract.messages import HoldAsk, HoldReply, RoomClaim, RoomKept, 
 from protocol.contract.outcomes import Outcome, RoomChanged
 from protocol.grid.model import DeviceCount, GridSpec, LeaseTerms, OnExpiry, PlacementSpec
 from protocol.grid.record import grid_id, vni_of
+from protocol.hosting.hold_replies import Granting
 from protocol.hosting.holds import Holds
 from protocol.hosting.taken import Taken
 from protocol.sim.people import Admin
@@ -66,7 +67,9 @@ class Host:
     def __init__(self, room: Quantum = EIGHT) -> None:
         self.ledger = Ledger(room, NOW)
         self.claims = claims(self.ledger)
-        self.holds = Holds("alpha", self.ledger, AUTHORITY, self.claims, {}, NOW, HostKey(A))
+        self.holds = Holds(
+            "alpha", self.ledger, AUTHORITY, self.claims, {}, NOW, Granting(HostKey(A))
+        )
 
     def claim(self, order: SignedOrder, count: int, now: float = NOW, by: PeerId = B) -> None:
         self.claims.ask(by, RoomClaim(order, names(count)), now)

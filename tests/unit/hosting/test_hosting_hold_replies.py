@@ -6,7 +6,7 @@ from negotiating import B, shop
 
 from protocol.contract.messages import HoldAsk, HoldReply
 from protocol.grid.grant import read_grant
-from protocol.hosting.hold_replies import granted, refuse
+from protocol.hosting.hold_replies import Granting, refuse
 from protocol.terms.effects import Note, Send
 from protocol.terms.ids import GridId, StoreId
 from protocol.terms.refusal import Constraint, Refusal
@@ -22,18 +22,19 @@ def test_all_of_it_is_refused_for_one_reason() -> None:
 
 
 def test_a_grant_says_of_which_change_it_is() -> None:
-    signer = One().identity.signer
-    plain = granted(ASK, GRID, ["web-1"], [], StoreId("s"), signer).grant
+    granting = Granting(One().identity.signer, lambda: StoreId("s"), lambda: True)
+    plain = granting.reply(ASK, GRID, ["web-1"], []).grant
     assert plain is not None
     assert read_grant(plain).change == ""
     change = HoldAsk(
         GridId("c.0"), ORDER, ("web-1",), (("lan", 7),), 8.0, change=to_apply(shop(2)), of=GRID
     )
-    grant = granted(change, GRID, ["web-1"], [], StoreId("s"), signer).grant
+    grant = granting.reply(change, GRID, ["web-1"], []).grant
     assert grant is not None
     said = read_grant(grant)
     assert (said.grid, said.change, said.vnis, said.store) == (GRID, "c.0", (7,), "s")
+    assert said.wireguard
 
 
 def test_nothing_held_is_nothing_granted() -> None:
-    assert granted(ASK, GRID, [], [], StoreId("s"), One().identity.signer).grant is None
+    assert Granting(One().identity.signer).reply(ASK, GRID, [], []).grant is None

@@ -36,6 +36,7 @@ from protocol.grid.model import (
     Strict,
 )
 from protocol.grid.record import grid_id, vni_of
+from protocol.hosting.hold_replies import Granting
 from protocol.hosting.hold_row import HoldNotSaved
 from protocol.hosting.holds import TABLE, Holds
 from protocol.hosting.taken import Cotenant, Taken
@@ -52,7 +53,9 @@ FREE = Taken({}, {})
 
 def host(room: Quantum = ROOM, rows: dict[str, bytes] | None = None) -> tuple[Holds, Ledger]:
     ledger = Ledger(room, NOW)
-    return Holds("alpha", ledger, AUTHORITY, claims(ledger), rows or {}, NOW, HostKey(A)), ledger
+    return Holds(
+        "alpha", ledger, AUTHORITY, claims(ledger), rows or {}, NOW, Granting(HostKey(A))
+    ), ledger
 
 
 def ask(*names: str, order: SignedOrder = ORDER, attempt: int = 0) -> HoldAsk:

@@ -28,7 +28,7 @@ from protocol.grid.model import LeaseTerms, OnExpiry
 from protocol.grid.record import GridState, grid_id, order_part
 from protocol.grid.steps import Vote
 from protocol.hosting import hold_conflicts as conflicts
-from protocol.hosting.hold_replies import LAST_S
+from protocol.hosting.hold_replies import LAST_S, Granting
 from protocol.hosting.hold_row import HoldRow
 from protocol.hosting.holds import TABLE, Holds
 from protocol.hosting.taken import Taken
@@ -53,7 +53,13 @@ class Host:
         self.ledger = Ledger(room, NOW)
         self.offer = offer(A, room)
         self.holds = Holds(
-            "alpha", self.ledger, AUTHORITY, claims(self.ledger), rows or {}, NOW, HostKey(A)
+            "alpha",
+            self.ledger,
+            AUTHORITY,
+            claims(self.ledger),
+            rows or {},
+            NOW,
+            Granting(HostKey(A)),
         )
 
     def asked(self, ask: HoldAsk, taken: Taken = FREE, now: float = NOW) -> list[Effect]:

@@ -34,6 +34,7 @@ from protocol.contract.messages import HoldAsk, HoldRelease, HoldReply, RoomClai
 from protocol.contract.outcomes import Propose, RoomChanged
 from protocol.grid.model import GridSpec
 from protocol.grid.record import GridRecord, HoldTerms, grid_id, vni_of
+from protocol.hosting.hold_replies import Granting
 from protocol.hosting.hold_row import HoldNotSaved
 from protocol.hosting.holds import TABLE, Holds
 from protocol.hosting.taken import Taken
@@ -65,7 +66,9 @@ UP = ADMIN.up(shop(3), NOW)
 
 def host(room: Quantum = ROOM, rows: dict[str, bytes] | None = None) -> tuple[Holds, Ledger]:
     ledger = Ledger(room, NOW)
-    return Holds("alpha", ledger, AUTHORITY, claims(ledger), rows or {}, NOW, HostKey(A)), ledger
+    return Holds(
+        "alpha", ledger, AUTHORITY, claims(ledger), rows or {}, NOW, Granting(HostKey(A))
+    ), ledger
 
 
 def ask(*names: str, order: SignedOrder = PLAN, instead: str = "") -> HoldAsk:
@@ -146,7 +149,13 @@ def test_it_is_there_after_a_restart_and_no_longer_than_the_most() -> None:
     assert (again.rows()[0].until_s, len(ledger)) == (NOW + HELD_S, 1)
     late = Ledger(ROOM, NOW)
     behind = Holds(
-        "alpha", late, AUTHORITY, claims(late), {ask().grid: row}, NOW - 10_000, HostKey(A)
+        "alpha",
+        late,
+        AUTHORITY,
+        claims(late),
+        {ask().grid: row},
+        NOW - 10_000,
+        Granting(HostKey(A)),
     )
     assert behind.rows()[0].until_s == NOW - 10_000 + PLAN_HOLD_MOST_S
 
@@ -222,7 +231,7 @@ def test_refused_all_the_plan_stays() -> None:
 def test_its_room_is_its_own_also_where_an_older_request_waits_for_room() -> None:
     ledger = Ledger(Quantum(1000, 256 * MIB, 1 << 40), NOW)
     waiting = claims(ledger)
-    holds = Holds("alpha", ledger, AUTHORITY, waiting, {}, NOW, HostKey(A))
+    holds = Holds("alpha", ledger, AUTHORITY, waiting, {}, NOW, Granting(HostKey(A)))
     hold(holds, ask("web-1", "web-2"))
     waiting.ask(B, RoomClaim(RIVAL.up(shop(3), NOW - 9), ("web-1", "web-2")), NOW)
     assert reply(hold(holds, ask("web-1", "web-2", order=UP, instead=ask().grid))).refused == ()

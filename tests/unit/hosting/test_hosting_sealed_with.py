@@ -7,10 +7,12 @@ from hosting_world import One
 from negotiating import ADMIN, NOW, B, record_of, shop
 
 from protocol.contract.messages import Decided
+from protocol.grid.grant import read_grant
 from protocol.grid.model import Encryption, GridSpec, NetworkSpec
 from protocol.grid.record import GridState
 from protocol.grid.tunnel import ToldEnd, TunnelEnd
 from protocol.hosting.sealed_with import SealedWith, sharing
+from protocol.wire.codec import encode
 
 END, MOVED = TunnelEnd("192.0.2.98", 1450, 7700), TunnelEnd("192.0.2.99", 1450, 7701)
 
@@ -40,6 +42,21 @@ def test_the_other_host_of_a_sealed_network_is_one_also_after_a_restart() -> Non
     one.around.ends.clear()
     one.start()
     assert SealedWith(one.me, one.host.leases).hosts()[B].end == END
+
+
+def test_the_other_host_of_a_network_inside_wireguard_is_none() -> None:
+    one, _ = carrying(Encryption.REQUIRED)
+    (row,) = one.host.leases.rows()
+    ordered, cards = one.host.leases.ordered(row), one.host.leases.cards(row)
+    assert sharing(row.record, ordered, cards, one.me) == (B,)
+    grants = tuple(
+        msgspec.structs.replace(
+            signed, payload=encode(msgspec.structs.replace(read_grant(signed), wireguard=True))
+        )
+        for signed in row.record.grants
+    )
+    inside = msgspec.structs.replace(row.record, grants=grants)
+    assert sharing(inside, ordered, cards, one.me) == ()
 
 
 def test_the_other_host_of_a_plain_network_is_none() -> None:

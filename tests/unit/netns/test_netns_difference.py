@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from netns.inside import Wireguard, WireguardPeer, inside_address
 from netns.model import Egress, Neighbour, NetworkPlan, Port, mac_of, tap_name
 from netns.plan.difference import removal, steps
 from netns.plan.wanted import wanted
@@ -31,12 +32,26 @@ from netns.resources import (
 NETWORK, VNI = "lan", 5
 
 
+WIREGUARD = Wireguard(
+    inside_address("me"),
+    7701,
+    tuple(
+        WireguardPeer(f"peer-{n}", f"{n}{'A' * 42}=", inside_address(f"peer-{n}"))
+        for n in (2, 3, 4)
+    ),
+)
+
+
+def _via(carrier: str, via: int) -> str:
+    return inside_address(f"peer-{via}") if carrier == "wireguard" else f"192.0.2.{via}"
+
+
 def _plan(
     local: set[int],
     remote: dict[int, int],
     mtu: int,
     egress: Egress | None = None,
-    sealed: bool = False,
+    carrier: str = "plain",
     rates: Mapping[int, int] = {},
 ) -> NetworkPlan:
     def address(number: int) -> str:
@@ -59,11 +74,12 @@ def _plan(
             for n in sorted(local)
         ),
         tuple(
-            Neighbour(mac(n), address(n), f"w{n}", f"192.0.2.{via}", f"peer-{via}")
+            Neighbour(mac(n), address(n), f"w{n}", _via(carrier, via), f"peer-{via}")
             for n, via in sorted(remote.items()) if n not in local
         ),
         egress=egress,
-        sealed=sealed,
+        sealed=carrier == "sealed",
+        wireguard=WIREGUARD if carrier == "wireguard" else None,
     )  # fmt: skip
     plan.check()
     return plan
@@ -75,7 +91,7 @@ plans = st.builds(
     st.dictionaries(st.integers(0, 5), st.integers(2, 4), max_size=4),
     st.sampled_from([1400, 1450]),
     st.sampled_from([None, Egress(("10.0.0.0/8",), ("192.0.2.53",))]),
-    st.booleans(),
+    st.sampled_from(["plain", "sealed", "wireguard"]),
     st.dictionaries(st.integers(0, 5), st.sampled_from([10**6, 10**8]), max_size=3),
 )
 

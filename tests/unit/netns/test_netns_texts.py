@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from netns.inside import Wireguard, WireguardPeer, inside_address
 from netns.model import Egress, Neighbour, NetworkPlan, Port, mac_of, tap_name
-from netns.plan import dnsmasq, filter_text, tunnel_text, way_text
+from netns.plan import dnsmasq, filter_text, tunnel_text, way_text, wireguard_text
+from netns.resources import WireguardLink
 
 GOLDEN = Path(__file__).parent / "golden"
 NETWORK = "5f2c-lan"
@@ -44,11 +46,30 @@ SEALED = replace(
     mtu=1418,
     neighbours=tuple(replace(each, via="", peer="ab" * 16) for each in PLAN.neighbours),
 )
+INSIDE = replace(
+    PLAN,
+    mtu=1370,
+    neighbours=tuple(replace(each, via=inside_address(each.via)) for each in PLAN.neighbours),
+    wireguard=Wireguard(
+        inside_address("me"),
+        7701,
+        tuple(
+            WireguardPeer(host, "A" * 43 + "=", inside_address(host), f"{host}:7701")
+            for host in ("192.0.2.2", "192.0.2.3")
+        ),
+    ),
+)
 EGRESS = Egress(closed=("10.0.0.0/8", "192.0.2.0/24"), resolvers=("9.9.9.9",))
 
 
 def _out(plan: NetworkPlan) -> NetworkPlan:
     return replace(plan, egress=EGRESS)
+
+
+def _wireguard() -> WireguardLink:
+    link = wireguard_text.link_of("uc1", (INSIDE,), {})
+    assert link is not None
+    return link
 
 
 TEXTS: dict[str, Callable[[NetworkPlan], str]] = {
@@ -60,6 +81,8 @@ TEXTS: dict[str, Callable[[NetworkPlan], str]] = {
     "dnsmasq-out.conf": lambda plan: dnsmasq.config(_out(plan)),
     "tunnel.nft": tunnel_text.ruleset,
     "tunnel-sealed.nft": lambda _: tunnel_text.ruleset(SEALED),
+    "tunnel-inside.nft": lambda _: tunnel_text.ruleset(INSIDE),
+    "wireguard.nft": lambda _: _wireguard().filter.ruleset,
     "way.nft": lambda plan: way_text.ruleset(plan.table, plan.way, way_text.ends(0)[1], EGRESS),
 }
 

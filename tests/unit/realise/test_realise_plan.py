@@ -6,17 +6,21 @@ from pathlib import Path
 import msgspec
 from host_world import GRID, ME, OTHER, HostWorld
 
+from netns.inside import Wireguard, inside_address
 from netns.model import Egress, NetworkPlan
 from overlayd.ports.seeds import Seed, SeedNic
 from overlayd.realise import plan
 from overlayd.realise.paths import network_name
 from protocol.grid.addresses import plan as cards_of
 from protocol.grid.expand import workspaces
+from protocol.grid.grant import HoldGrant, SignedGrant
 from protocol.grid.lifecycle import Power, Wanted
 from protocol.grid.model import ClusterSpec, Encryption, ImageRef, NetworkSpec
 from protocol.grid.record import Applied, Assignment, KeptVolume
 from protocol.grid.tunnel import TunnelEnd
 from protocol.hosting.part import Part, PartOf
+from protocol.terms.wireguard import WireguardEnd
+from protocol.wire.codec import encode
 
 SITE = plan.Site(ME, "abc123", "192.0.2.1", 1450)
 
@@ -75,6 +79,46 @@ def test_a_sealed_network_knows_its_members_by_their_hosts(tmp_path: Path) -> No
     assert network(told) == silent
     shut_out = msgspec.structs.replace(part, spec=spec, out=(OTHER,))
     assert network(shut_out).neighbours == ()
+
+
+def test_a_network_inside_wireguard_knows_hosts_by_their_keys(tmp_path: Path) -> None:
+    def end(address: str, key: bytes) -> TunnelEnd:
+        return TunnelEnd(address, 1450, 7700, WireguardEnd(key, 7701))
+
+    part = part_of(tmp_path)
+    (lan,) = part.spec.networks
+    spec = msgspec.structs.replace(
+        part.spec, networks=(msgspec.structs.replace(lan, encryption=Encryption.REQUIRED),)
+    )
+    grants = tuple(
+        SignedGrant(host, encode(HoldGrant(GRID, part.record.on(host), (), wireguard=True)), b"")
+        for host in (ME, OTHER)
+    )
+    record = msgspec.structs.replace(part.record, grants=grants)
+    part = msgspec.structs.replace(part, spec=spec, record=record)
+    site = msgspec.structs.replace(SITE, wireguard_port=7702, wireguard_key=b"m" * 32)
+
+    def told(*ends: tuple[str, TunnelEnd]) -> NetworkPlan:
+        return network(msgspec.structs.replace(part, ends=ends), site)  # type: ignore[arg-type]
+
+    silent = told()
+    assert (silent.sealed, silent.neighbours, silent.mtu) == (False, (), SITE.mtu - 80)
+    assert silent.wireguard == Wireguard(inside_address(ME), 7702)
+    whole = told((OTHER, end("192.0.2.9", b"k" * 32)))
+    assert [(n.peer, n.via) for n in whole.neighbours] == [(OTHER, inside_address(OTHER))]
+    assert whole.wireguard is not None
+    (peer,) = whole.wireguard.peers
+    assert (peer.peer, peer.address) == (OTHER, inside_address(OTHER))
+    assert peer.key == "a2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2s="
+    assert peer.endpoint == "192.0.2.9:7701"
+    for here in (SITE.underlay, "127.0.0.1"):
+        at = told((OTHER, end(here, b"k" * 32))).wireguard
+        assert at is not None
+        assert at.peers[0].endpoint == "", "nothing is sent to this host itself"
+    assert told((OTHER, end("192.0.2.9", b"m" * 32))).neighbours == (), "that is this host's key"
+    assert told((OTHER, TunnelEnd("192.0.2.9", 1450, 7700))).neighbours == ()
+    out = msgspec.structs.replace(part, ends=((OTHER, end("192.0.2.9", b"k" * 32)),), out=(OTHER,))
+    assert network(out, site).wireguard == silent.wireguard, "who is out has no key here"
 
 
 def test_only_a_network_with_internet_gets_the_way_out_of_its_host(tmp_path: Path) -> None:
