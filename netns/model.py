@@ -8,7 +8,7 @@ is recognised by its name.
 import re
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
-from ipaddress import AddressValueError, IPv4Address, IPv4Network, IPv6Network
+from ipaddress import AddressValueError, IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 import msgspec
 
@@ -33,6 +33,11 @@ CARD_PREFIX = "ovc-"
 RATE_PREFIX = "ovr-"
 VXLAN_PORT = 4789  # RFC 7348
 PREFIX6_BITS = 64
+MTU6_MIN = 1280  # what every link of IPv6 takes (RFC 8200)
+PREFIX_WITH_SIX_MIN = 8
+"""So three bytes tell the members of a network apart: groups of neighbour discovery have no more of them."""
+GATEWAY_LINK_ADDRESS = "fe80::1"
+"""Of every network's gateway, on each host: who sends router advertisements and answers DHCPv6."""
 METADATA_ADDRESS = "169.254.169.254"
 """Where guests ask who they are. Every network's namespace has it besides the gateway's address."""
 
@@ -104,6 +109,8 @@ class NetworkPlan(msgspec.Struct, frozen=True):
     - `sealed`: what goes to other hosts is sealed, by a forwarder that has the tap `tunnel` open. If none has,
       nothing goes.
     - `wireguard`: what goes to other hosts goes in VXLAN by this host's WireGuard interface, by nothing else.
+    - `cidr6`: a /64 in which the gateway and each member have an address besides (`address6`). Empty: none.
+    - `others6`: IPv6 addresses of some of `others`.
     """
 
     network: str
@@ -121,6 +128,8 @@ class NetworkPlan(msgspec.Struct, frozen=True):
     egress: Egress | None = None
     sealed: bool = False
     wireguard: Wireguard | None = None
+    cidr6: str = ""
+    others6: tuple[tuple[str, str], ...] = ()
 
     @property
     def bridge(self) -> str:
@@ -171,6 +180,10 @@ class NetworkPlan(msgspec.Struct, frozen=True):
     def gateway_mac(self) -> str:
         """The same on every host, so that a guest that migrates keeps a valid ARP entry."""
         return mac_of(self.network, self.gateway)
+
+    def six(self, address: str) -> str:
+        """The IPv6 address of who has that IPv4 address. Only if there is a `cidr6`."""
+        return address6(self.cidr6, address)
 
     @property
     def prefix_bits(self) -> int:
@@ -307,6 +320,7 @@ def _wrong_in(plan: NetworkPlan) -> Iterator[str]:
             yield "it is sealed, and carried by WireGuard: one of both"
     yield from _wrong_members(plan)
     yield from _wrong_addresses(plan)
+    yield from _wrong_six(plan)
 
 
 def _wrong_members(plan: NetworkPlan) -> Iterator[str]:
@@ -356,6 +370,8 @@ def _wrong_addresses(plan: NetworkPlan) -> Iterator[str]:
         yield f"cidr {plan.cidr} contains {METADATA_ADDRESS}, where guests ask who they are"
     if cidr.prefixlen > 30:
         yield f"cidr {plan.cidr} has no room for a gateway and a member; /30 is the smallest"
+    if plan.cidr6 and cidr.prefixlen < PREFIX_WITH_SIX_MIN:
+        yield f"cidr {plan.cidr} is wider than /{PREFIX_WITH_SIX_MIN}, so it cannot have a cidr6 besides"
     named = [("gateway", plan.gateway)]
     named += [(port.name, port.address) for port in plan.ports]
     named += [(neighbour.name, neighbour.address) for neighbour in plan.neighbours]
@@ -365,6 +381,20 @@ def _wrong_addresses(plan: NetworkPlan) -> Iterator[str]:
             yield f"{name}: {text!r} is not an IPv4 address"
         elif address not in cidr or address in (cidr.network_address, cidr.broadcast_address):
             yield f"{name}: {text} is not a host address of {plan.cidr}"
+
+
+def _wrong_six(plan: NetworkPlan) -> Iterator[str]:
+    for name, text in plan.others6:
+        try:
+            IPv6Address(text)
+        except AddressValueError:
+            yield f"{name}: {text!r} is not an IPv6 address"
+    if not plan.cidr6:
+        return
+    if not is_cidr6(plan.cidr6):
+        yield f"cidr6 {plan.cidr6!r} is not an IPv6 network of {PREFIX6_BITS} bits such as fd42::/64"
+    if plan.mtu < MTU6_MIN:
+        yield f"mtu {plan.mtu} is below {MTU6_MIN}, which every link of IPv6 takes"
 
 
 def _wrong_egress(egress: Egress) -> Iterator[str]:

@@ -194,7 +194,7 @@ class TunnelEntry(msgspec.Struct, frozen=True, tag="tunnel-entry"):
 
 
 class ArpEntry(msgspec.Struct, frozen=True, tag="arp-entry"):
-    """A permanent neighbour of the vxlan device. The device answers ARP itself from it."""
+    """A permanent neighbour of the vxlan device. It answers ARP, or neighbour discovery, itself from it."""
 
     vxlan: str
     address: str

@@ -111,7 +111,7 @@ def _delete_link(netlink: Any, name: str) -> None:
 
 def _settle(netlink: Any, wanted: LinkSettings) -> None:
     index = _need_index(netlink, wanted.name)
-    sysctl.disable_ipv6(wanted.name)
+    sysctl.set_ipv6(wanted.name, wanted.ipv6)
     master = _need_index(netlink, wanted.master) if wanted.master else 0
     netlink.link("set", index=index, mtu=wanted.mtu, ifalias=wanted.alias, master=master)
     if wanted.master:
@@ -137,13 +137,13 @@ def _settle(netlink: Any, wanted: LinkSettings) -> None:
 
 def _settle_gateway(wanted: Gateway) -> None:
     sysctl.set_forwarding(wanted.forwarding)
-    sysctl.disable_ipv6(INNER_LINK)
+    sysctl.set_ipv6(INNER_LINK, wanted.ipv6)
     offload.set_checksum_offload(INNER_LINK, False)
     addresses = [_with_bits(one) for one in wanted.address.split()]
     with IPRoute() as netlink:
         index = _need_index(netlink, INNER_LINK)
         netlink.link("set", index=index, address=wanted.mac, mtu=wanted.mtu, state="up")
-        for entry in netlink.get_addr(family=2, index=index):
+        for entry in netlink.get_addr(index=index):
             if (entry.get("address"), entry["prefixlen"]) not in addresses:
                 netlink.addr(
                     "del", index=index, address=entry.get("address"), prefixlen=entry["prefixlen"]

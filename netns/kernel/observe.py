@@ -11,7 +11,7 @@ from typing import NamedTuple
 from netns import tun
 from netns.failures import NetnsError
 from netns.kernel import namespaces, offload, rates, rtnetlink, sysctl, ways
-from netns.kernel.rtnetlink import Attributes, attributes, ip, ipv4, mac, number, text
+from netns.kernel.rtnetlink import Attributes, attributes, ip, mac, number, text
 from netns.kernel.tap import other_end
 from netns.model import VXLAN_PORT, rate_name
 from netns.resources import (
@@ -144,7 +144,7 @@ class HostSeen:
 
 
 def look(scopes: Iterable[Scope]) -> HostSeen:
-    """Three dumps of netlink of the host, and a look into the namespaces of these networks.
+    """Four dumps of netlink of the host, and a look into the namespaces of these networks.
 
     Of a host with cards that are held to a rate, one dump more, and one for each.
     """
@@ -156,7 +156,7 @@ def look(scopes: Iterable[Scope]) -> HostSeen:
         host = HostSeen(
             map(_link_seen, links),
             _entries(handle, socket.AF_BRIDGE),
-            _entries(handle, socket.AF_INET),
+            (*_entries(handle, socket.AF_INET), *_entries(handle, socket.AF_INET6)),
             _inner(scopes),
         )
     host.look_at_rates(tap for scope in scopes for tap in scope.taps)
@@ -184,7 +184,7 @@ def observe(scope: Scope, host: HostSeen) -> list[Resource]:
         found.append(TunnelEntry(scope.vxlan, mac(entry.has.get(_NDA_MAC)), via))
     found += (rate for tap in scope.taps if (rate := _rate(tap, host)) is not None)
     for entry in host.permanent[vxlan.ifindex] if vxlan else ():
-        address = ipv4(entry.has.get(_NDA_DST))
+        address = ip(entry.has.get(_NDA_DST))
         found.append(ArpEntry(scope.vxlan, address, mac(entry.has.get(_NDA_MAC))))
     return found
 
@@ -387,12 +387,12 @@ def _look_inside(scope: Scope) -> InnerSeen:
         except OSError:
             return InnerSeen(None, None, way)
         addresses = []
-        head = _ADDRESS_HEAD.pack(socket.AF_INET, 0, 0, 0, 0)
+        head = _ADDRESS_HEAD.pack(socket.AF_UNSPEC, 0, 0, 0, 0)
         for payload in rtnetlink.dump(handle, rtnetlink.GETADDR, head):
             _, bits, _, _, index = _ADDRESS_HEAD.unpack_from(payload)
             if index == link.ifindex:
                 has = attributes(payload, _ADDRESS_HEAD.size)
-                addresses.append(f"{ipv4(has.get(_IFA_ADDRESS))}/{bits}")
+                addresses.append(f"{ip(has.get(_IFA_ADDRESS))}/{bits}")
     gateway = Gateway(
         scope.namespace,
         scope.veth,

@@ -1,5 +1,9 @@
 """What dnsmasq is told, as text: DHCP for the local ports, DNS for every member of the network.
 
+On a network with IPv6 it advertises the prefix as one whose addresses come by DHCPv6 alone, and the MTU. It is
+no router there, so that no guest waits for what has no way out. Guests are known by their MACs, which it asks
+the kernel for; and it has the same DUID on every host, so that a guest which arrives from another one goes on.
+
 A guest on two networks asks one of their servers, so each knows the names of the other, too.
 
 Without a way out the server forwards nothing, a name outside the grid is refused, and no router is announced.
@@ -10,10 +14,12 @@ same wherever the state lies.
 
 from ipaddress import IPv4Network
 
-from netns.model import METADATA_ADDRESS, PORTS_MAX, NetworkPlan
+from netns.model import METADATA_ADDRESS, PORTS_MAX, PREFIX6_BITS, NetworkPlan
 from netns.resources import INNER_LINK
 
 _NAME_TTL_S = 10
+_ENTERPRISE = 32473  # reserved for examples (RFC 5612): no DUID of any product begins with it
+_ADVERTISED_S, _NO_ROUTER_S = 600, 0
 
 
 def config(plan: NetworkPlan) -> str:
@@ -39,6 +45,7 @@ def config(plan: NetworkPlan) -> str:
         f"dhcp-option=option:domain-search,{plan.domain}",
         f"dhcp-option-force=option:mtu,{plan.mtu}",  # also to a guest that does not ask
         *_ways(plan),
+        *_six(plan),
         "quiet-dhcp",
     ]
     return "\n".join([*lines, ""])
@@ -56,14 +63,39 @@ def _ways(plan: NetworkPlan) -> list[str]:
     ]
 
 
+def _six(plan: NetworkPlan) -> list[str]:
+    if not plan.cidr6:
+        return []
+    return [
+        f"dhcp-range={plan.cidr6.partition('/')[0]},static,{PREFIX6_BITS},infinite",
+        f"dhcp-duid={_ENTERPRISE},{plan.gateway_mac}",
+        f"dhcp-option=option6:dns-server,[{plan.six(plan.gateway)}]",
+        f"dhcp-option=option6:domain-search,{plan.domain}",
+        "enable-ra",
+        f"ra-param={INNER_LINK},mtu:{plan.mtu},{_ADVERTISED_S},{_NO_ROUTER_S}",
+        "quiet-dhcp6",
+        "quiet-ra",
+    ]
+
+
 def dhcp_hosts(plan: NetworkPlan) -> str:
-    """One line for each local port: MAC, address, host name. A change of it needs a restart."""
+    """One line for each local port: MAC, addresses, host name. A change of it needs a restart."""
     ports = sorted(plan.ports, key=lambda port: port.mac)
-    return "".join(f"{port.mac},{port.address},{port.name},infinite\n" for port in ports)
+    return "".join(
+        f"{port.mac},{','.join(_addresses(plan, port.address))},{port.name},infinite\n"
+        for port in ports
+    )
+
+
+def _addresses(plan: NetworkPlan, address: str) -> tuple[str, ...]:
+    return (address, f"[{plan.six(address)}]") if plan.cidr6 else (address,)
 
 
 def names(plan: NetworkPlan) -> str:
     """A hosts file of all members, here and elsewhere, and of others. A change of it needs SIGHUP."""
-    members = [*plan.others, *((port.name, port.address) for port in plan.ports)]
+    members = [(port.name, port.address) for port in plan.ports]
     members += [(neighbour.name, neighbour.address) for neighbour in plan.neighbours]
+    if plan.cidr6:
+        members += [(name, plan.six(address)) for name, address in members]
+    members += [*plan.others, *plan.others6]
     return "".join(f"{address} {name}.{plan.domain} {name}\n" for name, address in sorted(members))

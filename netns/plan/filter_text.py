@@ -5,12 +5,28 @@ kernels we run on have no `meta ibrname`, so every rule goes by the name of the 
 names are ours alone. A guest may send ARP and IPv4 from the MAC and address it was given, and the ARP probe
 and DHCP request it needs before it has one. It may send no other broadcast, because none would reach the
 members on other hosts. A table is replaced in one transaction, so it is never half there.
+
+With IPv6 it may send what is its own there, too, and from its link-local address what it says to the gateway
+alone: it asks for its router and its address. Multicast goes nowhere. A question for a neighbour is led to whom
+it is about: the group that it goes to ends with the last three bytes of the address that is meant, and those
+tell a network's members apart. What the gateway says to all becomes a broadcast, which ends on this host.
 """
 
-from netns.model import METADATA_ADDRESS, NetworkPlan, Port
+from ipaddress import IPv6Address
+
+from netns.model import GATEWAY_LINK_ADDRESS, METADATA_ADDRESS, Neighbour, NetworkPlan, Port
 
 _BROADCAST = "ff:ff:ff:ff:ff:ff"
 _TCP_IPV4_BYTES = 40  # the least headers of both
+_TCP_IPV6_BYTES = 60
+_GROUP = int(IPv6Address("ff02::1:ff00:0"))
+"""The groups in which members are asked whether an address is theirs; three bytes of it follow (RFC 4291)."""
+_IS_GROUP = "ether daddr & 01:00:00:00:00:00 != 00:00:00:00:00:00"
+_LINK_LOCAL = "fe80::/10"
+_CLAIMED = "@th,64,128"
+"""In an advertisement of a neighbour: the address that is said to be its."""
+_CLAIMS_MORE = "@th,64,16 & 0xffc0 != 0xfe80"
+"""An address that is not link-local. What those are, the guests alone know, and nobody but the gateway asks."""
 _KNOCKS = "limit rate over 10/second burst 64 packets"
 """What a guest may begin at the metadata address. One that floods it costs the daemon no more than that."""
 _EARLY = "priority -250; policy accept;"  # before br_netfilter hands frames to the host's IP rules
@@ -23,8 +39,12 @@ def ruleset(plan: NetworkPlan) -> str:
     parts += _sets(plan)
     parts += _chain("prerouting", "type filter hook prerouting", _dispatch(plan))
     parts += _chain("knocks", "", [f'iifname "{p.tap}" {_KNOCKS} drop' for p in _ports(plan)])
+    if plan.cidr6:
+        parts += _chain("six_from_guest", "", _six_from_guest(plan))
+        parts += _chain("six_from_tunnel", "", _SIX_FROM_TUNNEL)
+        parts += _chain("six_from_service", "", _six_from_service(plan))
     parts += _chain("from_guest", "", _from_guest(plan))
-    parts += _chain("from_tunnel", "", _FROM_TUNNEL)
+    parts += _chain("from_tunnel", "", [*_six(plan, "tunnel"), *_FROM_TUNNEL])
     parts += _chain("from_service", "", _from_service(plan))
     parts += _chain("forward", "type filter hook forward", _forward(plan))
     members = ", ".join(f'"{name}"' for name in _links(plan))
@@ -52,6 +72,7 @@ def _sets(plan: NetworkPlan) -> list[str]:
         *_set("card", "ifname . ether_addr", cards),
         *_set("owner", "ifname . ether_addr . ipv4_addr", owners),
         *_set("remote", "ether_addr . ipv4_addr", afar),
+        *(_six_sets(plan) if plan.cidr6 else ()),
         *(
             _set("closed", "ipv4_addr", list(plan.egress.closed), ranges=True)
             if plan.egress
@@ -60,8 +81,59 @@ def _sets(plan: NetworkPlan) -> list[str]:
     ]
 
 
-def _set(name: str, of: str, elements: list[str], *, ranges: bool = False) -> list[str]:
-    lines = [f"\tset {name} {{", f"\t\ttype {of}"]
+def _six_sets(plan: NetworkPlan) -> list[str]:
+    own = [(f'"{port.tap}" . {port.mac} . ', plan.six(port.address)) for port in _ports(plan)]
+    afar = [(f"{one.mac} . ", plan.six(one.address)) for one in plan.neighbours]
+    members: tuple[Port | Neighbour, ...] = (*plan.ports, *plan.neighbours)
+    asked = {plan.six(member.address): member.mac for member in members}
+    asked |= {plan.six(plan.gateway): plan.gateway_mac, GATEWAY_LINK_ADDRESS: plan.gateway_mac}
+    groups = sorted(
+        {
+            IPv6Address(_GROUP | int(IPv6Address(six)) & 0xFFFFFF): mac
+            for six, mac in asked.items()
+        }.items()
+    )
+    return [
+        *_set("owner6", "ifname . ether_addr . ipv6_addr", [who + six for who, six in own]),
+        *_set("remote6", "ether_addr . ipv6_addr", sorted(who + six for who, six in afar)),
+        *_set(
+            "claims",
+            f"iifname . ether saddr . {_CLAIMED}",
+            [who + _number(six) for who, six in own],
+            like=True,
+        ),
+        *_set(
+            "claims_afar",
+            f"ether saddr . {_CLAIMED}",
+            sorted(who + _number(six) for who, six in afar),
+            like=True,
+        ),
+        *_set(
+            "asked", "ipv6_addr : ether_addr", [f"{to} : {mac}" for to, mac in groups], kind="map"
+        ),
+    ]
+
+
+def _number(address: str) -> str:
+    return f"0x{int(IPv6Address(address)):032x}"
+
+
+def _six(plan: NetworkPlan, where: str) -> list[str]:
+    """Where IPv6 is judged."""
+    return [f"ether type ip6 goto six_from_{where}"] if plan.cidr6 else []
+
+
+def _set(
+    name: str,
+    of: str,
+    elements: list[str],
+    *,
+    ranges: bool = False,
+    kind: str = "set",
+    like: bool = False,
+) -> list[str]:
+    """`like`: `of` says what it is compared with in place of the types of that."""
+    lines = [f"\t{kind} {name} {{", f"\t\t{'typeof' if like else 'type'} {of}"]
     lines += ["\t\tflags interval", "\t\tauto-merge"] if ranges else []
     if elements:
         lines.append("\t\telements = { " + ",\n\t\t\t     ".join(elements) + " }")
@@ -79,8 +151,8 @@ def _dispatch(plan: NetworkPlan) -> list[str]:
     return ["iifname vmap { " + ",\n\t\t\t       ".join(doors) + " }"]
 
 
+_MAY_SEND = "iifname . ether saddr != @card drop"
 _SENDS = [
-    "iifname . ether saddr != @card drop",
     "iifname . arp saddr ether . arp saddr ip @owner accept",
     "iifname . arp saddr ether @card arp saddr ip 0.0.0.0 arp operation request accept",
     "ip saddr 0.0.0.0 udp sport 68 udp dport 67 accept",
@@ -94,12 +166,58 @@ _SENDS = [
 
 
 def _from_guest(plan: NetworkPlan) -> list[str]:
+    begin = [_MAY_SEND, *_six(plan, "guest")]
     if plan.egress is None:
-        return _SENDS
+        return [*begin, *_SENDS]
     # What a guest gives to the gateway leaves the network, but for what it asks of the gateway itself.
     own = f"{{ {plan.gateway}, {METADATA_ADDRESS} }}"
     shut = f"ether daddr {plan.gateway_mac} ip daddr != {own} ip daddr @closed drop"
-    return [*_SENDS[:-2], shut, *_SENDS[-2:]]
+    return [*begin, *_SENDS[:-2], shut, *_SENDS[-2:]]
+
+
+def _six_from_guest(plan: NetworkPlan) -> list[str]:
+    to_gateway = f"ether daddr set {plan.gateway_mac} accept"
+    claims = f"iifname . ether saddr . {_CLAIMED} != @claims"
+    return [
+        "icmpv6 type { nd-router-advert, nd-redirect } drop",  # no routers among the guests
+        "udp sport 547 drop",  # nor DHCP servers
+        # Who has no address yet asks whether somebody has its own: nobody has. The other is the gateway's.
+        f"ip6 saddr {{ ::, {GATEWAY_LINK_ADDRESS} }} drop",
+        f"ip6 saddr != {_LINK_LOCAL} iifname . ether saddr . ip6 saddr != @owner6 drop",
+        f"ip6 saddr {_LINK_LOCAL} icmpv6 type nd-router-solicit {to_gateway}",
+        f"ip6 saddr {_LINK_LOCAL} ip6 daddr ff02::1:2 udp sport 546 udp dport 547 {to_gateway}",
+        *_ASKS,
+        f"{_IS_GROUP} drop",
+        f"icmpv6 type nd-neighbor-advert {_CLAIMS_MORE} {claims} drop",
+        f"ether daddr {plan.gateway_mac} accept",
+        f"icmpv6 type nd-neighbor-advert {claims} drop",
+        "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept",
+        f"ip6 saddr {_LINK_LOCAL} drop",
+        "accept",
+    ]
+
+
+_ASKS = ["icmpv6 type nd-neighbor-solicit ether daddr set ip6 daddr map @asked accept"]
+_SIX_FROM_TUNNEL = [
+    f"{_IS_GROUP} drop",
+    "ether saddr . ip6 saddr != @remote6 drop",
+    "udp sport 547 drop",
+    "icmpv6 type { nd-router-solicit, nd-router-advert, nd-neighbor-solicit, nd-redirect } drop",
+    # The vxlan device's answers, or the forwarder's.
+    f"icmpv6 type nd-neighbor-advert ether saddr . {_CLAIMED} != @claims_afar drop",
+    "accept",
+]
+
+
+def _six_from_service(plan: NetworkPlan) -> list[str]:
+    ours = f"{{ {plan.six(plan.gateway)}, {GATEWAY_LINK_ADDRESS} }}"
+    return [
+        f"ip6 saddr != {ours} drop",
+        *_ASKS,
+        "ip6 daddr ff02::16 drop",  # in which groups it is: nobody here keeps account of that
+        f"{_IS_GROUP} ether daddr set {_BROADCAST}",
+        "accept",
+    ]
 
 
 _FROM_TUNNEL = [
@@ -116,6 +234,7 @@ def _from_service(plan: NetworkPlan) -> list[str]:
     ours = f"{{ {plan.gateway}, {METADATA_ADDRESS} }}"
     return [
         f"ether saddr != {plan.gateway_mac} drop",
+        *_six(plan, "service"),
         f"arp saddr ip {ours} accept",
         f"ip saddr {ours} accept",
         *([f"ip saddr != {plan.cidr} ether type ip accept"] if plan.egress else []),
@@ -130,7 +249,14 @@ def _forward(plan: NetworkPlan) -> list[str]:
         # A guest that runs keeps the MTU that it was told at its start, though a host's link may carry less by
         # now. TCP then goes by what both ends say that they take.
         f"tcp flags syn tcp option maxseg size > {most} tcp option maxseg size set {most}",
+        *([_clamped_six(plan)] if plan.cidr6 else ()),
         f"{tunnel} ether saddr {plan.gateway_mac} drop",  # each host has its own gateway
         f"{tunnel} ether type arp accept",  # ends in the tunnel's device, which answers or drops it
         f"{tunnel} ether daddr {_BROADCAST} drop",
     ]
+
+
+def _clamped_six(plan: NetworkPlan) -> str:
+    most = plan.mtu - _TCP_IPV6_BYTES
+    size = "tcp option maxseg size"
+    return f"ether type ip6 tcp flags syn {size} > {most} {size} set {most}"

@@ -2,8 +2,9 @@
 
 Nothing learns and nothing floods. The bridge knows by static entries behind which port each MAC is, and the
 vxlan device knows by permanent entries at which VTEP. The vxlan device has `proxy`: it answers ARP for the
-members it has a neighbour for, and swallows all other ARP. It has no default destination, so a broadcast ends
-there. The gateway's MAC is the same on every host, and is pinned to the local veth.
+members it has a neighbour for, and swallows all other ARP; and neighbour discovery likewise, for which alone it
+speaks IPv6, without an address. It has no default destination, so a broadcast ends there. The gateway's MAC is
+the same on every host, and is pinned to the local veth.
 
 A sealed network has a tap in the place of the vxlan device. Whoever has it open seals what leaves by it, and
 answers ARP as the vxlan device would; the bridge and its filters do not tell the two apart.
@@ -53,8 +54,11 @@ def scope_of_vni(
 
 def addresses_of(plan: NetworkPlan) -> str:
     """The addresses of the namespace's end of the network, as a `Gateway` has them."""
-    both = (f"{plan.gateway}/{plan.prefix_bits}", f"{model.METADATA_ADDRESS}/32")
-    return " ".join(sorted(both))
+    found = [f"{plan.gateway}/{plan.prefix_bits}", f"{model.METADATA_ADDRESS}/32"]
+    if plan.cidr6:
+        six = (plan.six(plan.gateway), model.GATEWAY_LINK_ADDRESS)
+        found += [f"{address}/{model.PREFIX6_BITS}" for address in six]
+    return " ".join(sorted(found))
 
 
 def wanted(plan: NetworkPlan, slot: int = 0) -> tuple[Resource, ...]:
@@ -70,7 +74,13 @@ def wanted(plan: NetworkPlan, slot: int = 0) -> tuple[Resource, ...]:
         *(_port(port) for port in plan.ports),
     ]
     settings = [
-        LinkSettings(link.name, "" if link.name == plan.bridge else plan.bridge, plan.mtu, alias)
+        LinkSettings(
+            link.name,
+            "" if link.name == plan.bridge else plan.bridge,
+            plan.mtu,
+            alias,
+            ipv6=link.kind is LinkKind.VXLAN and bool(plan.cidr6),
+        )
         for link in links
     ]
     entries: list[Resource] = [BridgeEntry(plan.bridge, plan.veth, plan.gateway_mac)]
@@ -81,6 +91,8 @@ def wanted(plan: NetworkPlan, slot: int = 0) -> tuple[Resource, ...]:
             continue
         entries.append(TunnelEntry(plan.vxlan, neighbour.mac, neighbour.via))
         entries.append(ArpEntry(plan.vxlan, neighbour.address, neighbour.mac))
+        if plan.cidr6:
+            entries.append(ArpEntry(plan.vxlan, plan.six(neighbour.address), neighbour.mac))
     return (
         Namespace(plan.namespace),
         Filter(f"bridge {plan.table}", filter_text.ruleset(plan)),
@@ -93,6 +105,7 @@ def wanted(plan: NetworkPlan, slot: int = 0) -> tuple[Resource, ...]:
             addresses_of(plan),
             plan.gateway_mac,
             plan.mtu,
+            ipv6=bool(plan.cidr6),
             forwarding=plan.egress is not None,
         ),
         *_ways(plan, slot),

@@ -156,8 +156,8 @@ def _settings(wanted: LinkSettings, found: LinkSettings) -> Iterator[str]:
         yield f"of mtu {found.mtu}"
     if found.alias != wanted.alias:
         yield "without its alias"
-    if found.ipv6:
-        yield "speaking IPv6"
+    if found.ipv6 != wanted.ipv6:
+        yield "speaking IPv6" if found.ipv6 else "silent over IPv6"
     if found.amiss and found.master == wanted.master:
         yield "set to flood, filter or hold frames"
 
@@ -171,8 +171,8 @@ def _gateway(wanted: Gateway, found: Gateway) -> Iterator[str]:
         yield f"mac {found.mac}"
     if found.mtu != wanted.mtu:
         yield f"mtu {found.mtu}"
-    if found.ipv6:
-        yield "IPv6"
+    if found.ipv6 != wanted.ipv6:
+        yield "IPv6" if found.ipv6 else "no IPv6"
     if found.forwarding != wanted.forwarding:
         yield "forwarding" if found.forwarding else "not forwarding"
     if found.checksum_offload:

@@ -115,7 +115,9 @@ class Talk:
 class World:
     """Two hosts, a network over both, two guests on the first and one on the second."""
 
-    def __init__(self, root: Path, network: str = NETWORK, lab: Lab | None = None) -> None:
+    def __init__(
+        self, root: Path, network: str = NETWORK, lab: Lab | None = None, cidr6: str = ""
+    ) -> None:
         self.owns_lab = lab is None
         tag = f"t{os.getpid() % 0xFFF:x}{next(_serial)}"
         self.lab = lab or Lab(
@@ -130,7 +132,7 @@ class World:
                 ),
             )
         )
-        self.network = network
+        self.network, self.cidr6 = network, cidr6
         self.run_dirs = {"a": root / f"{tag}-a", "b": root / f"{tag}-b"}
         self.tags = {"a": f"a{next(_serial)}", "b": f"b{next(_serial)}"}
         on_a = (self.port("head", 2), self.port("near", 3))
@@ -153,6 +155,7 @@ class World:
             self.network, self.tags[host], vni_of(self.network), CIDR, GATEWAY, 1400,
             self.lab.address(host), "star", 1, ports,
             tuple(Neighbour(one.mac, one.address, one.name, via) for one in others),
+            cidr6=self.cidr6,
         )  # fmt: skip
 
     def start(self) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from netns import model
-from netns.model import Neighbour, NetworkPlan, Port, mac_of, tap_name, vni_of
+from netns.model import Neighbour, NetworkPlan, Port, address6, mac_of, tap_name, vni_of
 
 NETWORK = "g-lan"
 HEAD = Port(tap_name(NETWORK, "head"), mac_of(NETWORK, "10.1.0.2"), "10.1.0.2", "head")
@@ -63,6 +63,29 @@ def test_what_a_sealed_network_leaves_of_a_packet() -> None:
     ],
 )
 def test_a_senseless_plan_is_refused(change: dict[str, object], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        replace(PLAN, **change).check()
+
+
+def test_a_member_of_a_network_with_ipv6_has_its_ipv4_address_behind_the_prefix() -> None:
+    six = replace(PLAN, cidr6="fd42:1::/64")
+    six.check()
+    assert six.six("10.1.0.2") == "fd42:1::a01:2"
+    assert address6("fd42:1:2:3::/64", "10.42.1.10") == "fd42:1:2:3::a2a:10a"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"cidr6": "fd42::/48"}, "not an IPv6 network of 64 bits"),
+        ({"cidr6": "fd42::1/64"}, "not an IPv6 network of 64 bits"),
+        ({"cidr6": "10.0.0.0/24"}, "not an IPv6 network of 64 bits"),
+        ({"cidr6": "fd42::/64", "mtu": 1279}, "mtu 1279 is below 1280"),
+        ({"cidr6": "fd42::/64", "cidr": "10.0.0.0/7"}, "is wider than /8"),
+        ({"others6": (("web", "10.0.0.1"),)}, "web: '10.0.0.1' is not an IPv6 address"),
+    ],
+)
+def test_a_senseless_plan_of_ipv6_is_refused(change: dict[str, object], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         replace(PLAN, **change).check()
 

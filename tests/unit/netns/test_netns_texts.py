@@ -72,6 +72,14 @@ def _wireguard() -> WireguardLink:
     return link
 
 
+SIX = replace(
+    PLAN,
+    cidr6="fd12:3456:789a:1::/64",
+    others=(("web", "10.43.0.2"),),
+    others6=(("web", "fd00::2"),),
+)
+
+
 TEXTS: dict[str, Callable[[NetworkPlan], str]] = {
     "filter.nft": filter_text.ruleset,
     "dnsmasq.conf": dnsmasq.config,
@@ -79,6 +87,10 @@ TEXTS: dict[str, Callable[[NetworkPlan], str]] = {
     "names": dnsmasq.names,
     "filter-out.nft": lambda plan: filter_text.ruleset(_out(plan)),
     "dnsmasq-out.conf": lambda plan: dnsmasq.config(_out(plan)),
+    "filter-six.nft": lambda _: filter_text.ruleset(SIX),
+    "dnsmasq-six.conf": lambda _: dnsmasq.config(SIX),
+    "dhcp-hosts-six": lambda _: dnsmasq.dhcp_hosts(SIX),
+    "names-six": lambda _: dnsmasq.names(SIX),
     "tunnel.nft": tunnel_text.ruleset,
     "tunnel-sealed.nft": lambda _: tunnel_text.ruleset(SEALED),
     "tunnel-inside.nft": lambda _: tunnel_text.ruleset(INSIDE),

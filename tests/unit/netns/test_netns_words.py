@@ -104,6 +104,14 @@ def test_settings_are_said_one_by_one() -> None:
     assert said(down) == (
         f"tap of head {TAP} was down, off its bridge, of mtu 900, without its alias, speaking IPv6"
     )
+    six = replace(PLAN, cidr6="fd42::/64")
+    silent = [
+        replace(one, ipv6=False) if isinstance(one, LinkSettings | Gateway) else one
+        for one in wanted(six)
+    ]
+    assert harm(six, steps(wanted(six), silent), silent) == (
+        f"tunnel device {PLAN.vxlan} was silent over IPv6; gateway's link had changed: no IPv6"
+    )
     amiss = changed(LinkSettings, amiss=True)
     assert said(amiss) == f"tap of head {TAP} was set to flood, filter or hold frames"
     assert said(changed(LinkSettings, master="br0")) == f"tap of head {TAP} was on br0"
