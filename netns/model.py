@@ -111,6 +111,7 @@ class NetworkPlan(msgspec.Struct, frozen=True):
     - `wireguard`: what goes to other hosts goes in VXLAN by this host's WireGuard interface, by nothing else.
     - `cidr6`: a /64 in which the gateway and each member have an address besides (`address6`). Empty: none.
     - `others6`: IPv6 addresses of some of `others`.
+    - `multicast`: what guests send to groups and to all goes to all members, wherever they are.
     """
 
     network: str
@@ -130,6 +131,7 @@ class NetworkPlan(msgspec.Struct, frozen=True):
     wireguard: Wireguard | None = None
     cidr6: str = ""
     others6: tuple[tuple[str, str], ...] = ()
+    multicast: bool = False
 
     @property
     def bridge(self) -> str:

@@ -89,6 +89,7 @@ class Link(msgspec.Struct, frozen=True, tag="link"):
 
 class LinkSettings(msgspec.Struct, frozen=True, tag="settings"):
     """What can change. `amiss`: as a bridge port it learns, floods unknown destinations or lets nothing by.
+    `floods`: as a bridge port it takes what goes to a group.
 
     For a bridge `amiss` means that it snoops multicast, speaks STP or filters VLANs.
     """
@@ -100,6 +101,7 @@ class LinkSettings(msgspec.Struct, frozen=True, tag="settings"):
     up: bool = True
     ipv6: bool = False
     amiss: bool = False
+    floods: bool = False
 
     @property
     def key(self) -> Key:
@@ -193,6 +195,17 @@ class TunnelEntry(msgspec.Struct, frozen=True, tag="tunnel-entry"):
         return ("tunnel-entry", self.vxlan, self.mac)
 
 
+class CopyEntry(msgspec.Struct, frozen=True, tag="copy-entry"):
+    """A permanent entry of the vxlan device: what goes to a group, or to all, goes to that VTEP, too."""
+
+    vxlan: str
+    via: str
+
+    @property
+    def key(self) -> Key:
+        return ("copy-entry", self.vxlan, self.via)
+
+
 class ArpEntry(msgspec.Struct, frozen=True, tag="arp-entry"):
     """A permanent neighbour of the vxlan device. It answers ARP, or neighbour discovery, itself from it."""
 
@@ -231,6 +244,7 @@ Resource = (
     | Rate
     | BridgeEntry
     | TunnelEntry
+    | CopyEntry
     | ArpEntry
     | Service
 )

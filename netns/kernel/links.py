@@ -12,7 +12,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 
 from netns.failures import NetnsError
 from netns.kernel import namespaces, offload, sysctl
-from netns.kernel.observe import NTF_MASTER, NTF_SELF, NUD_NOARP, NUD_PERMANENT
+from netns.kernel.observe import EVERYBODY, NTF_MASTER, NTF_SELF, NUD_NOARP, NUD_PERMANENT
 from netns.kernel.tap import add_tap, other_end
 from netns.model import VXLAN_PORT, card_name
 from netns.resources import (
@@ -20,6 +20,7 @@ from netns.resources import (
     Action,
     ArpEntry,
     BridgeEntry,
+    CopyEntry,
     Gateway,
     Link,
     LinkKind,
@@ -33,7 +34,7 @@ _GONE = (errno.ENOENT, errno.ENODEV, errno.ESRCH, errno.EADDRNOTAVAIL)
 
 def apply(
     action: Action,
-    resource: Link | LinkSettings | Gateway | BridgeEntry | TunnelEntry | ArpEntry,
+    resource: Link | LinkSettings | Gateway | BridgeEntry | TunnelEntry | CopyEntry | ArpEntry,
 ) -> None:
     """Brings one resource about, or takes it away. Raises NetnsError when the kernel refuses."""
     try:
@@ -46,7 +47,7 @@ def apply(
 def _apply(
     netlink: Any,
     action: Action,
-    resource: Link | LinkSettings | Gateway | BridgeEntry | TunnelEntry | ArpEntry,
+    resource: Link | LinkSettings | Gateway | BridgeEntry | TunnelEntry | CopyEntry | ArpEntry,
 ) -> None:
     match resource:
         case Link():
@@ -60,6 +61,8 @@ def _apply(
             namespaces.inside(resource.namespace, lambda: _settle_gateway(resource))
         case BridgeEntry() | TunnelEntry():
             _forward(netlink, action, resource)
+        case CopyEntry():
+            _copy(netlink, action, resource)
         case ArpEntry():
             _neighbour(netlink, action, resource)
 
@@ -120,7 +123,7 @@ def _settle(netlink: Any, wanted: LinkSettings) -> None:
             index=index,
             learning=0,
             unicast_flood=0,
-            mcast_flood=0,
+            mcast_flood=int(wanted.floods),
             bcast_flood=1,
             isolated=0,
         )
@@ -171,6 +174,17 @@ def _forward(netlink: Any, action: Action, entry: BridgeEntry | TunnelEntry) -> 
             _unless_gone(netlink.fdb, "del", ifindex=index, **how)
     else:
         netlink.fdb("replace", ifindex=_need_index(netlink, link), **how)
+
+
+def _copy(netlink: Any, action: Action, entry: CopyEntry) -> None:
+    """Of one that is there already, nothing is changed. Others to other VTEPs stay beside it."""
+    how = {"lladdr": EVERYBODY, "dst": entry.via.split()[0], "flags": NTF_SELF}
+    how["state"] = NUD_PERMANENT
+    index = _index(netlink, entry.vxlan)
+    if action is not Action.ADD and index is not None:
+        _unless_gone(netlink.fdb, "del", ifindex=index, **how)
+    if action is not Action.DELETE:
+        netlink.fdb("append", ifindex=_need_index(netlink, entry.vxlan), **how)
 
 
 def _neighbour(netlink: Any, action: Action, entry: ArpEntry) -> None:

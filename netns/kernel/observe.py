@@ -18,6 +18,7 @@ from netns.resources import (
     INNER_LINK,
     ArpEntry,
     BridgeEntry,
+    CopyEntry,
     Gateway,
     Link,
     LinkKind,
@@ -51,8 +52,11 @@ _TUN_OWNER, _TUN_TYPE, _TUN_VNET_HDR, _TUN_PERSIST, _TUN_QUEUES = 1, 3, 5, 6, 7
 _BRIDGE_WANTED = {5: 0, 23: 0}
 """A bridge does not speak STP or snoop multicast."""
 _BRIDGE_VLANS = 7
-_PORT_WANTED = {8: 0, 9: 0, 27: 0, 30: 1, 33: 0}
-"""A port does not learn, flood unknown or multicast destinations, or stand alone; broadcasts (ARP) pass."""
+_PORT_WANTED = {8: 0, 9: 0, 30: 1, 33: 0}
+"""A port does not learn, flood unknown destinations, or stand alone; broadcasts (ARP) pass."""
+_PORT_GROUPS = 27
+EVERYBODY = "00:00:00:00:00:00"
+"""Of an entry of a vxlan device: for what has no other."""
 _PORT_STATE = 1
 _NDA_DST, _NDA_MAC, _NDA_MASTER = 1, 2, 9
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
@@ -180,8 +184,11 @@ def observe(scope: Scope, host: HostSeen) -> list[Resource]:
         found.append(BridgeEntry(scope.bridge, link_name, mac(entry.has.get(_NDA_MAC))))
     for entry in host.tunnelled[vxlan.ifindex] if vxlan else ():
         passing = "" if entry.state & NUD_PERMANENT else " (passing)"
-        via = f"{ip(entry.has.get(_NDA_DST))}{passing}"
-        found.append(TunnelEntry(scope.vxlan, mac(entry.has.get(_NDA_MAC)), via))
+        via, to = f"{ip(entry.has.get(_NDA_DST))}{passing}", mac(entry.has.get(_NDA_MAC))
+        if to == EVERYBODY:
+            found.append(CopyEntry(scope.vxlan, via))
+        else:
+            found.append(TunnelEntry(scope.vxlan, to, via))
     found += (rate for tap in scope.taps if (rate := _rate(tap, host)) is not None)
     for entry in host.permanent[vxlan.ifindex] if vxlan else ():
         address = ip(entry.has.get(_NDA_DST))
@@ -358,6 +365,7 @@ def _settings(link: _LinkSeen, names: dict[int, str], *, is_bridge: bool) -> Lin
         up=link.up,
         ipv6=sysctl.ipv6_enabled(link.name),
         amiss=amiss,
+        floods=not is_bridge and bool(number(data.get(_PORT_GROUPS))),
     )
 
 

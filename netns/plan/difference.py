@@ -12,6 +12,7 @@ from netns.resources import (
     Action,
     ArpEntry,
     BridgeEntry,
+    CopyEntry,
     Filter,
     Gateway,
     Key,
@@ -71,7 +72,7 @@ def _parents(resource: Resource) -> set[Key]:
     match resource:
         case LinkSettings(name=link, master=bridge) | BridgeEntry(link=link, bridge=bridge):
             return {("link", link), ("link", bridge)}
-        case TunnelEntry(vxlan=link) | ArpEntry(vxlan=link):
+        case TunnelEntry(vxlan=link) | ArpEntry(vxlan=link) | CopyEntry(vxlan=link):
             return {("link", link)}
         case Gateway(namespace=namespace, link=link):
             return {("namespace", namespace), ("link", link)}
@@ -105,7 +106,7 @@ def _rank(resource: Resource) -> int:
             return 3
         case LinkSettings() | Gateway():
             return 4
-        case BridgeEntry() | TunnelEntry() | ArpEntry() | WayOut() | Rate():
+        case BridgeEntry() | TunnelEntry() | CopyEntry() | ArpEntry() | WayOut() | Rate():
             return 5
         case Service():
             return 6

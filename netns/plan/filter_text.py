@@ -4,12 +4,13 @@ Each network has a table of the bridge family of its own, so that networks canno
 kernels we run on have no `meta ibrname`, so every rule goes by the name of the port a frame came in by; those
 names are ours alone. A guest may send ARP and IPv4 from the MAC and address it was given, and the ARP probe
 and DHCP request it needs before it has one. It may send no other broadcast, because none would reach the
-members on other hosts. A table is replaced in one transaction, so it is never half there.
+members on other hosts, unless the network has `multicast`: then as many a second go there as the hosts can
+make copies of. A table is replaced in one transaction, so it is never half there.
 
 With IPv6 it may send what is its own there, too, and from its link-local address what it says to the gateway
-alone: it asks for its router and its address. Multicast goes nowhere. A question for a neighbour is led to whom
-it is about: the group that it goes to ends with the last three bytes of the address that is meant, and those
-tell a network's members apart. What the gateway says to all becomes a broadcast, which ends on this host.
+alone: it asks for its router and its address. Its multicast goes nowhere. A question for a neighbour is led to
+whom it is about: the group that it goes to ends with the last three bytes of the address that is meant, and
+those tell a network's members apart. What the gateway says to all becomes a broadcast, which ends on this host.
 """
 
 from ipaddress import IPv6Address
@@ -17,11 +18,16 @@ from ipaddress import IPv6Address
 from netns.model import GATEWAY_LINK_ADDRESS, METADATA_ADDRESS, Neighbour, NetworkPlan, Port
 
 _BROADCAST = "ff:ff:ff:ff:ff:ff"
+COPIES_S = 10_000
+"""Copies a second, of all that guests here send to groups of one network, to all other hosts together."""
+_GROUP_FRAMES_S_MIN = 10
+"""So many frames may be sent to groups however many hosts there are."""
 _TCP_IPV4_BYTES = 40  # the least headers of both
 _TCP_IPV6_BYTES = 60
 _GROUP = int(IPv6Address("ff02::1:ff00:0"))
 """The groups in which members are asked whether an address is theirs; three bytes of it follow (RFC 4291)."""
 _IS_GROUP = "ether daddr & 01:00:00:00:00:00 != 00:00:00:00:00:00"
+"""Everybody is one, too."""
 _LINK_LOCAL = "fe80::/10"
 _CLAIMED = "@th,64,128"
 """In an advertisement of a neighbour: the address that is said to be its."""
@@ -44,7 +50,7 @@ def ruleset(plan: NetworkPlan) -> str:
         parts += _chain("six_from_tunnel", "", _SIX_FROM_TUNNEL)
         parts += _chain("six_from_service", "", _six_from_service(plan))
     parts += _chain("from_guest", "", _from_guest(plan))
-    parts += _chain("from_tunnel", "", [*_six(plan, "tunnel"), *_FROM_TUNNEL])
+    parts += _chain("from_tunnel", "", [*_six(plan, "tunnel"), *_from_tunnel(plan)])
     parts += _chain("from_service", "", _from_service(plan))
     parts += _chain("forward", "type filter hook forward", _forward(plan))
     members = ", ".join(f'"{name}"' for name in _links(plan))
@@ -167,12 +173,13 @@ _SENDS = [
 
 def _from_guest(plan: NetworkPlan) -> list[str]:
     begin = [_MAY_SEND, *_six(plan, "guest")]
+    sends = [*_SENDS[:-2], "ether type ip accept", "drop"] if plan.multicast else _SENDS
     if plan.egress is None:
-        return [*begin, *_SENDS]
+        return [*begin, *sends]
     # What a guest gives to the gateway leaves the network, but for what it asks of the gateway itself.
     own = f"{{ {plan.gateway}, {METADATA_ADDRESS} }}"
     shut = f"ether daddr {plan.gateway_mac} ip daddr != {own} ip daddr @closed drop"
-    return [*begin, *_SENDS[:-2], shut, *_SENDS[-2:]]
+    return [*begin, *sends[:-2], shut, *sends[-2:]]
 
 
 def _six_from_guest(plan: NetworkPlan) -> list[str]:
@@ -220,14 +227,15 @@ def _six_from_service(plan: NetworkPlan) -> list[str]:
     ]
 
 
-_FROM_TUNNEL = [
-    # The only ARP from there are the answers of the vxlan device, or of the forwarder.
-    "arp operation reply arp saddr ether . arp saddr ip @remote accept",
-    "ether daddr & 01:00:00:00:00:00 != 00:00:00:00:00:00 drop",
-    "udp sport 67 drop",
-    "ether saddr . ip saddr @remote ether type ip accept",
-    "drop",
-]
+def _from_tunnel(plan: NetworkPlan) -> list[str]:
+    return [
+        # The only ARP from there are the answers of the vxlan device, or of the forwarder.
+        "arp operation reply arp saddr ether . arp saddr ip @remote accept",
+        *([] if plan.multicast else [f"{_IS_GROUP} drop"]),
+        "udp sport 67 drop",
+        "ether saddr . ip saddr @remote ether type ip accept",
+        "drop",
+    ]
 
 
 def _from_service(plan: NetworkPlan) -> list[str]:
@@ -252,7 +260,18 @@ def _forward(plan: NetworkPlan) -> list[str]:
         *([_clamped_six(plan)] if plan.cidr6 else ()),
         f"{tunnel} ether saddr {plan.gateway_mac} drop",  # each host has its own gateway
         f"{tunnel} ether type arp accept",  # ends in the tunnel's device, which answers or drops it
-        f"{tunnel} ether daddr {_BROADCAST} drop",
+        *_to_groups(plan, tunnel),
+    ]
+
+
+def _to_groups(plan: NetworkPlan, tunnel: str) -> list[str]:
+    if not plan.multicast:
+        return [f"{tunnel} ether daddr {_BROADCAST} drop"]
+    hosts = {neighbour.peer or neighbour.via for neighbour in plan.neighbours}
+    most = max(_GROUP_FRAMES_S_MIN, COPIES_S // max(1, len(hosts)))
+    return [
+        f"{tunnel} udp dport 67 drop",  # DHCP is each host's own
+        f"{tunnel} {_IS_GROUP} limit rate over {most}/second burst {most} packets drop",
     ]
 
 

@@ -3,8 +3,9 @@
 Nothing learns and nothing floods. The bridge knows by static entries behind which port each MAC is, and the
 vxlan device knows by permanent entries at which VTEP. The vxlan device has `proxy`: it answers ARP for the
 members it has a neighbour for, and swallows all other ARP; and neighbour discovery likewise, for which alone it
-speaks IPv6, without an address. It has no default destination, so a broadcast ends there. The gateway's MAC is
-the same on every host, and is pinned to the local veth.
+speaks IPv6, without an address. It has no default destination, so a broadcast ends there; on a network with
+`multicast` it has every other host as one, and the bridge gives what goes to a group to all of its ports but
+that of the services. The gateway's MAC is the same on every host, and is pinned to the local veth.
 
 A sealed network has a tap in the place of the vxlan device. Whoever has it open seals what leaves by it, and
 answers ARP as the vxlan device would; the bridge and its filters do not tell the two apart.
@@ -16,6 +17,7 @@ from netns.plan import dnsmasq, filter_text, tunnel_text, way_text
 from netns.resources import (
     ArpEntry,
     BridgeEntry,
+    CopyEntry,
     Filter,
     Gateway,
     Link,
@@ -80,6 +82,7 @@ def wanted(plan: NetworkPlan, slot: int = 0) -> tuple[Resource, ...]:
             plan.mtu,
             alias,
             ipv6=link.kind is LinkKind.VXLAN and bool(plan.cidr6),
+            floods=plan.multicast and link.name not in (plan.bridge, plan.veth),
         )
         for link in links
     ]
@@ -93,6 +96,9 @@ def wanted(plan: NetworkPlan, slot: int = 0) -> tuple[Resource, ...]:
         entries.append(ArpEntry(plan.vxlan, neighbour.address, neighbour.mac))
         if plan.cidr6:
             entries.append(ArpEntry(plan.vxlan, plan.six(neighbour.address), neighbour.mac))
+    if plan.multicast and not plan.sealed:
+        vias = dict.fromkeys(neighbour.via for neighbour in plan.neighbours)
+        entries += [CopyEntry(plan.vxlan, via) for via in vias]
     return (
         Namespace(plan.namespace),
         Filter(f"bridge {plan.table}", filter_text.ruleset(plan)),

@@ -10,6 +10,7 @@ from netns.resources import (
     Action,
     ArpEntry,
     BridgeEntry,
+    CopyEntry,
     Filter,
     Gateway,
     Key,
@@ -25,7 +26,12 @@ from netns.resources import (
 )
 
 _SHOWN = 4  # of the things that were wrong; what hangs on them is counted
-_ENTRIES = {"bridge-entry": "forwarding", "tunnel-entry": "tunnel", "arp-entry": "neighbour"}
+_ENTRIES = {
+    "bridge-entry": "forwarding",
+    "tunnel-entry": "tunnel",
+    "copy-entry": "copying",
+    "arp-entry": "neighbour",
+}
 
 
 def harm(plan: NetworkPlan, todo: Iterable[Step], observed: Iterable[Resource]) -> str:
@@ -53,7 +59,7 @@ def _things(
     entries: Counter[tuple[str, str]] = Counter()
     for step in sorted(steps, key=lambda step: step.action is Action.DELETE):
         match step.resource:
-            case BridgeEntry() | TunnelEntry() | ArpEntry():
+            case BridgeEntry() | TunnelEntry() | CopyEntry() | ArpEntry():
                 entries[_ENTRIES[step.resource.key[0]], _was(step.action)] += 1
             case LinkSettings(name=name) if ("link", name) in lost:
                 continue
@@ -158,6 +164,8 @@ def _settings(wanted: LinkSettings, found: LinkSettings) -> Iterator[str]:
         yield "without its alias"
     if found.ipv6 != wanted.ipv6:
         yield "speaking IPv6" if found.ipv6 else "silent over IPv6"
+    if found.floods != wanted.floods and found.master == wanted.master:
+        yield "taking groups" if found.floods else "taking no groups"
     if found.amiss and found.master == wanted.master:
         yield "set to flood, filter or hold frames"
 

@@ -26,7 +26,8 @@ class Count(enum.StrEnum):
     # Dropped on their way out.
     OUT_MALFORMED = "out-malformed"
     OUT_BROADCAST = "out-broadcast"
-    """To a group, or a question (ARP, ND) for nobody elsewhere. The bridge gives those to all of its ports."""
+    """To a group of a network without multicast, or a question (ARP, ND) for nobody elsewhere. The bridge gives
+    those to all of its ports."""
     OUT_NOT_OURS = "out-not-ours"
     """From a MAC that is no member here."""
     OUT_UNKNOWN = "out-unknown"

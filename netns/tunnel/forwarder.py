@@ -249,6 +249,7 @@ class Forwarder:
             self._note()
             self._show()
         self._send(self._outward.datagrams)
+        self._send_copies(now_s)
 
     def _frames_from(self, route: Route, descriptor: int) -> Iterable[bytes]:
         """Those of a turn that are for Python. Raises OSError at the end of what is there."""
@@ -269,6 +270,18 @@ class Forwarder:
             self._count[Count.SENT] += sent
             self._count[Count.OUT_REFUSED] += len(datagrams) - sent
         going.clear()
+
+    def _send_copies(self, now_s: float) -> None:
+        """A group's frames of a turn. There are as many of them a second as the bridge's filter lets by."""
+        copies, self._outward.copies = self._outward.copies, []
+        if copies:
+            self._note()
+        for name, plain in copies:
+            peer = self._sessions.peers.get(name)
+            if peer is None:
+                self._count[Count.OUT_NO_SESSION] += 1
+            else:
+                self._send_to(peer, peer.endpoint, peer.pair, plain, now_s)
 
     def _from_socket(self) -> None:
         """A turn of the socket: a batch is received, opened, joined and written to the taps."""

@@ -126,7 +126,7 @@ def judged(opened: Inner, peer: str, routes: Mapping[int, Route]) -> Count:
     member = route.remote.get(frame[6:12])
     if member is None or member.peer != peer:
         return Count.IN_SPOOFED
-    if frame[0:6] not in route.local:
+    if frame[0:6] not in route.local and not (route.multicast and frame[0] & 1):
         return Count.IN_NOT_HERE
     if frame[12:14] == IPV4 and len(frame) >= _IPV4_LEAST:
         is_own = frame[26:30] == member.address

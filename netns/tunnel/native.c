@@ -105,7 +105,7 @@ typedef struct {
 typedef struct {
     PyObject_HEAD
     unsigned int vni;
-    int tap, mtu, has_prefix;
+    int tap, mtu, multicast, has_prefix;
     uint8_t prefix[PREFIX]; /* what IPv6 addresses begin with: all but the IPv4 address */
     PyObject *local;   /* a frozenset of MACs as numbers */
     PyObject *members; /* a dict: MAC as a number -> (Peer, address as a number) */
@@ -587,7 +587,7 @@ static enum count taken(uint8_t *datagram, int length, const struct sockaddr_in 
     member = found(network->members, get_mac(frame + 6), &PyTuple_Type);
     if (member == NULL || PyTuple_GET_ITEM(member, 0) != (PyObject *)peer)
         return IN_SPOOFED;
-    if (!has_local(network, get_mac(frame)))
+    if (!(network->multicast && frame[0] & 1) && !has_local(network, get_mac(frame)))
         return IN_NOT_HERE;
     if (get16(frame + 12) == IPV4 && frame_length >= ETHERNET + 20)
         address = get32(frame + 26);
@@ -857,7 +857,7 @@ static enum count given(Outgoing *out, Network *network, uint8_t *raw, int got, 
     memcpy(left, raw + 2, sizeof left);
     if (!has_local(network, get_mac(frame + 6)))
         return OUT_NOT_OURS;
-    if (asks(frame, length)) {
+    if (asks(frame, length) || (network->multicast && frame[0] & 1)) {
         leave(asked, raw, got);
         return COUNTS;
     }
@@ -1198,15 +1198,15 @@ static int are_members(PyObject *members)
 
 static PyObject *network_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"vni", "tap", "mtu", "local", "members", "prefix", NULL};
+    static char *names[] = {"vni", "tap", "mtu", "local", "members", "prefix", "multicast", NULL};
     unsigned int vni;
-    int tap, mtu;
+    int tap, mtu, multicast;
     const char *prefix;
     Py_ssize_t prefix_length;
     PyObject *local, *members;
     Network *self;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "IiiO!O!y#", names, &vni, &tap, &mtu, &PyFrozenSet_Type, &local, &PyDict_Type,
-                                     &members, &prefix, &prefix_length))
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "IiiO!O!y#p", names, &vni, &tap, &mtu, &PyFrozenSet_Type, &local, &PyDict_Type,
+                                     &members, &prefix, &prefix_length, &multicast))
         return NULL;
     if (vni > 0xFFFFFF || mtu < 0 || mtu > MTU_MOST) {
         PyErr_Format(PyExc_ValueError, "network %u: vni or mtu %d is too large", vni, mtu);
@@ -1223,6 +1223,7 @@ static PyObject *network_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
     self->vni = vni;
     self->tap = tap;
     self->mtu = mtu;
+    self->multicast = multicast;
     Py_INCREF(local);
     self->local = local;
     if ((self->members = PyDict_Copy(members)) == NULL || !are_members(self->members))

@@ -38,7 +38,8 @@ class Peer:
 class Network:
     """A network and its tap's descriptor. `members` elsewhere: peer (None: unknown) and IPv4 address.
 
-    `prefix`: the 12 bytes before that of its IPv6 addresses; empty if it has none.
+    `prefix`: the 12 bytes before that of its IPv6 addresses; empty if it has none. `multicast`: what goes to a
+    group comes in.
     """
 
     def __new__(
@@ -49,6 +50,7 @@ class Network:
         local: frozenset[int],
         members: dict[int, tuple[Peer | None, int]],
         prefix: bytes,
+        multicast: bool,
     ) -> Network: ...
 
 class Pair:
@@ -75,8 +77,9 @@ class Loops:
         """
 
     def send(self, socket: int, network: Network) -> list[bytes]:
-        """Takes a batch of the tap's frames; those that are to be answered, as they were read: ARP, ND, and
-        packets that are too long and not to be cut. Raises OSError if it is gone."""
+        """Takes a batch of the tap's frames; those that are for Python, as they were read: ARP, ND, packets
+        that are too long and not to be cut, and with `multicast` what goes to a group. Raises OSError if it is
+        gone."""
 
     def lend(self, bytes_per_s: float) -> None:
         """So much is passed on for all pairs together. At first it is nothing."""

@@ -111,4 +111,12 @@ def _network(route: Route, tap: int, peers: Mapping[str, "native.Peer"]) -> "nat
         for mac, remote in route.remote.items()
     }
     local = frozenset(map(int.from_bytes, route.local))
-    return native.Network(route.vni, tap, min(route.mtu, MTU_MOST), local, members, route.prefix6)
+    return native.Network(
+        route.vni,
+        tap,
+        min(route.mtu, MTU_MOST),
+        local,
+        members,
+        route.prefix6,
+        route.multicast,
+    )

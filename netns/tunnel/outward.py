@@ -16,6 +16,8 @@ class Outward:
     def __init__(self, sessions: Sessions, count: Counters) -> None:
         self._sessions, self._count = sessions, count
         self.datagrams: dict[Endpoint, list[bytes]] = {}
+        self.copies: list[tuple[str, bytes]] = []
+        """Frames to groups that are still to be sealed for a peer each, with the eight bytes before them."""
 
     def take(self, route: Route, raw: bytes, now_s: float) -> bytes | None:
         """One read of that network's tap, virtio's header first. What to write to the tap, if anything."""
@@ -28,6 +30,9 @@ class Outward:
             reply = nd.answer(frame, route.prefix6, route.macs)
             self._count[Count.ND_ANSWERED if reply else Count.OUT_BROADCAST] += 1
             return PLAIN + reply if reply else None
+        if route.multicast and frame[0:1] and frame[0] & 1 and frame[6:12] in route.local:
+            self._copy(route, raw, frame)
+            return None
         reason = self._sealed(route, raw, frame, now_s)
         if reason is not None:
             self._count[reason] += 1
@@ -36,6 +41,20 @@ class Outward:
             takes = self._sessions.peers[route.remote[frame[0:6]].peer].takes(route.mtu)
             return PLAIN + narrow.too_big(frame, narrow.most(frame, route.mtu, takes))
         return None
+
+    def _copy(self, route: Route, raw: bytes, frame: bytes) -> None:
+        """Has a frame to a group sealed for each host of a member, the frame being the same for all."""
+        cut = (
+            pieces_of(vnet(raw), frame, route.mtu, route.mtu)
+            if len(frame) >= ETHERNET_BYTES
+            else None
+        )
+        if not isinstance(cut, tuple):
+            self._count[cut or Count.OUT_MALFORMED] += 1
+            return
+        flags, start, offset, pieces = cut
+        before = inner_header(flags, route.vni, start, offset)
+        self.copies += [(peer, before + piece) for piece in pieces for peer in route.partners]
 
     def _sealed(self, route: Route, raw: bytes, frame: bytes, now_s: float) -> Count | None:
         """Why it does not go out; None if it does."""

@@ -28,6 +28,9 @@ class Route(NamedTuple):
     """MACs of members elsewhere by address."""
     prefix6: bytes
     """What members' IPv6 addresses begin with: all but the IPv4 address at the end. Empty: it has no IPv6."""
+    partners: tuple[str, ...] = ()
+    """Peers to which a frame to a group is copied. Without `multicast` none is."""
+    multicast: bool = False
 
 
 def routes(table: Networks) -> dict[int, Route]:
@@ -52,6 +55,8 @@ def _route(network: SealedNetwork) -> Route:
         remote=remote,
         macs={member.address: mac for mac, member in remote.items()},
         prefix6=_prefix6(network.cidr6),
+        partners=tuple(dict.fromkeys(m.peer for m in network.members)) if network.multicast else (),
+        multicast=network.multicast,
     )
 
 

@@ -73,6 +73,7 @@ class SealedNetwork(msgspec.Struct, frozen=True):
       one that is not to be cut is told so.
     - `local`: MACs of the members here. Frames go out from them only, and come in for them only.
     - `gateway_mac`: the gateway's, which each host has for itself. Its frames neither leave nor enter.
+    - `multicast`: frames to groups, and to all, go to each host of a member, and come in from there.
     - `cidr6`: a /64 in which members have addresses besides, the IPv4 address behind the prefix. Empty: none.
     """
 
@@ -83,6 +84,7 @@ class SealedNetwork(msgspec.Struct, frozen=True):
     gateway_mac: str
     members: tuple[Member, ...]
     cidr6: str = ""
+    multicast: bool = False
 
 
 class Session(msgspec.Struct, frozen=True):

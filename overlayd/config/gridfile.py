@@ -112,7 +112,9 @@ def _spec(keys: GridKeys) -> model.GridSpec:
         lease_s=int(keys.lease.for_) if keys.lease else LEASE_S,
         lease=_terms(keys.lease) if keys.lease else model.LeaseTerms(warn_s=(WARN_S,)),
         networks=tuple(
-            model.NetworkSpec(name, network.cidr, network.encryption, network.internet)
+            model.NetworkSpec(
+                name, network.cidr, network.encryption, network.internet, network.multicast
+            )
             for name, network in keys.networks.items()
         ),
         volumes=tuple(

@@ -75,6 +75,13 @@ class NetworkKeys(Keys, frozen=True, kw_only=True):
         bool,
         Meta(description="Its guests get out, through the hosts that allow it."),
     ] = False
+    multicast: Annotated[
+        bool,
+        Meta(
+            description="What a guest sends to a group of IPv4, or to all, goes to all others, wherever they"
+            " are. If not, it ends at its host."
+        ),
+    ] = False
 
 
 class VolumeKeys(Keys, frozen=True, kw_only=True):

@@ -94,6 +94,7 @@ def networks(
                 wireguard=_wireguard(part, site, neighbours)
                 if carrier is Carrier.WIREGUARD
                 else None,
+                multicast=network.multicast,
             )
         )
     return tuple(plans)

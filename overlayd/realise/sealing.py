@@ -204,6 +204,7 @@ def networks_of(plans: Iterable[NetworkPlan]) -> tuple[SealedNetwork, ...]:
             mtu=plan.mtu,
             local=tuple(port.mac for port in plan.ports),
             gateway_mac=plan.gateway_mac,
+            multicast=plan.multicast,
             members=tuple(Member(each.mac, each.address, each.peer) for each in plan.neighbours),
         )
         for plan in plans

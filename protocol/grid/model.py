@@ -128,6 +128,8 @@ class NetworkSpec(msgspec.Struct, frozen=True):
     encryption: Encryption = Encryption.REQUIRED
     internet: bool = False
     """Whether its guests get out, where their hosts allow it."""
+    multicast: bool = False
+    """Whether what its guests send to groups of IPv4, and to all, goes to all of them."""
 
 
 class VolumeSpec(msgspec.Struct, frozen=True):

@@ -21,6 +21,7 @@ from netns.model import Neighbour, NetworkPlan, Port, mac_of, tap_name, vni_of
 
 NETWORK = "test-lan"
 CIDR, GATEWAY = "10.42.0.0/24", "10.42.0.1"
+GROUP, GROUP_PORT = "239.1.2.3", 5007
 _serial = itertools.count()
 _TALK_S = 20.0
 T = TypeVar("T")
@@ -66,6 +67,34 @@ class Guest:
     def received(self) -> int:
         """Frames that reached the guest's card."""
         return int(self.run("cat", "/proc/net/dev").split("eth0:")[1].split()[1])
+
+    def ear(self, group: str) -> socket.socket:
+        """A UDP socket that hears what goes to everybody, or to a group, at GROUP_PORT. Who calls closes it."""
+
+        def listen() -> socket.socket:
+            made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            made.bind(("", GROUP_PORT))
+            member = socket.inet_aton(group) + socket.inet_aton(self.port.address)
+            made.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, member)
+            made.settimeout(5)
+            return made
+
+        return namespaces.inside(self.namespace, listen)
+
+    def says(self, to: str, what: bytes, times: int = 1) -> None:
+        """Sends a datagram to a group, or to everybody, at GROUP_PORT."""
+
+        def send() -> None:
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as mouth:
+                mouth.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+                mouth.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, 4)
+                own = socket.inet_aton(self.port.address)
+                mouth.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, own)
+                for _ in range(times):
+                    mouth.sendto(what, (to, GROUP_PORT))
+
+        namespaces.inside(self.namespace, send)
 
     def host_link_mac(self, link: str) -> str:
         shown = program.run(["ip", "-n", self.host, "-o", "link", "show", link])

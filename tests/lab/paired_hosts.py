@@ -78,7 +78,7 @@ class Pair:
         return msgspec.structs.replace(
             plain,
             clusters=(cluster,),
-            networks=(NetworkSpec("lan", "10.42.0.0/24", self.encryption),),
+            networks=(NetworkSpec("lan", "10.42.0.0/24", self.encryption, multicast=True),),
             placement=PlacementSpec(spread=Spread.HOST, strict=(Strict.SPREAD,)),
         )
 

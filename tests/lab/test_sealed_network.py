@@ -10,7 +10,7 @@ import pytest
 from federation import traces
 from federation.eavesdrop import Capture
 from federation.launch import PORT, wait_for
-from netns_world import Talk, echos_received, mac_bytes
+from netns_world import GROUP, Guest, Talk, echos_received, mac_bytes
 from paired_hosts import Pair
 
 from netns.kernel import namespaces
@@ -133,3 +133,13 @@ def _a_grid_with_the_same_addresses_is_another(pair: Pair) -> None:
     heard = [namespaces.inside(twin.namespace, echos_received) for twin in twins]
     assert pair.meet()
     assert heard == [namespaces.inside(twin.namespace, echos_received) for twin in twins]
+    _a_group_is_heard_by_its_grid_alone(pair.guests["pair"], twins)
+
+
+def _a_group_is_heard_by_its_grid_alone(guests: list[Guest], twins: list[Guest]) -> None:
+    with guests[1].ear(GROUP) as far, twins[1].ear(GROUP) as twin:
+        for to in (GROUP, "10.42.0.255"):
+            guests[0].says(to, b"pair to " + to.encode())
+            twins[0].says(to, b"twin to " + to.encode())
+            assert far.recv(100) == b"pair to " + to.encode()
+            assert twin.recv(100) == b"twin to " + to.encode()

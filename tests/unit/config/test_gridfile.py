@@ -185,7 +185,7 @@ TABLE = {
         "lan: [10.42.0.0/24]",
         [
             "star.yaml:5:8: networks.lan: found a list of 1; write a mapping of keys out of"
-            " cidr, encryption and internet"
+            " cidr, encryption, internet and multicast"
         ],
     ),
     "number for a name": (
@@ -443,7 +443,7 @@ _names = st.from_regex(r"[a-z][a-z0-9]{0,8}", fullmatch=True).filter(
 ENVIRONMENT = """\
 grid: star-sim
 networks:
-  lan: {cidr: 10.42.0.0/24, internet: true}
+  lan: {cidr: 10.42.0.0/24, internet: true, multicast: true}
 clusters:
   head:
     image: debian-12
@@ -470,6 +470,7 @@ def test_a_cluster_says_how_large_its_disks_are_and_how_it_begins_and_ends() -> 
     assert (head.max_cpus_milli, head.max_memory_bytes) == (4000, 16 << 30)
     assert (head.update_at_once, head.update_wait) == (3, "running")
     assert spec.networks[0].internet
+    assert spec.networks[0].multicast
 
 
 def test_what_a_cluster_leaves_out_is_said_by_the_specification() -> None:
@@ -479,6 +480,7 @@ def test_what_a_cluster_leaves_out_is_said_by_the_specification() -> None:
         assert (cluster.update_at_once, cluster.update_wait) == (1, "ready")
         assert (cluster.restart, cluster.stop_within_s) == (Restart.ON_FAILURE, 30)
     assert not parse_grid(GOOD, "f").networks[0].internet
+    assert not parse_grid(GOOD, "f").networks[0].multicast
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from netns.resources import (
     Action,
     ArpEntry,
     BridgeEntry,
+    CopyEntry,
     Filter,
     Gateway,
     Key,
@@ -53,6 +54,7 @@ def _plan(
     egress: Egress | None = None,
     carrier: str = "plain",
     rates: Mapping[int, int] = {},
+    multicast: bool = False,
 ) -> NetworkPlan:
     def address(number: int) -> str:
         return f"10.1.0.{number + 2}"
@@ -80,6 +82,7 @@ def _plan(
         egress=egress,
         sealed=carrier == "sealed",
         wireguard=WIREGUARD if carrier == "wireguard" else None,
+        multicast=multicast,
     )  # fmt: skip
     plan.check()
     return plan
@@ -93,6 +96,7 @@ plans = st.builds(
     st.sampled_from([None, Egress(("10.0.0.0/8",), ("192.0.2.53",))]),
     st.sampled_from(["plain", "sealed", "wireguard"]),
     st.dictionaries(st.integers(0, 5), st.sampled_from([10**6, 10**8]), max_size=3),
+    st.booleans(),
 )
 
 
@@ -149,7 +153,7 @@ def _needs(resource: Resource) -> set[Key]:
             return {("link", name)} | ({("link", master)} if master else set())
         case BridgeEntry(bridge=bridge, link=link):
             return {("link", bridge), ("link", link)}
-        case TunnelEntry(vxlan=vxlan) | ArpEntry(vxlan=vxlan):
+        case TunnelEntry(vxlan=vxlan) | ArpEntry(vxlan=vxlan) | CopyEntry(vxlan=vxlan):
             return {("link", vxlan)}
         case Gateway(namespace=namespace, link=link):
             return {("namespace", namespace), ("link", link)}
@@ -174,7 +178,7 @@ def _harmed(resource: Resource, how: int) -> Resource:
         case Link():
             return replace(resource, safe=False, namespace="")
         case LinkSettings():
-            return replace(resource, up=False, amiss=True)
+            return replace(resource, up=False, amiss=True, floods=not resource.floods)
         case Gateway():
             return replace(resource, mtu=1, checksum_offload=True)
         case TunnelEntry():
@@ -282,6 +286,16 @@ def test_a_rate_that_is_changed_touches_nothing_else() -> None:
     ]
     free = _plan({0, 1}, {2: 2}, 1450)
     assert [str(step) for step in steps(wanted(free), wanted(before))] == [f"delete rate {held}"]
+
+
+def test_groups_are_copied_to_each_host_once() -> None:
+    plain = _plan({0}, {1: 2, 2: 2, 3: 4}, 1450, multicast=True)
+    entries = [one.via for one in wanted(plain) if isinstance(one, CopyEntry)]
+    assert entries == ["192.0.2.2", "192.0.2.4"]
+    floods = {one.name for one in wanted(plain) if isinstance(one, LinkSettings) and one.floods}
+    assert floods == {plain.vxlan, plain.ports[0].tap}
+    sealed = replace(plain, sealed=True)
+    assert not [one for one in wanted(sealed) if isinstance(one, CopyEntry)]
 
 
 def _filter(resources: list[Resource]) -> Resource:

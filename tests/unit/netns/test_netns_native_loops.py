@@ -11,14 +11,32 @@ from pathlib import Path
 
 import pytest
 import tunnel_sides
-from tunnel_sides import KEYS, MTU, Side, compare, compiled, drained, incoming, sealed, session
+from tunnel_sides import (
+    HERE,
+    KEYS,
+    MACS,
+    MTU,
+    THERE,
+    UDP,
+    VNI,
+    Side,
+    compare,
+    compiled,
+    drained,
+    incoming,
+    packet,
+    sealed,
+    session,
+)
 
 import netns.tunnel
 from netns.tunnel import native_loops
 from netns.tunnel.counters import Count
+from netns.tunnel.frame import inner_header
 from netns.tunnel.orders import HoldTaps
 from netns.tunnel.tables import SESSION_RECEIVES_S, SESSION_SENDS_S, SealedPeer
 
+GROUP = bytes.fromhex("01005e010203")
 FUZZED_S = 3.0
 
 
@@ -116,6 +134,20 @@ def test_neighbours_elsewhere_are_answered_for(native: Side) -> None:
     native.from_tap([bytes(10) + asked, bytes(10) + asked])
     assert len(native.written()) == 2
     assert counted(native) == {"nd-answered": 2}
+
+
+def test_a_frame_to_a_group_is_copied_and_one_from_there_comes_in(far: socket.socket) -> None:
+    for is_native in (True, False):
+        for multicast, sent, got in ((True, 1, 1), (False, 0, 0)):
+            side = Side(is_native, far, multicast=multicast)
+            side.from_tap([bytes(10) + packet(GROUP, MACS[0], HERE, GROUP[2:], b"news", UDP)])
+            assert len(drained(far)) == sent, (is_native, multicast)
+            came = inner_header(0, VNI, 0, 0) + packet(
+                GROUP, MACS[1], THERE, GROUP[2:], b"news", UDP
+            )
+            side.from_socket([sealed(1, 1, came)], far)
+            assert len(side.written()) == got, (is_native, multicast)
+            side.close()
 
 
 def test_a_replayed_datagram_is_dropped_in_and_behind_the_window(
@@ -230,8 +262,8 @@ def test_tables_that_make_no_sense_are_refused() -> None:
     with pytest.raises(ValueError, match="IPv4"):
         peer.move("nowhere", 1, 0)
     with pytest.raises(TypeError, match="members"):
-        module.Network(1, -1, MTU, frozenset(), {1: (1, 2)}, b"")
+        module.Network(1, -1, MTU, frozenset(), {1: (1, 2)}, b"", False)
     with pytest.raises(ValueError, match="a prefix has 12 bytes"):
-        module.Network(1, -1, MTU, frozenset(), {}, bytes(16))
+        module.Network(1, -1, MTU, frozenset(), {}, bytes(16), False)
     with pytest.raises(ValueError, match="too large"):
-        module.Network(1, -1, 65_454, frozenset(), {}, b"")
+        module.Network(1, -1, 65_454, frozenset(), {}, b"", False)

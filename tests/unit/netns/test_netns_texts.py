@@ -85,6 +85,7 @@ TEXTS: dict[str, Callable[[NetworkPlan], str]] = {
     "dnsmasq.conf": dnsmasq.config,
     "dhcp-hosts": dnsmasq.dhcp_hosts,
     "names": dnsmasq.names,
+    "filter-groups.nft": lambda plan: filter_text.ruleset(replace(plan, multicast=True)),
     "filter-out.nft": lambda plan: filter_text.ruleset(_out(plan)),
     "dnsmasq-out.conf": lambda plan: dnsmasq.config(_out(plan)),
     "filter-six.nft": lambda _: filter_text.ruleset(SIX),

@@ -110,6 +110,55 @@ def udp(source: str = "a", target: str = "b", size: int = 100) -> bytes:
     return macs + b"\x08\x00" + b"\x45" + bytes(8) + b"\x11" + bytes(2) + addresses + b"u" * size
 
 
+def to_a_group(group: bytes = b"\x01\x00\x5e\x01\x02\x03", size: int = 100) -> bytes:
+    return group + udp(size=size)[6:]
+
+
+@pytest.mark.parametrize("group", [b"\x01\x00\x5e\x01\x02\x03", b"\xff" * 6])
+def test_what_goes_to_a_group_goes_to_each_host_of_a_member(group: bytes) -> None:
+    ends = {name: End(name) for name in "abc"}
+    for end in ends.values():
+        end.networks = Networks(
+            1, tuple(msgspec.structs.replace(one, multicast=True) for one in end.networks.networks)
+        )
+        end.tell()
+    a, frame_ = ends["a"], to_a_group(group)
+    assert a.sends(frame_) == []
+    assert [peer for peer, _ in a.outward.copies] == ["b", "c"]
+    for peer, plain in a.outward.copies:
+        session = a.sessions.peers[peer].sending(NOW_S)
+        assert session is not None
+        datagram = session.seal(plain)
+        assert datagram is not None
+        assert ends[peer].gets(datagram) == [vnet.PLAIN + frame_]
+    assert a.counted() == {}
+
+
+def test_what_goes_to_a_group_is_judged_as_any_other_frame() -> None:
+    a, b = End("a"), End("b")
+    frame_ = to_a_group()
+    assert a.sends(frame_) == []
+    assert (a.outward.copies, a.counted()) == ([], {"out-broadcast": 1})
+    a.networks = Networks(
+        1, tuple(msgspec.structs.replace(one, multicast=True) for one in a.networks.networks)
+    )
+    a.tell()
+    for wrong in (frame_[:13], to_a_group(size=MTU), frame_[:6] + b"\x02" * 6 + frame_[12:]):
+        assert a.sends(wrong) == []
+    assert a.outward.copies == []
+    assert a.counted() == {
+        "out-broadcast": 1, "out-malformed": 1, "out-too-big": 1, "out-not-ours": 1,
+    }  # fmt: skip
+    a.sends(frame_)
+    (_, plain), _ = a.outward.copies
+    session = a.sessions.peers["b"].sending(NOW_S)
+    assert session is not None
+    datagram = session.seal(plain)
+    assert datagram is not None
+    assert b.gets(datagram) == [], "its table says nothing of groups"
+    assert b.counted() == {"in-not-here": 1}
+
+
 def asked_of(last: bytes) -> bytes:
     """A question of neighbour discovery, from the first guest."""
     macs = b"\x33\x33\xff\x00\x00\x09" + bytes.fromhex(MACS["a"].replace(":", ""))

@@ -82,7 +82,14 @@ def use(module: Path) -> None:
 class Side:
     """A forwarder, and the test's ends of its tap and its socket."""
 
-    def __init__(self, native: bool, far: socket.socket, mtu: int = MTU, takes: int = 0) -> None:
+    def __init__(
+        self,
+        native: bool,
+        far: socket.socket,
+        mtu: int = MTU,
+        takes: int = 0,
+        multicast: bool = False,
+    ) -> None:
         self._calls: dict[int, Callable[[], None]] = {}
         self.forwarder = Forwarder(1, lambda fd, _, call: self._calls.update({fd: call}), native)
         self.tap, tap = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -102,7 +109,7 @@ class Side:
             )
         )
         self._mate = far.getsockname()
-        network = SealedNetwork(VNI, "tap0", mtu, (LOCAL,), GATEWAY, members, CIDR6)
+        network = SealedNetwork(VNI, "tap0", mtu, (LOCAL,), GATEWAY, members, CIDR6, multicast)
         self.ask(TellNetworks(Networks(1, (network,))))
         self.tell(
             SealedPeer(
@@ -359,6 +366,8 @@ class Chaos:
             options=dice.choice((b"",) * 6 + (bytes(12), bytes(40))),
         )  # fmt: skip
         self._next[port] += size
+        if dice.random() < 0.1:
+            made = made[:8] + dice.choice((MACS[-1], b"\x01\x00\x5e\x01\x02\x03")) + made[14:]
         probe = inner_header(0, 0, 0, 0) + bytes([dice.choice((1, 1, 1, 2, 0, 9))])
         probe += bytes(dice.choice((27, 27, 26, 700)))
         return dice.choice(
@@ -404,7 +413,8 @@ def compare(seed: int, for_s: float, turns: int) -> int:
         far.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
         far.bind(("127.0.0.1", 0))
         sides = [
-            Side(native, far, takes=(0, NARROW, NARROWER)[seed % 3]) for native in (False, True)
+            Side(native, far, takes=(0, NARROW, NARROWER)[seed % 3], multicast=seed % 2 == 0)
+            for native in (False, True)
         ]
         try:
             while done < turns and time.monotonic() < until_s:

@@ -11,6 +11,7 @@ from netns.model import Egress, NetworkPlan
 from overlayd.ports.seeds import Seed, SeedNic
 from overlayd.realise import plan
 from overlayd.realise.paths import network_name
+from overlayd.realise.sealing import networks_of
 from protocol.grid.addresses import plan as cards_of
 from protocol.grid.expand import workspaces
 from protocol.grid.grant import HoldGrant, SignedGrant
@@ -132,6 +133,17 @@ def test_only_a_network_with_internet_gets_the_way_out_of_its_host(tmp_path: Pat
     asked = msgspec.structs.replace(part, spec=spec)
     assert [n.egress for n in plan.networks(asked, site)] == [way]
     assert [n.egress for n in plan.networks(asked, SITE)] == [None], "there is none here"
+
+
+def test_groups_are_heard_everywhere_where_a_network_asks_for_that(tmp_path: Path) -> None:
+    part = part_of(tmp_path)
+    (lan,) = part.spec.networks
+    for asked in (False, True):
+        asks = msgspec.structs.replace(lan, multicast=asked, encryption=Encryption.REQUIRED)
+        spec = msgspec.structs.replace(part.spec, networks=(asks,))
+        found = network(msgspec.structs.replace(part, spec=spec))
+        (sealed,) = networks_of([found])
+        assert (found.multicast, sealed.multicast) == (asked, asked)
 
 
 def test_a_network_knows_by_name_who_is_on_the_other_network_of_a_guest(tmp_path: Path) -> None:
