@@ -112,6 +112,8 @@ class NetworkPlan(msgspec.Struct, frozen=True):
     - `cidr6`: a /64 in which the gateway and each member have an address besides (`address6`). Empty: none.
     - `others6`: IPv6 addresses of some of `others`.
     - `multicast`: what guests send to groups and to all goes to all members, wherever they are.
+    - `told_mtu`: the largest packet that guests are told of, if a path to another host takes less than `mtu`.
+      Those that were told `mtu` before go on.
     """
 
     network: str
@@ -132,6 +134,13 @@ class NetworkPlan(msgspec.Struct, frozen=True):
     cidr6: str = ""
     others6: tuple[tuple[str, str], ...] = ()
     multicast: bool = False
+    told_mtu: int = 0
+
+    @property
+    def guests_mtu(self) -> int:
+        """What guests are told that they may send: with IPv6 no less than that takes."""
+        least = min(self.mtu, MTU6_MIN) if self.cidr6 else 0
+        return max(self.told_mtu or self.mtu, least)
 
     @property
     def bridge(self) -> str:
@@ -304,6 +313,8 @@ def _wrong_in(plan: NetworkPlan) -> Iterator[str]:
         yield f"vni {plan.vni} is not in 1..{VNI_MAX}"
     if not MTU_MIN <= plan.mtu <= MTU_MAX:
         yield f"mtu {plan.mtu} is not in {MTU_MIN}..{MTU_MAX}"
+    if plan.told_mtu and not MTU_MIN <= plan.told_mtu <= plan.mtu:
+        yield f"told_mtu {plan.told_mtu} is not in {MTU_MIN}..{plan.mtu}"
     if plan.epoch < 0:
         yield f"epoch {plan.epoch} is negative"
     if not all(map(_LABEL.fullmatch, plan.domain.split("."))) or len(plan.domain) > 200:

@@ -43,7 +43,7 @@ def config(plan: NetworkPlan) -> str:
         "no-ping",
         f"dhcp-option=option:dns-server,{plan.gateway}",
         f"dhcp-option=option:domain-search,{plan.domain}",
-        f"dhcp-option-force=option:mtu,{plan.mtu}",  # also to a guest that does not ask
+        f"dhcp-option-force=option:mtu,{plan.guests_mtu}",  # also to a guest that does not ask
         *_ways(plan),
         *_six(plan),
         "quiet-dhcp",
@@ -72,7 +72,7 @@ def _six(plan: NetworkPlan) -> list[str]:
         f"dhcp-option=option6:dns-server,[{plan.six(plan.gateway)}]",
         f"dhcp-option=option6:domain-search,{plan.domain}",
         "enable-ra",
-        f"ra-param={INNER_LINK},mtu:{plan.mtu},{_ADVERTISED_S},{_NO_ROUTER_S}",
+        f"ra-param={INNER_LINK},mtu:{plan.guests_mtu},{_ADVERTISED_S},{_NO_ROUTER_S}",
         "quiet-dhcp6",
         "quiet-ra",
     ]

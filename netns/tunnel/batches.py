@@ -22,6 +22,7 @@ _STRIDE = (
     DATAGRAM_BYTES_MAX + 1_565
 )  # apart, so that the buffers' beginnings do not share lines of the cache
 _SOL_UDP, _UDP_SEGMENT = 17, 103
+_IP_MTU_DISCOVER, _IPV6_MTU_DISCOVER, _PMTUDISC_DONT, _PMTUDISC_PROBE = 10, 23, 0, 3
 _ROOM_MS = 5
 _U16 = struct.Struct("=H")
 _VECTOR = struct.Struct("@PN")
@@ -114,6 +115,17 @@ def runs(datagrams: Sequence[bytes]) -> list[Sequence[bytes]]:
 def send(handle: socket.socket, to: tuple[str, int], datagrams: Sequence[bytes]) -> int:
     """Sends all of them there, in order; how many the kernel took."""
     return sum(_send_run(handle, to, run) for run in runs(datagrams))
+
+
+def may_be_cut(handle: socket.socket, may: bool) -> None:
+    """Whether what does not fit a path goes in fragments; else it is lost, whatever was heard of the path.
+
+    A socket of both families has the option of both.
+    """
+    how = _PMTUDISC_DONT if may else _PMTUDISC_PROBE
+    handle.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, how)
+    if handle.family is socket.AF_INET6:
+        handle.setsockopt(socket.IPPROTO_IPV6, _IPV6_MTU_DISCOVER, how)
 
 
 def _send_run(handle: socket.socket, to: tuple[str, int], run: Sequence[bytes]) -> int:

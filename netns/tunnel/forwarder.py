@@ -178,20 +178,27 @@ class Forwarder:
         if instance != self._instance:
             return self._other_instance(instance)
         check_probes(probes)
+        if self._socket is None:
+            return Refusal.WRONG, "it has no socket yet"
         self._note()
-        now_s = time.monotonic()
+        # A probe tells that its size gets there whole.
+        batches.may_be_cut(self._socket, False)
         for probe in probes:
-            peer = self._sessions.peers.get(probe.peer)
-            if peer is None:
-                self._count[Count.OUT_NO_SESSION] += 1
-                continue
-            told = (probe.address, probe.port)
-            plain = self._probes.probe(probe, now_s)
-            if told == NOWHERE:
-                self._send_to(peer, peer.endpoint, peer.pair, plain, now_s)
-            else:
-                self._send_to(peer, told, probe.pair, plain, now_s)
+            self._send_probe(probe, time.monotonic())
+        batches.may_be_cut(self._socket, True)
         return None
+
+    def _send_probe(self, probe: Probe, now_s: float) -> None:
+        peer = self._sessions.peers.get(probe.peer)
+        if peer is None:
+            self._count[Count.OUT_NO_SESSION] += 1
+            return
+        told = (probe.address, probe.port)
+        plain = self._probes.probe(probe, now_s)
+        if told == NOWHERE:
+            self._send_to(peer, peer.endpoint, peer.pair, plain, now_s)
+        else:
+            self._send_to(peer, told, probe.pair, plain, now_s)
 
     def _send_to(self, peer: LivePeer, to: Endpoint, pair: int, plain: bytes, now_s: float) -> None:
         """Seals that for the peer and sends it there: to itself, or to a relay if `pair` is not 0."""

@@ -11,6 +11,7 @@ import struct
 
 from netns import tun
 from netns.failures import NetnsError
+from netns.tunnel.batches import may_be_cut
 
 _TUNSETOFFLOAD, _TUNSETVNETHDRSZ = 0x400454D0, 0x400454D8
 _OFFLOADS = (
@@ -20,7 +21,6 @@ VNET_HEADER_BYTES = 10
 SOCKET_BUFFER_BYTES = 4 << 20
 """What the kernel keeps for us each way: 2,800 datagrams of 1,500 bytes."""
 _SO_SNDBUFFORCE, _SO_RCVBUFFORCE = 32, 33
-_IP_MTU_DISCOVER, _IP_PMTUDISC_DONT = 10, 0
 
 
 def open_tap(name: str) -> int:
@@ -47,7 +47,7 @@ def open_socket(port: int) -> socket.socket:
     """
     handle = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
     try:
-        handle.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _IP_PMTUDISC_DONT)
+        may_be_cut(handle, True)
         for buffer in (_SO_RCVBUFFORCE, _SO_SNDBUFFORCE):
             handle.setsockopt(socket.SOL_SOCKET, buffer, SOCKET_BUFFER_BYTES)
         handle.bind(("", port))

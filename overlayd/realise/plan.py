@@ -24,7 +24,7 @@ from protocol.grid.apply import cpus_seen, most_of
 from protocol.grid.carrier import Carrier, carriers_of
 from protocol.grid.lifecycle import Power
 from protocol.grid.model import SCRATCH, SCRATCH_PATH
-from protocol.grid.tunnel import mtus
+from protocol.grid.tunnel import mtus, narrowest
 from protocol.hosting.part import Part, PartOf
 from protocol.terms.ids import PeerId
 
@@ -60,8 +60,8 @@ def networks(
     here = {p.workspace.name for p in part.mine if runs(p)} | ending
     rates = {p.workspace.name: p.workspace.network_bits_s for p in part.mine}
     host_of = part.record.placed
-    sizes = mtu_of(part, site)
     carriers = carriers_of(part.record, part.spec.networks, part.cards)
+    sizes, told = mtu_of(part, site), told_mtu_of(part, site)
     plans = []
     for network in part.spec.networks:
         cards = by_network.get(network.name, [])
@@ -95,6 +95,7 @@ def networks(
                 if carrier is Carrier.WIREGUARD
                 else None,
                 multicast=network.multicast,
+                told_mtu=told[network.name],
             )
         )
     return tuple(plans)
@@ -116,9 +117,15 @@ def _others(part: Part, network: str, there: set[str]) -> tuple[tuple[str, str],
 
 
 def mtu_of(part: Part, site: Site) -> dict[str, int]:
-    """The largest packet that each network of the grid takes, in bytes."""
+    """The largest packet that each network of the grid takes by its hosts' links, in bytes."""
     told = {peer: end.mtu for peer, end in part.ends} | {site.me: site.mtu}
     return dict(mtus(part.record, part.spec.networks, part.cards, told))
+
+
+def told_mtu_of(part: Part, site: Site) -> dict[str, int]:
+    """The same, of which guests here are told: no more than the paths to the network's other hosts take."""
+    sizes, takes = mtu_of(part, site).items(), dict(part.takes)
+    return dict(narrowest(part.record, part.spec.networks, part.cards, sizes, takes))
 
 
 def _neighbours(

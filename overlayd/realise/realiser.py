@@ -434,7 +434,7 @@ class Realiser:
         boots, root = await roots.boot(tools.roots, part, mine, image, site.containers)
         has = await disks.ensure(tools.volumes, part, mine)
         mtu = plan.mtu_of(part, site)
-        told = plan.seed(part, mine, mtu, user_data)
+        told = plan.seed(part, mine, plan.told_mtu_of(part, site), user_data)
         if site.containers:
             told = msgspec.structs.replace(told, mounts=())  # they are mounted for it
         seed = await tools.seeds.ensure(name, told)

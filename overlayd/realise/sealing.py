@@ -228,6 +228,7 @@ def peers_of(
             port=each.port if each.address else 0,
             sessions=tuple(_session(one, older_s) for one in each.sessions),
             keep=not each.sessions or each.peer in fresh,
+            mtu=each.mtu,
         )
         for each in peers
     )

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from protocol.grid.addresses import Card
-from protocol.grid.carrier import carriers_of, carries
+from protocol.grid.carrier import Carrier, carriers_of, carries
 from protocol.grid.model import NetworkSpec
 from protocol.grid.record import GridRecord
 from protocol.terms.ids import PeerId
@@ -100,3 +100,24 @@ def mtus(
         for name, mtu in least.items()
         if name in carrier
     )
+
+
+def narrowest(
+    record: GridRecord,
+    networks: Collection[NetworkSpec],
+    cards: Collection[Card],
+    sizes: Iterable[tuple[str, int]],
+    takes: Mapping[PeerId, int],
+) -> tuple[tuple[str, int], ...]:
+    """(network, what its guests here are told): its MTU, or what the narrowest path to its other hosts takes.
+
+    `sizes` are MTUs, as `mtus` answers them; `takes` has the paths from here that are narrower than hosts said.
+    """
+    host_of = record.placed
+    carrier = carriers_of(record, networks, cards)
+    least = dict(sizes)
+    for card in cards:
+        if carrier.get(card.network) is Carrier.SEALED and card.workspace in host_of:
+            narrow = takes.get(host_of[card.workspace], least[card.network])
+            least[card.network] = min(least[card.network], narrow)
+    return tuple(least.items())

@@ -54,6 +54,8 @@ class Part(msgspec.Struct, frozen=True):
     out: tuple[PeerId, ...] = ()
     """Other hosts of the record with which nothing is exchanged any more: a certificate was revoked, theirs or
     this host's own."""
+    takes: tuple[tuple[PeerId, int], ...] = ()
+    """The largest packet of guests that gets to other hosts, where that is less than both said."""
 
 
 def part_of(leases: Leases, notices: Notices, grid: GridId, now: float = inf) -> Part | None:

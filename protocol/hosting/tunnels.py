@@ -10,7 +10,7 @@ from collections.abc import Callable
 import msgspec
 
 from protocol.contract.outcomes import Answer, NoticeDue, Outcome
-from protocol.grid.tunnel import Telling, TunnelEnd, mtus, newest
+from protocol.grid.tunnel import Telling, TunnelEnd, mtus, narrowest, newest
 from protocol.hosting.lease import Lease
 from protocol.hosting.leases import Leases
 from protocol.terms.effects import Effect, Note, Realise
@@ -27,14 +27,17 @@ class Tunnels:
     ) -> None:
         """`own` answers this host's end; None while that is not known."""
         self._me, self._leases, self._own, self._telling = me, leases, own, telling
+        self.takes: dict[PeerId, int] = {}
+        """What gets to other hosts, where that is less than both said that they carry."""
 
     def mtus(self, row: Lease, own: TunnelEnd | None = None) -> Mtus:
-        """(network, MTU) of a grid; with another end of this host than it has now, if one is given."""
+        """(network, what its guests here are told); with another end of this host, if one is given."""
         sizes = {told.peer: told.end.mtu for told in row.ends}
         if (mine := own or self._own()) is not None:
             sizes[self._me] = mine.mtu
-        networks = self._leases.ordered(row).spec.networks
-        return mtus(row.record, networks, self._leases.cards(row), sizes)
+        networks, cards = self._leases.ordered(row).spec.networks, self._leases.cards(row)
+        told = mtus(row.record, networks, cards, sizes)
+        return narrowest(row.record, networks, cards, told, self.takes) if self.takes else told
 
     def told(self, peers: list[PeerId]) -> Answer:
         """Other hosts' presences say where they take traffic now. Their grids' tunnels are to follow."""
@@ -63,6 +66,22 @@ class Tunnels:
         names = ", ".join(record.host(peer).name for peer in others) or "those that are left"
         more, outcomes = _resized(moved, self.mtus(row), self.mtus(moved), names)
         return [*effects, *more, Realise(grid, grid)], outcomes
+
+    def measured(self, takes: dict[PeerId, int]) -> Answer:
+        """So much gets to other hosts, as probes found: guests are to be told."""
+        if takes == self.takes:
+            return [], []
+        rows = self._leases.rows()
+        before = [self.mtus(row) for row in rows]
+        self.takes = takes
+        effects: list[Effect] = []
+        outcomes: list[Outcome] = []
+        for row, was in zip(rows, before, strict=True):
+            if (now := self.mtus(row)) != was:
+                more, due = _resized(row, was, now, "the paths to other hosts")
+                effects += [*more, Realise(row.record.id, row.record.id)]
+                outcomes += due
+        return effects, outcomes
 
     def moved(self, before: TunnelEnd | None) -> Answer:
         """This host's own end is another than `before`: its networks follow, and its notices say how."""

@@ -253,7 +253,7 @@ class Node:
                 effects = self._outcomes(self.host.probed(facts), now)
                 return self.announcer.tunnel_at(self.host.tunnel, now) + effects
             case ForwarderBegan() | ProbesAnswered():
-                return self._outcomes((self.tunnel_partners.said(event, now), []), now)
+                return self._outcomes(self.tunnel_partners.said(event, now), now)
             case ImagesChanged():
                 self.host.images_changed(event.images)
                 return self._outcomes(([], [RoomChanged()]), now)

@@ -201,7 +201,8 @@ class PeerView:
         """What this host is to make of a grid; None if it carries nothing of it (any more)."""
         node = self._node
         part = part_of(node.host.leases, node.notices, grid, node.host.ledger.now_s)
-        return part and msgspec.structs.replace(part, out=self._out(part))
+        takes = tuple(node.host.tunnels.takes.items())
+        return part and msgspec.structs.replace(part, out=self._out(part), takes=takes)
 
     @property
     def revoked(self) -> bool:

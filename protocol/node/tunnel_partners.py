@@ -5,7 +5,8 @@ Its hosts say who shares networks, the overlay who is out.
 
 import msgspec
 
-from protocol.grid.carrier import Carrier
+from protocol.contract.outcomes import Answer
+from protocol.grid.carrier import Carrier, carries
 from protocol.grid.tunnel import TunnelEnd
 from protocol.hosting.host import Host
 from protocol.hosting.sealed_with import SealedWith, SealedWithHost
@@ -18,6 +19,7 @@ from protocol.peering.shut_sites import shut
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, Effect, Sealed, earliest, soonest
 from protocol.terms.ids import PeerId
+from protocol.terms.limits import MTU_USUAL
 from protocol.terms.paths import PathTold
 from protocol.trust.identity import Identity
 from protocol.trust.signing import Untrusted
@@ -55,32 +57,48 @@ class TunnelPartners:
         self._shut_peers = {peer: row.until_s for peer, row in peers.items() if row.until_s > now}
         self._shut_sites = shut(rows, now)
         self._is_native = False
-        self._seen: tuple[dict[PeerId, SealedWithHost], int, int, bool, str] | None = None
+        self._mosts: dict[PeerId, int] = {}
+        """The largest packet that guests of a partner and of this host may send."""
+        self._takes: dict[PeerId, int] = {}
+        """What gets to each partner, as the forwarder was told last."""
+        self._seen: tuple[dict[PeerId, SealedWithHost], int, int, bool, str, int] | None = None
         """What all that follows was made of last: it is asked for after each step of the work."""
 
-    def said(self, event: ForwarderBegan | ProbesAnswered, now: float) -> list[Effect]:
+    def said(self, event: ForwarderBegan | ProbesAnswered, now: float) -> Answer:
         """The forwarder is there, or another one, or has answers to probes."""
         if isinstance(event, ProbesAnswered):
             self.paths.answered(event.instance, event.answers, now)
-            return []
+            effects, outcomes = self._host.tunnels.measured(self.paths.settled())
+            return effects + self._resized(now), outcomes
         self._is_native = event.native
-        return self._told(self.keys.began(event.instance, event.ciphers, now), now)
+        return self._told(self.keys.began(event.instance, event.ciphers, now), now), []
 
     def follow(self, now: float) -> list[Effect]:
         """Leases, revocations, or where others take traffic may be others than before."""
         overlay, hosts = self._overlay, self._sealed_with.hosts()
         revoked = overlay.certificates.revoked is not None
-        own = self._host.facts.underlay
-        seen = (hosts, overlay.changes, len(overlay.certificates.revocations), revoked, own)
+        own, mtu = self._host.facts.underlay, self._host.facts.mtu or MTU_USUAL
+        seen = (hosts, overlay.changes, len(overlay.certificates.revocations), revoked, own, mtu)
         if self._seen is not None and self._seen[0] is hosts and self._seen[1:] == seen[1:]:
             return []
         self._seen = seen
+        before, self._mosts = (
+            self._mosts,
+            {
+                peer: carries(Carrier.SEALED, min(mtu, host.end.mtu), 0)
+                for peer, host in hosts.items()
+                if host.end is not None
+            },
+        )
         partners = {
             peer: elsewhere(host.end, own)
             for peer, host in ({} if revoked else hosts).items()
             if not self._overlay.is_out(peer, host.site) and not self._is_shut(peer, host.site, now)
         }
-        return self._told(self.keys.among(partners, now), now)
+        effects = self.keys.among(partners, now)
+        if not effects and before != self._mosts and self.keys.instance:
+            effects = [self.keys.table()]
+        return self._told(effects, now)
 
     def handle(self, sender: PeerId, message: TunnelKeysMessage, now: float) -> list[Effect]:
         """A peer says something about keys."""
@@ -114,11 +132,16 @@ class TunnelPartners:
         )
         if path is None:
             return told
-        lost, probes = path.loss
+        (lost, probes), takes = path.loss, self.paths.takes(peer)
         place = str(path.place) if path.place is not None else told.place
         trip_s = path.round_trip_s if path.round_trip_s is not None else told.round_trip_s
         return msgspec.structs.replace(
-            told, place=place, round_trip_s=trip_s, lost=lost, probes=probes
+            told,
+            mtu=min(mtu, takes or mtu),
+            place=place,
+            round_trip_s=trip_s,
+            lost=lost,
+            probes=probes,
         )
 
     def next_deadline(self) -> Deadline | None:
@@ -133,14 +156,23 @@ class TunnelPartners:
         self.paths.check()
 
     def _due(self, now: float) -> list[Effect]:
-        return self._told(self.keys.tick(now), now) + self.paths.tick(now)
+        effects = self._told(self.keys.tick(now), now) + self.paths.tick(now)
+        return effects + self._resized(now)
 
     def _told(self, effects: list[Effect], now: float) -> list[Effect]:
-        """The same effects; whom the forwarder is told of by them is probed."""
-        for effect in effects:
-            if isinstance(effect, Sealed):
-                self.paths.told(effect, now)
-        return effects
+        """The same effects; whom the forwarder is told of by them is probed, and it is told what gets there."""
+        return [self._sized(e, now) if isinstance(e, Sealed) else e for e in effects]
+
+    def _sized(self, table: Sealed, now: float) -> Sealed:
+        self.paths.told(table, self._mosts, now)
+        self._takes = {row.peer: self.paths.takes(row.peer) for row in table.peers}
+        rows = (msgspec.structs.replace(row, mtu=self._takes[row.peer]) for row in table.peers)
+        return msgspec.structs.replace(table, peers=tuple(rows))
+
+    def _resized(self, now: float) -> list[Effect]:
+        """Tells the forwarder if more or less gets to a partner than it knows."""
+        same = all(self.paths.takes(peer) == takes for peer, takes in self._takes.items())
+        return [] if same else self._told([self.keys.table()], now)
 
     def _is_shut(self, peer: PeerId, site: str, now: float) -> bool:
         """Whether nothing of that host is taken for a while, because what it said could not be handled."""

@@ -97,6 +97,8 @@ class SimPeer:
         """How many seconds later at most a slow peer gets to what happens to it."""
         self.forwarders = 1
         """How many forwarders its host has had. The last one runs whenever the host does, daemon or not."""
+        self.widths: dict[PeerId, int] = {}
+        """The largest datagrams that get to other hosts' forwarders, where there is a limit."""
         self.sealed: Sealed | None = None
         """What that was told last."""
         self.lies = False
@@ -281,7 +283,8 @@ class SimPeer:
         answers = tuple(
             TunnelAnswer(probe.peer, probe.number, PROBED_S, _SOMEWHERE, _SOMEWHERE)
             for probe in probes
-            if self._wires.probe(self, probe.peer)
+            if probe.size_bytes <= self.widths.get(probe.peer, probe.size_bytes)
+            and self._wires.probe(self, probe.peer)
         )
         if answers:
             self.feed(ProbesAnswered(instance, answers))

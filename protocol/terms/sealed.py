@@ -103,3 +103,6 @@ class SealedPeer(msgspec.Struct, frozen=True):
     """UDP; 0 if it has not told, or cannot seal."""
     sessions: tuple[SealedSession, ...]
     """What is sent goes by the first; what comes may come by any. There are SESSIONS_MOST at most."""
+    mtu: int = 0
+    """The largest packet of guests that gets there, in bytes, if that is less than their networks say; else
+    0."""

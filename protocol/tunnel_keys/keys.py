@@ -136,6 +136,11 @@ class TunnelKeys:
         """What the forwarder is told of that peer; None if it is no partner, or there is no forwarder."""
         return self._row(peer) if peer in self._ends else None
 
+    def table(self) -> Sealed:
+        """All that the forwarder is told; of nobody, if there is none."""
+        partners = self._partners if self._own is not None else {}
+        return Sealed(self._instance, tuple(self._row(peer) for peer in partners))
+
     def check(self) -> None:
         """Keys are with partners only, and each index is of one session."""
         assert not [peer for peer in self._ends if peer not in self._partners]
@@ -182,7 +187,7 @@ class TunnelKeys:
         if not self._changed or self._own is None:
             return []
         self._changed = False
-        return [Sealed(self._instance, tuple(self._row(peer) for peer in self._partners))]
+        return [self.table()]
 
     def _row(self, peer: PeerId) -> SealedPeer:
         row = self._rows.get(peer)

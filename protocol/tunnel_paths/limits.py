@@ -21,3 +21,27 @@ LAST = 16
 """Of so many the loss is told."""
 SILENT_S = 15.0
 """How long there are keys without an answer, before people are told."""
+
+MORE_BYTES = 54
+"""What a datagram has beyond a guest's packet: a sealed frame's 40 and Ethernet's 14."""
+_IPV4_BYTES, _IPV6_BYTES, _UDP_BYTES = 20, 40, 8
+LEAST_BYTES = 1280 - _IPV6_BYTES - _UDP_BYTES - MORE_BYTES
+"""A guest's packet that every path is to carry: what IPv6 asks of any link, less what is around it."""
+COMMON_BYTES = tuple(
+    link - _IPV4_BYTES - _UDP_BYTES - MORE_BYTES
+    for link in (1280, 1300, 1350, 1380, 1400, 1420, 1440, 1460, 1472, 1480, 1492, 1500, 9000)
+)
+"""Guests' packets that just fit links as there are: tunnels, PPPoE, clouds, Ethernet, jumbo frames."""
+GRAIN_BYTES = 8
+"""A search ends when it knows so well what a path takes."""
+CONFIRM_S = 5.0
+"""How often the size that was found is tried again: a path that shrinks is noticed CONFIRM_S + TRIES * AGAIN_S
+after it did at most, while TCP still tries again."""
+AGAIN_S = 1.6
+"""How long a round of a search takes: longer than the shell waits for answers."""
+TRIES = 3
+"""So many probes of a size without an answer, while smaller ones are answered, and it does not get there."""
+RAISE_S = 600.0
+"""How long what was found to fail is not tried again."""
+SIZED_AT_ONCE = 32
+"""Partners whose sizes are probed by one tick; the others follow at the next. Each costs 20 KB in a search."""

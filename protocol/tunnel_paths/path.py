@@ -3,7 +3,8 @@
 from collections import deque
 
 from protocol.terms.sealed import TunnelAnswer, TunnelPlace
-from protocol.tunnel_paths.limits import HURRIES, LAST, LOST
+from protocol.tunnel_paths.limits import HURRIES, LAST, LEAST_BYTES, LOST
+from protocol.tunnel_paths.size import Size
 
 
 class Path:
@@ -20,6 +21,8 @@ class Path:
         """Where the last answer came from."""
         self.seen: TunnelPlace | None = None
         """Where the partner saw this host then, as it says."""
+        self.size: Size | None = None
+        """The search for what it takes; None while nobody has said how much is asked for."""
         self._last: deque[bool] = deque(maxlen=LAST)
         """Whether each of the last probes was answered, but for the one under way."""
         self._vain = 0
@@ -41,8 +44,19 @@ class Path:
         self._under_way, self._vain = None, 0
         self._last.append(True)
         self.answered_s, self.round_trip_s = now, answer.round_trip_s
+        if self.size is not None and answer.place != self.place is not None:
+            self.size.search_up(now)
         self.place, self.seen = answer.place, answer.seen
         return True
+
+    def ask_for(self, most: int, now: float) -> None:
+        """Guests' packets are so large at most; 0 if nobody knows."""
+        if most <= LEAST_BYTES:
+            self.size = None
+        elif self.size is None:
+            self.size = Size(most, now)
+        else:
+            self.size.ask_for(most, now)
 
     @property
     def works(self) -> bool:

@@ -1,5 +1,7 @@
 """The paths from this host's forwarder to those of its partners: when each is probed, and what came back."""
 
+from collections.abc import Mapping
+
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, Effect, Probing, Sealed
 from protocol.terms.ids import PeerId
@@ -8,8 +10,10 @@ from protocol.tunnel_paths.limits import (
     BEGIN_S,
     EVERY_S,
     HURRY_S,
+    MORE_BYTES,
     PROBES_PER_S,
     SILENT_S,
+    SIZED_AT_ONCE,
     SPREAD,
     TOGETHER_S,
 )
@@ -31,8 +35,11 @@ class TunnelPaths:
 
     # -- what happened
 
-    def told(self, table: Sealed, now: float) -> None:
-        """The forwarder knows these. Those that there are keys with are probed, and nobody else."""
+    def told(self, table: Sealed, mosts: Mapping[PeerId, int], now: float) -> None:
+        """The forwarder knows these. Those that there are keys with are probed, and nobody else.
+
+        `mosts`: the largest packet that guests of both hosts may send, as far as that is known.
+        """
         self._instance = table.instance
         before, self._paths = self._paths, {}
         for row in table.peers:
@@ -40,6 +47,7 @@ class TunnelPaths:
                 place = TunnelPlace(row.address, row.port)
                 path = before.get(row.peer) or Path(place, now, now + BEGIN_S)
                 path.told = place
+                path.ask_for(mosts.get(row.peer, 0), now)
                 self._paths[row.peer] = path
         self._look()
 
@@ -49,8 +57,12 @@ class TunnelPaths:
             return
         for answer in answers:
             path = self._paths.get(answer.peer)
-            if path is not None and path.answer(answer, now):
+            if path is None:
+                continue
+            if path.answer(answer, now):
                 path.due_s = now + self._spread_s(self._every_s)
+            elif path.size is not None:
+                path.size.answer(answer.number, now)
         self._look()
 
     def tick(self, now: float) -> list[Effect]:
@@ -64,6 +76,7 @@ class TunnelPaths:
                 path.probe(self._number)
                 path.due_s = now + self._spread_s(HURRY_S if path.hurries else self._every_s)
                 probes.append(TunnelProbe(peer, self._number))
+        probes += self._sizing(now)
         self._look()
         return [Probing(self._instance, tuple(probes))] if probes else []
 
@@ -71,7 +84,33 @@ class TunnelPaths:
         """When to tick."""
         return Deadline(self._due_s, "tunnel paths") if self._due_s != _NEVER else None
 
+    def _sizing(self, now: float) -> list[TunnelProbe]:
+        """Probes of those whose search is due, of so many that it is no burst."""
+        due = [
+            (peer, path.size)
+            for peer, path in self._paths.items()
+            if path.size is not None and path.works and path.size.due_s <= now + TOGETHER_S
+        ]
+        probes = []
+        for peer, size in due[:SIZED_AT_ONCE]:
+            for number, large in size.probes(self._number + 1, now).items():
+                probes.append(TunnelProbe(peer, number, large and large + MORE_BYTES))
+                self._number = number
+        for _, size in due[SIZED_AT_ONCE:]:
+            size.due_s = now + 2 * TOGETHER_S
+        return probes
+
     # -- what is known
+
+    def takes(self, peer: PeerId) -> int:
+        """What gets to a partner now, if that is less than is asked for; else 0."""
+        path = self._paths.get(peer)
+        return path.size.takes if path is not None and path.size is not None else 0
+
+    def settled(self) -> dict[PeerId, int]:
+        """What searches ended with, of the partners to whom less than is asked for gets."""
+        sizes = ((peer, path.size) for peer, path in self._paths.items())
+        return {p: size.settled for p, size in sizes if size is not None and size.settled}
 
     def path(self, peer: PeerId) -> Path | None:
         """What is known of the way to a partner; None if there are no keys with it."""
@@ -101,4 +140,6 @@ class TunnelPaths:
         return pause_s * self._dice.uniform(1.0 - SPREAD, 1.0 + SPREAD)
 
     def _look(self) -> None:
-        self._due_s = min((path.due_s for path in self._paths.values()), default=_NEVER)
+        dues_s = [path.due_s for path in self._paths.values()]
+        dues_s += [p.size.due_s for p in self._paths.values() if p.size is not None and p.works]
+        self._due_s = min(dues_s, default=_NEVER)

@@ -104,16 +104,16 @@ class Guest:
 class Talk:
     """A TCP connection between two guests."""
 
-    def __init__(self, one: Guest, other: Guest) -> None:
+    def __init__(self, one: Guest, other: Guest, within_s: float = _TALK_S) -> None:
         self._near = namespaces.stream_socket_in(one.namespace)
         with namespaces.stream_socket_in(other.namespace) as door:
             door.bind((other.port.address, 0))
             door.listen(1)
-            self._near.settimeout(_TALK_S)
+            self._near.settimeout(within_s)
             self._near.connect(door.getsockname())
-            door.settimeout(_TALK_S)
+            door.settimeout(within_s)
             self._far, _ = door.accept()
-        self._far.settimeout(_TALK_S)
+        self._far.settimeout(within_s)
 
     def __enter__(self) -> "Talk":
         return self

@@ -5,8 +5,9 @@ import pytest
 from negotiating import ADMIN, NOW, A, B, C, record_of, shop
 
 from protocol.grid.addresses import plan
+from protocol.grid.model import Encryption
 from protocol.grid.record import GridRecord
-from protocol.grid.tunnel import ToldEnd, TunnelEnd, mtus, newest, untold, usable
+from protocol.grid.tunnel import ToldEnd, TunnelEnd, mtus, narrowest, newest, untold, usable
 from protocol.terms.ids import PeerId
 from protocol.terms.limits import MTU_USUAL
 from protocol.wire.codec import Malformed, decode, encode
@@ -63,6 +64,16 @@ def test_the_least_of_a_network_s_hosts_counts() -> None:
     alone = msgspec.structs.replace(RECORD, assignments=RECORD.assignments[:1])
     assert mtus(alone, LAN, CARDS, sizes) == (("lan", 1450),), "a host that carries nothing of it"
     assert mtus(msgspec.structs.replace(RECORD, assignments=()), LAN, CARDS, sizes) == ()
+
+
+def test_the_narrowest_path_counts_for_those_whom_it_leads_to() -> None:
+    (lan,) = LAN
+    sealed = (msgspec.structs.replace(lan, encryption=Encryption.REQUIRED),)
+    sizes = (("lan", 1418),)
+    assert narrowest(RECORD, sealed, CARDS, sizes, {B: 1318}) == (("lan", 1318),)
+    assert narrowest(RECORD, sealed, CARDS, sizes, {B: 1500}) == sizes
+    assert narrowest(RECORD, sealed, CARDS, sizes, {C: 1200}) == sizes, "it carries nothing of it"
+    assert narrowest(RECORD, LAN, CARDS, sizes, {B: 1318}) == sizes, "a plain one is not probed"
 
 
 def test_a_record_of_an_older_build_is_read_without_the_addresses_it_had() -> None:

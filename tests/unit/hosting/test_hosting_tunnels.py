@@ -10,20 +10,24 @@ from protocol.capacity.advert import UNPROBED, HostFacts
 from protocol.contract.messages import Decided
 from protocol.contract.outcomes import NoticeDue
 from protocol.contract.told import Notices
+from protocol.grid.model import Encryption
 from protocol.grid.record import GridRecord
 from protocol.grid.tunnel import ToldEnd, TunnelEnd
 from protocol.hosting.part import Part, part_of
 from protocol.terms.effects import Effect, Note, Persist, Realise
 from protocol.terms.ids import PeerId
+from protocol.trust.order import SignedOrder
 
 PAIR = ADMIN.up(shop(2), NOW)
+_LAN = msgspec.structs.replace(shop(2).networks[0], encryption=Encryption.REQUIRED)
+SEALED = ADMIN.up(msgspec.structs.replace(shop(2), networks=(_LAN,)), NOW)
 FIRST, MOVED = TunnelEnd("192.0.2.98", 1450), TunnelEnd("192.0.2.99", 1450)
 
 
-def pair(one: One) -> GridRecord:
+def pair(one: One, order: SignedOrder = PAIR) -> GridRecord:
     """A grid of two workspaces: web-1 here, web-2 at B."""
-    assert one.holds(PAIR).held == ("web-1",)
-    record = record_of(PAIR, {"web-1": one.me, "web-2": B})
+    assert one.holds(order).held == ("web-1",)
+    record = record_of(order, {"web-1": one.me, "web-2": B})
     one.hears(Decided(decided(record).certificate))
     return record
 
@@ -96,6 +100,23 @@ def test_a_smaller_mtu_of_one_host_is_that_of_the_network() -> None:
     row = one.host.leases.row(record.id)
     assert row is not None
     assert one.host.tunnels.mtus(row) == (("lan", 1350),)
+
+
+def test_what_the_path_to_another_host_takes_is_what_guests_are_told() -> None:
+    one = One()
+    record = pair(one, SEALED)
+    row = one.host.leases.row(record.id)
+    assert row is not None
+    assert one.keep(one.host.tunnels.measured({})) == []
+    effects = one.keep(one.host.tunnels.measured({B: 1318}))
+    assert kinds(effects) == ["network.mtu", "Realise"]
+    assert NoticeDue(record.id) in one.outcomes
+    assert one.host.tunnels.mtus(row) == (("lan", 1318),)
+    assert one.keep(one.host.tunnels.measured({B: 1318})) == []
+    elsewhere = PeerId("f" * 64)
+    assert kinds(one.keep(one.host.tunnels.measured({B: 1318, elsewhere: 1200}))) == []
+    assert kinds(one.keep(one.host.tunnels.measured({}))) == ["network.mtu", "Realise"]
+    assert one.host.tunnels.mtus(row) == (("lan", 1418),)
 
 
 def test_a_host_s_own_change_is_told_and_its_networks_follow() -> None:

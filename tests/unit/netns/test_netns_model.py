@@ -45,6 +45,8 @@ def test_what_a_sealed_network_leaves_of_a_packet() -> None:
         ({"gateway": "x"}, "gateway: 'x' is not"),
         ({"gateway": "10.1.0.2"}, "address 10.1.0.2 is there 2 times"),
         ({"mtu": 100}, "mtu 100"),
+        ({"told_mtu": 100}, "told_mtu 100"),
+        ({"told_mtu": 9000}, "told_mtu 9000"),
         ({"underlay": "::1"}, "underlay '::1'"),
         ({"domain": "No_Dns"}, "domain 'No_Dns'"),
         ({"domain": "star\nport=1"}, "domain"),

@@ -114,6 +114,17 @@ def test_a_sealed_network_has_the_rules_of_a_plain_one_at_another_door() -> None
     assert "ovx-" not in filter_text.ruleset(SEALED)
 
 
+def test_guests_are_told_what_the_narrowest_path_takes_and_links_stay_as_they_are() -> None:
+    narrow = replace(SEALED, told_mtu=1318)
+    narrow.check()
+    assert "dhcp-option-force=option:mtu,1318\n" in dnsmasq.config(narrow)
+    assert "dhcp-option-force=option:mtu,1418\n" in dnsmasq.config(SEALED)
+    assert filter_text.ruleset(narrow) == filter_text.ruleset(SEALED), "the forwarder sees to it"
+    six = dnsmasq.config(replace(narrow, told_mtu=1178, cidr6="fd00:1:2:3::/64"))
+    assert "dhcp-option-force=option:mtu,1280\n" in six, "with less Linux speaks no IPv6"
+    assert ",mtu:1280," in six
+
+
 @pytest.mark.parametrize(
     "egress", [Egress(closed=("10.0.0.0/33",)), Egress(resolvers=("resolver.example",))]
 )

@@ -59,6 +59,16 @@ def test_the_longest_datagram_arrives_whole() -> None:
         assert [one.data for one in batches.Receiver().receive(receiver.fileno())] == [longest]
 
 
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
+def test_whether_datagrams_may_be_cut_is_said_to_the_kernel(family: socket.AddressFamily) -> None:
+    with socket.socket(family, socket.SOCK_DGRAM) as handle:
+        for may, how in ((False, 3), (True, 0)):
+            batches.may_be_cut(handle, may)
+            assert handle.getsockopt(socket.IPPROTO_IP, 10) == how
+            if family is socket.AF_INET6:
+                assert handle.getsockopt(socket.IPPROTO_IPV6, 23) == how
+
+
 def test_runs_are_of_one_size_with_a_shorter_one_at_the_end() -> None:
     sizes = [len(one) for one in [b"x" * 3, b"x" * 3, b"x", b"x" * 2, b"x" * 4]]
     runs = batches.runs([b"x" * size for size in sizes])

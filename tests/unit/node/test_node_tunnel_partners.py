@@ -20,6 +20,7 @@ from protocol.sim.sealed import opens, sessions
 from protocol.sim.world import World
 from protocol.terms.sealed import Cipher
 from protocol.tunnel_keys.messages import TunnelAsk, TunnelOffer
+from protocol.tunnel_paths.limits import MORE_BYTES
 from protocol.wire.codec import encode
 
 CIPHERS = (Cipher.AES_256_GCM,)
@@ -242,3 +243,23 @@ def test_status_says_where_probes_do_not_come_back_from(
     monkeypatch.setattr(scene.world.wires, "probe", probe)
     scene.world.run(20.0)
     assert sealed_problems(one) == []
+
+
+def test_a_path_that_takes_less_is_told_to_the_forwarder_and_to_guests(scene: Scene) -> None:
+    one, other = scene.pair
+    one.widths[other.id] = MORE_BYTES + 1318
+    scene.world.run(30.0)
+    assert one.node is not None
+    assert one.sealed is not None
+    assert [row.mtu for row in one.sealed.peers] == [1318]
+    (lease,) = one.node.host.leases.rows()
+    part = PeerView(one.node).part_of(lease.record.id)
+    assert part is not None
+    assert part.takes == ((other.id, 1318),)
+    told = [row for row in PeerView(one.node).grids(scene.world.now_s) if row.name == "shop"]
+    assert [mtu for _, mtu in told[0].networks] == [1318]
+    (path,) = PeerView(one.node).paths(lease.record.id) or ()
+    assert path.mtu == 1318
+    assert one.notes["network.mtu"] == 1
+    assert other.sealed is not None
+    assert [row.mtu for row in other.sealed.peers] == [0], "the other way is wide"

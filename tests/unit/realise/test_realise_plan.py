@@ -80,6 +80,10 @@ def test_a_sealed_network_knows_its_members_by_their_hosts(tmp_path: Path) -> No
     assert network(told) == silent
     shut_out = msgspec.structs.replace(part, spec=spec, out=(OTHER,))
     assert network(shut_out).neighbours == ()
+    narrow = msgspec.structs.replace(part, spec=spec, takes=((OTHER, 1318),))
+    assert network(narrow) == msgspec.structs.replace(silent, told_mtu=1318)
+    assert plan.told_mtu_of(narrow, SITE) == {"lan": 1318}
+    assert network(msgspec.structs.replace(part, takes=((OTHER, 1318),))).told_mtu == 1450, "plain"
 
 
 def test_a_network_inside_wireguard_knows_hosts_by_their_keys(tmp_path: Path) -> None:

@@ -17,12 +17,16 @@ from protocol.terms.sealed import (
 from protocol.tunnel_paths.limits import (
     BEGIN_S,
     EVERY_S,
+    GRAIN_BYTES,
     HURRIES,
     HURRY_S,
     LAST,
+    LEAST_BYTES,
     LOST,
+    MORE_BYTES,
     PROBES_PER_S,
     SILENT_S,
+    SIZED_AT_ONCE,
     SPREAD,
 )
 from protocol.tunnel_paths.path import Path
@@ -57,7 +61,7 @@ class World:
         self.paths = TunnelPaths(Random(7))
         self.answering: set[PeerId] = set()
         self.sent: list[tuple[float, PeerId]] = []
-        self.paths.told(Sealed("one", rows), NOW)
+        self.paths.told(Sealed("one", rows), {}, NOW)
 
     def run(self, seconds: float) -> None:
         end_s = self.now + seconds
@@ -168,12 +172,12 @@ def test_keys_that_are_gone_end_the_path_and_new_ones_begin_another() -> None:
     world = World(row(B, 1))
     world.answering = {B}
     world.run(5.0)
-    world.paths.told(Sealed("one", (row(B, 1, 2),)), world.now)
+    world.paths.told(Sealed("one", (row(B, 1, 2),)), {}, world.now)
     assert world.path(B).works, "a new session is the same path"
-    world.paths.told(Sealed("one", (row(B),)), world.now)
+    world.paths.told(Sealed("one", (row(B),)), {}, world.now)
     assert world.paths.path(B) is None
     assert world.paths.next_deadline() is None
-    world.paths.told(Sealed("one", (row(B, 3),)), world.now)
+    world.paths.told(Sealed("one", (row(B, 3),)), {}, world.now)
     assert not world.path(B).works
 
 
@@ -186,3 +190,49 @@ def test_many_partners_cost_no_more_than_so_many_probes_a_second() -> None:
     world.run(100.0)
     assert len(world.sent) - begun <= 100.0 * PROBES_PER_S / (1 - SPREAD)
     assert {peer for _, peer in world.sent} == set(peers)
+
+
+def sized(world: World) -> dict[PeerId, list[int]]:
+    """Sizes that were probed by a tick, by partner; guests' packets of 1,300 bytes get there, no larger."""
+    sent: dict[PeerId, list[int]] = {}
+    for effect in world.paths.tick(world.now):
+        assert isinstance(effect, Probing)
+        for probe in effect.probes:
+            sent.setdefault(probe.peer, []).append(probe.size_bytes)
+            if probe.size_bytes <= MORE_BYTES + 1300:
+                world.paths.answered("one", (answer(probe.peer, probe.number),), world.now)
+    world.paths.check()
+    return sent
+
+
+def test_how_much_a_path_takes_is_found_once_it_works_and_something_is_asked_for() -> None:
+    world = World()
+    world.paths.told(Sealed("one", (row(B, 1), row(C, 2))), {B: 1418}, NOW)
+    world.now = world.paths.next_deadline().at_s  # type: ignore[union-attr]
+    assert sized(world) == {B: [0], C: [0]}
+    assert sized(world) == {B: [0, LEAST_BYTES + MORE_BYTES, 1418 + MORE_BYTES]}
+    end_s = world.now + 60.0
+    while world.now < end_s:
+        world.now = max(world.now, world.paths.next_deadline().at_s)  # type: ignore[union-attr]
+        assert max(sized(world).get(C, [0])) == 0, "nobody knows how much is asked for there"
+    assert 1300 - GRAIN_BYTES < world.paths.takes(B) <= 1300
+    assert world.paths.settled() == {B: world.paths.takes(B)}
+    world.paths.told(Sealed("one", (row(B, 1), row(C, 2))), {B: 1200}, world.now)
+    assert world.paths.settled() == {}
+    world.paths.told(Sealed("one", (row(C, 2),)), {}, world.now)
+    assert world.paths.takes(B) == 0
+
+
+def test_many_partners_are_not_sized_in_one_burst() -> None:
+    rows = [row(PeerId(f"{n:064}"), n + 1) for n in range(SIZED_AT_ONCE * 3)]
+    world = World()
+    mosts = {one.peer: 1418 for one in rows}
+    world.paths.told(Sealed("one", tuple(rows)), mosts, NOW)
+    world.now += BEGIN_S
+    found: set[PeerId] = set()
+    sized(world)
+    while len(found) < len(rows):
+        sent = {peer for peer, sizes in sized(world).items() if max(sizes) > 1400}
+        assert len(sent) <= SIZED_AT_ONCE
+        found |= sent
+        world.now = max(world.now + 0.01, world.paths.next_deadline().at_s)  # type: ignore[union-attr]
