@@ -8,7 +8,14 @@ is recognised by its name.
 import re
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
-from ipaddress import AddressValueError, IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from ipaddress import (
+    AddressValueError,
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_address,
+)
 
 import msgspec
 
@@ -68,7 +75,7 @@ class Port(msgspec.Struct, frozen=True):
 
 
 class Neighbour(msgspec.Struct, frozen=True):
-    """A workspace on another host. `via` is that host's underlay IPv4 address (its VTEP).
+    """A workspace on another host. `via` is that host's underlay address (its VTEP).
 
     On a sealed network `via` is empty: `peer` is who that host is, and the forwarder knows where it is. On one
     that WireGuard carries `via` is that host's address inside (`inside_address`).
@@ -319,8 +326,8 @@ def _wrong_in(plan: NetworkPlan) -> Iterator[str]:
         yield f"epoch {plan.epoch} is negative"
     if not all(map(_LABEL.fullmatch, plan.domain.split("."))) or len(plan.domain) > 200:
         yield f"domain {plan.domain!r} is not a DNS name in lower case"
-    if _address(plan.underlay) is None:
-        yield f"underlay {plan.underlay!r} is not an IPv4 address"
+    if not _is_ip(plan.underlay):
+        yield f"underlay {plan.underlay!r} is not an address"
     if len(plan.others) > PORTS_MAX:
         yield f"{len(plan.others)} names of other networks are more than {PORTS_MAX}"
     if plan.egress is not None:
@@ -361,8 +368,10 @@ def _wrong_members(plan: NetworkPlan) -> Iterator[str]:
         elif plan.wireguard is not None:
             if neighbour.via not in [peer.address for peer in plan.wireguard.peers]:
                 yield f"{neighbour.name}: via {neighbour.via!r} is no host inside WireGuard"
-        elif _address(neighbour.via) is None:
-            yield f"{neighbour.name}: via {neighbour.via!r} is not an IPv4 address"
+        elif not _is_ip(neighbour.via):
+            yield f"{neighbour.name}: via {neighbour.via!r} is not an address"
+        elif (":" in neighbour.via) != (":" in plan.underlay):
+            yield f"{neighbour.name}: via {neighbour.via} is of another family than {plan.underlay}"
         elif neighbour.via == plan.underlay:
             yield f"{neighbour.name}: via {neighbour.via} is this host itself"
     macs = [plan.gateway_mac] if _address(plan.gateway) else []
@@ -419,6 +428,14 @@ def _wrong_egress(egress: Egress) -> Iterator[str]:
     for text in egress.resolvers:
         if _address(text) is None:
             yield f"resolver {text!r} is not an IPv4 address"
+
+
+def _is_ip(text: str) -> bool:
+    """Whether it is an address of either family, as the kernel's are read."""
+    try:
+        return str(ip_address(text)) == text
+    except ValueError:
+        return False
 
 
 def _address(text: str) -> IPv4Address | None:

@@ -235,10 +235,11 @@ def link_alias(name: str) -> str:
 
 
 def mtu_of_address(address: str) -> int | None:
-    """MTU of the link that has this IPv4 address; None when no link has it."""
-    wanted = socket.inet_aton(address)
+    """MTU of the link that has this address; None when no link has it."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    wanted = socket.inet_pton(family, address)
     with rtnetlink.open_socket() as handle:
-        head = _ADDRESS_HEAD.pack(socket.AF_INET, 0, 0, 0, 0)
+        head = _ADDRESS_HEAD.pack(family, 0, 0, 0, 0)
         found = rtnetlink.dump(handle, rtnetlink.GETADDR, head)
     for payload in found:
         has = attributes(payload, _ADDRESS_HEAD.size)

@@ -38,8 +38,9 @@ def _inside(plan: NetworkPlan) -> str:
 
 
 def _plain(plan: NetworkPlan) -> str:
-    rule = f"{_ours(plan)} ip saddr != @carriers drop"
-    return _table(plan, [*_carriers(plan, "ipv4_addr"), *_chain("input", rule)])
+    ip, of = ("ip6", "ipv6_addr") if ":" in plan.underlay else ("ip", "ipv4_addr")
+    rule = f"{_ours(plan)} {ip} saddr != @carriers drop"
+    return _table(plan, [*_carriers(plan, of), *_chain("input", rule)])
 
 
 def _ours(plan: NetworkPlan) -> str:

@@ -8,6 +8,7 @@ import errno
 import select
 import socket
 import struct
+import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -17,10 +18,12 @@ DATAGRAM_BYTES_MAX = 65_507
 """What UDP over IPv4 carries."""
 SEGMENTS_MAX = 64
 """Datagrams of one send that every kernel with UDP_SEGMENT takes."""
-SOURCE_BYTES = 16
+SOURCE_BYTES = 28
+"""Of an IPv6 source. What an IPv4 one leaves is not looked at."""
 _STRIDE = (
     DATAGRAM_BYTES_MAX + 1_565
 )  # apart, so that the buffers' beginnings do not share lines of the cache
+_MAPPED = "::ffff:"
 _SOL_UDP, _UDP_SEGMENT = 17, 103
 _IP_MTU_DISCOVER, _IPV6_MTU_DISCOVER, _PMTUDISC_DONT, _PMTUDISC_PROBE = 10, 23, 0, 3
 _ROOM_MS = 5
@@ -90,8 +93,11 @@ def _address(buffer: bytearray | memoryview) -> int:
 
 
 def endpoint(source: bytes) -> tuple[str, int]:
-    """Address and port of a datagram's source."""
-    return socket.inet_ntoa(source[4:8]), int.from_bytes(source[2:4])
+    """Address and port of a datagram's source. A socket of both families has IPv4 as `::ffff:192.0.2.7`."""
+    port = int.from_bytes(source[2:4])
+    if int.from_bytes(source[:2], sys.byteorder) == socket.AF_INET:
+        return socket.inet_ntoa(source[4:8]), port
+    return socket.inet_ntop(socket.AF_INET6, source[8:24]).removeprefix(_MAPPED), port
 
 
 def runs(datagrams: Sequence[bytes]) -> list[Sequence[bytes]]:
@@ -114,6 +120,8 @@ def runs(datagrams: Sequence[bytes]) -> list[Sequence[bytes]]:
 
 def send(handle: socket.socket, to: tuple[str, int], datagrams: Sequence[bytes]) -> int:
     """Sends all of them there, in order; how many the kernel took."""
+    if handle.family == socket.AF_INET6 and ":" not in to[0]:
+        to = (_MAPPED + to[0], to[1])
     return sum(_send_run(handle, to, run) for run in runs(datagrams))
 
 

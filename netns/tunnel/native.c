@@ -82,10 +82,17 @@ typedef struct {
     uint64_t seen[WORDS];
 } Session;
 
+/* Where a peer is, zero in what its family does not use. An IPv4 address is as such, though one socket takes both. */
+typedef union {
+    struct sockaddr any;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+} Place;
+
 typedef struct {
     PyObject_HEAD
     PyObject *sessions; /* a tuple of Session, the one to send with first */
-    struct sockaddr_in at; /* port 0: nobody knows yet */
+    Place at; /* port 0: nobody knows yet */
     unsigned int pair; /* of the relay that is there; 0: it is there itself */
     double heard_s;
     int mtu; /* what the way there takes, if that is less than the network's; 0: nobody knows */
@@ -119,7 +126,7 @@ typedef struct {
 
 typedef struct {
     int handle;
-    struct sockaddr_in to;
+    Place to;
     int length, size, datagrams; /* all together, of each but the last, how many */
     int is_over;                 /* the last was shorter */
     uint8_t *data;               /* DATAGRAM_MOST */
@@ -134,6 +141,39 @@ static double now_s(void)
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static Place place(sa_family_t family)
+{
+    Place at;
+    memset(&at, 0, sizeof at); /* all of it: places are compared as bytes */
+    at.any.sa_family = family;
+    return at;
+}
+
+static int port_of(const Place *at) { return ntohs(at->any.sa_family == AF_INET6 ? at->v6.sin6_port : at->v4.sin_port); }
+
+static int is_at(const Place *one, const Place *other) { return !memcmp(one, other, sizeof *one); }
+
+/* Makes a place of what the kernel says of a source. 0 if it is none. */
+static int placed(Place *at, socklen_t length)
+{
+    Place v4 = place(AF_INET);
+    if (at->any.sa_family == AF_INET && length == sizeof at->v4) {
+        v4.v4.sin_addr = at->v4.sin_addr;
+        v4.v4.sin_port = at->v4.sin_port;
+        *at = v4;
+        return 1;
+    }
+    if (at->any.sa_family != AF_INET6 || length != sizeof at->v6)
+        return 0;
+    at->v6.sin6_flowinfo = at->v6.sin6_scope_id = 0;
+    if (IN6_IS_ADDR_V4MAPPED(&at->v6.sin6_addr)) {
+        memcpy(&v4.v4.sin_addr, &at->v6.sin6_addr.s6_addr[12], sizeof v4.v4.sin_addr);
+        v4.v4.sin_port = at->v6.sin6_port;
+        *at = v4;
+    }
+    return 1;
 }
 
 /* ---- numbers in bytes ------------------------------------------------------------------------------------------ */
@@ -492,13 +532,8 @@ static void lend(Meter *meter, double rate)
     }
 }
 
-static int is_at(const struct sockaddr_in *one, const struct sockaddr_in *other)
-{
-    return one->sin_addr.s_addr == other->sin_addr.s_addr && one->sin_port == other->sin_port;
-}
-
 /* Passes a datagram on from one end of its pair to the other, if it comes from there and may. */
-static enum count passed_on(Outgoing *out, uint8_t *datagram, int length, const struct sockaddr_in *from, PyObject *pairs,
+static enum count passed_on(Outgoing *out, uint8_t *datagram, int length, const Place *from, PyObject *pairs,
                             Meter *total, double at_s)
 {
     uint32_t number = get32(datagram) & PAIR;
@@ -508,7 +543,7 @@ static enum count passed_on(Outgoing *out, uint8_t *datagram, int length, const 
     for (end = 0; pair != NULL && to == NULL && end < 2; end++)
         if (is_at(&pair->ends[end]->at, from) && !pair->ends[end]->pair && !pair->ends[!end]->pair)
             to = pair->ends[!end];
-    if (to == NULL || !to->at.sin_port)
+    if (to == NULL || !port_of(&to->at))
         return IN_NO_PAIR;
     if (!has(&pair->meter, length + UDP_HEADERS, at_s) || !has(total, length + UDP_HEADERS, at_s))
         return IN_OVER_RATE;
@@ -520,7 +555,7 @@ static enum count passed_on(Outgoing *out, uint8_t *datagram, int length, const 
 }
 
 /* One datagram of `length` bytes, not to be passed on. What is good is joined to the batch, or put into `probes`; what is not is counted. */
-static enum count taken(uint8_t *datagram, int length, const struct sockaddr_in *from, PyObject *sessions, PyObject *networks,
+static enum count taken(uint8_t *datagram, int length, const Place *from, PyObject *sessions, PyObject *networks,
                         PyObject *probes, double at_s)
 {
     uint64_t counter;
@@ -609,7 +644,7 @@ static PyObject *loops_receive(Loops *self, PyObject *args)
 {
     static struct mmsghdr messages[BATCH];
     static struct iovec vectors[BATCH];
-    static struct sockaddr_in sources[BATCH];
+    static Place sources[BATCH];
     static uint8_t *slots, data[DATAGRAM_MOST];
     Outgoing out = {.data = data};
     PyObject *sessions, *networks, *pairs, *probes;
@@ -638,7 +673,7 @@ static PyObject *loops_receive(Loops *self, PyObject *args)
     for (at = 0; at < got; at++) {
         enum count reason = IN_TRUNCATED;
         if (!(messages[at].msg_hdr.msg_flags & MSG_TRUNC) && messages[at].msg_len <= DATAGRAM_MOST
-            && messages[at].msg_hdr.msg_namelen == sizeof sources[at]) {
+            && placed(&sources[at], messages[at].msg_hdr.msg_namelen)) {
             CLOSE((uint8_t *)vectors[at].iov_base + messages[at].msg_len, STRIDE - messages[at].msg_len);
             uint8_t *datagram = vectors[at].iov_base;
             int length = (int)messages[at].msg_len;
@@ -671,9 +706,10 @@ static int sent_once(const Outgoing *out, uint8_t *data, int length, int size)
         struct cmsghdr aligned;
     } control;
     struct iovec vector = {data, (size_t)length};
-    struct sockaddr_in to = out->to;
-    struct msghdr message = {.msg_name = &to, .msg_namelen = sizeof to, .msg_iov = &vector, .msg_iovlen = 1};
+    Place to = out->to;
+    struct msghdr message = {.msg_name = &to, .msg_iov = &vector, .msg_iovlen = 1};
     uint16_t segment = (uint16_t)size;
+    message.msg_namelen = to.any.sa_family == AF_INET6 ? sizeof to.v6 : sizeof to.v4;
     if (length > size) {
         struct cmsghdr *head;
         memset(&control, 0, sizeof control);
@@ -878,7 +914,7 @@ static enum count given(Outgoing *out, Network *network, uint8_t *raw, int got, 
     }
     if (way.session == NULL)
         return OUT_NO_SESSION;
-    if (!way.peer->at.sin_port)
+    if (!port_of(&way.peer->at))
         return OUT_NO_ENDPOINT;
 
     takes = way.peer->mtu > 0 && way.peer->mtu < network->mtu ? way.peer->mtu : network->mtu;
@@ -1053,7 +1089,7 @@ static PyObject *peer_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     Peer *self;
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "", names) || (self = (Peer *)type->tp_alloc(type, 0)) == NULL)
         return NULL;
-    self->at.sin_family = AF_INET;
+    self->at = place(AF_INET);
     if ((self->sessions = PyTuple_New(0)) == NULL)
         Py_CLEAR(self);
     return (PyObject *)self;
@@ -1090,28 +1126,32 @@ static PyObject *peer_move(Peer *self, PyObject *args)
     const char *text;
     unsigned short port;
     unsigned int pair;
-    struct in_addr address = {0};
+    Place v4 = place(AF_INET), v6 = place(AF_INET6);
     if (!PyArg_ParseTuple(args, "sHI", &text, &port, &pair))
         return NULL;
-    if (port && inet_pton(AF_INET, text, &address) != 1) {
-        PyErr_Format(PyExc_ValueError, "%s is not an IPv4 address", text);
+    v4.v4.sin_port = v6.v6.sin6_port = htons(port);
+    if (!port || inet_pton(AF_INET, text, &v4.v4.sin_addr) == 1) {
+        self->at = v4;
+    } else if (inet_pton(AF_INET6, text, &v6.v6.sin6_addr) == 1) {
+        self->at = v6;
+    } else {
+        PyErr_Format(PyExc_ValueError, "%s is not an address", text);
         return NULL;
     }
-    self->at.sin_addr = address;
-    self->at.sin_port = htons(port);
     self->pair = pair & PAIR;
     Py_RETURN_NONE;
 }
 
 static PyObject *peer_endpoint(Peer *self, void *closure)
 {
-    char text[INET_ADDRSTRLEN];
+    char text[INET6_ADDRSTRLEN];
+    const void *address = self->at.any.sa_family == AF_INET6 ? (const void *)&self->at.v6.sin6_addr : &self->at.v4.sin_addr;
     (void)closure;
-    if (!self->at.sin_port)
+    if (!port_of(&self->at))
         return Py_BuildValue("(si)", "", 0);
-    if (inet_ntop(AF_INET, &self->at.sin_addr, text, sizeof text) == NULL)
+    if (inet_ntop(self->at.any.sa_family, address, text, sizeof text) == NULL)
         return PyErr_SetFromErrno(PyExc_OSError);
-    return Py_BuildValue("(si)", text, (int)ntohs(self->at.sin_port));
+    return Py_BuildValue("(si)", text, port_of(&self->at));
 }
 
 static PyMethodDef peer_methods[] = {

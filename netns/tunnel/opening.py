@@ -41,13 +41,16 @@ def open_tap(name: str) -> int:
 
 
 def open_socket(port: int) -> socket.socket:
-    """A UDP socket at all of the host's IPv4 addresses; the caller closes it. Port 0 is any free one.
+    """A UDP socket at all of the host's addresses; the caller closes it. Port 0 is any free one.
 
+    It is of both families if the kernel has IPv6.
     What does not fit a path that is narrower than the card is sent in fragments. Raises NetnsError.
     """
-    handle = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+    handle = _udp_socket()
     try:
         may_be_cut(handle, True)
+        if handle.family is socket.AF_INET6:
+            handle.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         for buffer in (_SO_RCVBUFFORCE, _SO_SNDBUFFORCE):
             handle.setsockopt(socket.SOL_SOCKET, buffer, SOCKET_BUFFER_BYTES)
         handle.bind(("", port))
@@ -58,3 +61,11 @@ def open_socket(port: int) -> socket.socket:
             "choose another tunnel port for this host"
         ) from error
     return handle
+
+
+def _udp_socket() -> socket.socket:
+    kind = socket.SOCK_DGRAM | socket.SOCK_NONBLOCK
+    try:
+        return socket.socket(socket.AF_INET6, kind)
+    except OSError:  # a kernel without IPv6
+        return socket.socket(socket.AF_INET, kind)

@@ -69,14 +69,15 @@ class Probes:
             if not self._may_echo(came.peer, now_s):
                 self._count[Count.IN_PROBES_TOO_MANY] += 1
                 return None
-            seen = IPv6Address(f"::ffff:{came.source[0]}").packed
+            source = came.source[0]
+            seen = IPv6Address(source if ":" in source else f"::ffff:{source}").packed
             return _PLAIN + _BODY.pack(_ANSWER, came.source[1], number, seen)
         sent_s = self._sent_s.pop((came.peer, number), None) if kind == _ANSWER else None
         if sent_s is None or now_s > sent_s + WAITS_S:
             self._count[Count.IN_UNASKED] += 1
             return None
-        seen_at = IPv6Address(address)
-        text = str(seen_at.ipv4_mapped or seen_at)
+        told = IPv6Address(address)
+        text = str(told.ipv4_mapped or told)
         self._answers.append(
             ProbeAnswer(came.peer, number, now_s - sent_s, *came.source, text, port, came.pair)
         )

@@ -9,6 +9,7 @@ Times are seconds of CLOCK_MONOTONIC, which all processes of a host share.
 
 import enum
 import re
+import socket
 from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import AddressValueError, IPv4Address
 
@@ -344,8 +345,8 @@ def _wrong_pair(number: int) -> Iterator[str]:
 
 def _wrong_place(address: str, port: int) -> Iterator[str]:
     if (address, port) != NOWHERE:
-        if not _is_address(address):
-            yield f"{address!r} is not an IPv4 address"
+        if not _is_place(address):
+            yield f"{address!r} is not an address of one family"
         if not 1 <= port <= 0xFFFF:
             yield f"port {port} is not in 1..65535"
 
@@ -368,6 +369,16 @@ def _wrong_in_peer(peer: SealedPeer) -> Iterator[str]:
 def _wrong_name(peer: str) -> Iterator[str]:
     if not 1 <= len(peer) <= PEER_NAME_MAX:
         yield f"the name of a peer has 1 to {PEER_NAME_MAX} characters, not {len(peer)}"
+
+
+def _is_place(text: str) -> bool:
+    """Whether it is an address of either family as the C library writes it, so that texts can be compared."""
+    family = socket.AF_INET6 if ":" in text else socket.AF_INET
+    try:
+        written = socket.inet_ntop(family, socket.inet_pton(family, text))
+    except (OSError, ValueError):
+        return False
+    return written == text and not text.startswith("::ffff:")
 
 
 def _is_address(text: str) -> bool:

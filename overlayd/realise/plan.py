@@ -24,7 +24,7 @@ from protocol.grid.apply import cpus_seen, most_of
 from protocol.grid.carrier import Carrier, carriers_of
 from protocol.grid.lifecycle import Power
 from protocol.grid.model import SCRATCH, SCRATCH_PATH
-from protocol.grid.tunnel import mtus, narrowest
+from protocol.grid.tunnel import mtus, narrowest, reaches
 from protocol.hosting.part import Part, PartOf
 from protocol.terms.ids import PeerId
 
@@ -178,7 +178,7 @@ def _vias(part: Part, site: Site) -> dict[PeerId, str]:
     return {
         peer: end.underlay
         for peer, end in part.ends
-        if peer not in not_there and end.underlay != site.underlay
+        if peer not in not_there and reaches(site.underlay, end.underlay)
     }
 
 

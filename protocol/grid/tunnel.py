@@ -7,7 +7,6 @@ carry: a larger packet would be lost on the way, and nobody would be told.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from ipaddress import AddressValueError, IPv4Address
 from typing import Annotated
 
 import msgspec
@@ -17,6 +16,7 @@ from protocol.grid.addresses import Card
 from protocol.grid.carrier import Carrier, carriers_of, carries
 from protocol.grid.model import NetworkSpec
 from protocol.grid.record import GridRecord
+from protocol.terms.address import ip_of, is_one_host
 from protocol.terms.ids import PeerId
 from protocol.terms.limits import MTU_LEAST, MTU_MOST, MTU_USUAL
 from protocol.terms.ranges import Count, Place
@@ -27,7 +27,7 @@ class TunnelEnd(msgspec.Struct, frozen=True, array_like=True):
     """One host's end of the tunnels of its grids' networks."""
 
     underlay: Place
-    """An IPv4 address."""
+    """An address, IPv4 or IPv6, written in one way: `2001:db8::7`."""
     mtu: Count
     """The largest packet that its guests may send on a plain network, in bytes."""
     port: Annotated[int, Meta(ge=0, le=65535)] = 0
@@ -53,13 +53,27 @@ def untold(_peer: PeerId) -> None:
 
 
 def usable(end: TunnelEnd) -> bool:
-    """Whether a host can mean it: a unicast address, and a size that is possible."""
-    try:
-        address = IPv4Address(end.underlay)
-    except AddressValueError:
+    """Whether a host can mean it: an address of one host, and a size that is possible."""
+    ip = ip_of(end.underlay)
+    meant = ip is not None and is_one_host(ip) and str(ip) == end.underlay
+    return meant and MTU_LEAST <= end.mtu <= MTU_MOST
+
+
+def same_family(here: str, there: str) -> bool:
+    """Whether two addresses are both IPv4, or both IPv6."""
+    return (":" in here) == (":" in there)
+
+
+def reaches(here: str, there: str) -> bool:
+    """Whether a host whose traffic is taken `here` may send to `there`.
+
+    By one family of addresses: neither says whether it has the other, too. Not to itself: services of a host
+    may trust whoever is on it. An address that it was given after the other had it is of the other's past.
+    """
+    own, other = ip_of(here), ip_of(there)
+    if own is None or other is None or own == other or other.is_loopback:
         return False
-    odd = address.is_multicast or address.is_unspecified or address.is_reserved
-    return not odd and MTU_LEAST <= end.mtu <= MTU_MOST
+    return same_family(here, there)
 
 
 def newest(

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import msgspec
 
 from protocol.contract.outcomes import Answer, NoticeDue, Outcome
-from protocol.grid.tunnel import Telling, TunnelEnd, mtus, narrowest, newest
+from protocol.grid.tunnel import Telling, TunnelEnd, mtus, narrowest, newest, same_family
 from protocol.hosting.lease import Lease
 from protocol.hosting.leases import Leases
 from protocol.terms.effects import Effect, Note, Realise
@@ -57,12 +57,18 @@ class Tunnels:
         if before == after:
             return effects, []
         others = [peer for peer in after if before.get(peer) != after[peer]]
+        own = self._own()
         for peer in others:
-            was, now = before.get(peer), after[peer].underlay
+            was, now, name = before.get(peer), after[peer].underlay, record.host(peer).name
             if was is not None and was.underlay != now:
-                name = record.host(peer).name
                 detail = f"{name} takes its traffic at {now}, no more at {was.underlay}"
                 effects.append(Note("tunnel.moved", record.name, detail, grid))
+            if own is not None and not same_family(own.underlay, now):
+                detail = (
+                    f"{name} takes its traffic at {now}, this host at {own.underlay}: nothing leads from IPv4 "
+                    "to IPv6, so their workspaces do not meet; give both hosts addresses of one family"
+                )
+                effects.append(Note("tunnel.apart", record.name, detail, grid))
         names = ", ".join(record.host(peer).name for peer in others) or "those that are left"
         more, outcomes = _resized(moved, self.mtus(row), self.mtus(moved), names)
         return [*effects, *more, Realise(grid, grid)], outcomes

@@ -7,7 +7,7 @@ import msgspec
 
 from protocol.contract.outcomes import Answer
 from protocol.grid.carrier import Carrier, carries
-from protocol.grid.tunnel import TunnelEnd
+from protocol.grid.tunnel import TunnelEnd, reaches
 from protocol.hosting.host import Host
 from protocol.hosting.sealed_with import SealedWith, SealedWithHost
 from protocol.node.events import ForwarderBegan, ProbesAnswered
@@ -27,18 +27,10 @@ from protocol.tunnel_keys.keys import TunnelKeys
 from protocol.tunnel_keys.messages import TunnelKeysMessage
 from protocol.tunnel_paths.paths import TunnelPaths
 
-_LOOPBACK = "127."
-
 
 def elsewhere(end: TunnelEnd | None, own: str) -> TunnelEnd | None:
-    """A partner's end, unless that is this host itself.
-
-    Nothing is sent there: services of a host may trust whoever is on it. An address that this host was given
-    after the partner had it is of the partner's past.
-    """
-    if end is None or end.underlay == own or end.underlay.startswith(_LOOPBACK):
-        return None
-    return end
+    """A partner's end, if this host may send there."""
+    return end if end is not None and reaches(own, end.underlay) else None
 
 
 class TunnelPartners:

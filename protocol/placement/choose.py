@@ -198,9 +198,13 @@ def _fields(table: Instance) -> Iterator[list[int] | None]:
     seals = [offer.facts.encrypts or not rules.sealed for offer in offers]
     together = [host for host in hosts if seals[host]]
     alone = [host for host in hosts if not seals[host]]
-    by_site: dict[str, list[int]] = {}
+    by_site: dict[tuple[str, bool], list[int]] = {}
+    by_family: dict[bool, list[int]] = {}
     for host in together:
-        by_site.setdefault(offers[host].site, []).append(host)
+        ipv6 = rules.families and offers[host].by_ipv6
+        by_site.setdefault((offers[host].site, ipv6), []).append(host)
+        if not (offers[host].hidden and rules.tunnels):
+            by_family.setdefault(ipv6, []).append(host)
     roomy = sorted(by_site.values(), key=lambda those: -_roominess(table, those))
 
     def roomiest(those: Iterable[int]) -> list[int]:
@@ -209,9 +213,10 @@ def _fields(table: Instance) -> Iterator[list[int] | None]:
     if rules.strict_compact and rules.compact == "host":
         yield from ([h] for h in roomiest(hosts))
         return
-    if (rules.sealed or rules.tunnels) and not rules.strict_compact:
-        yield [host for host in together if not (offers[host].hidden and rules.tunnels)]
-    if rules.sealed or rules.tunnels or "site" in (rules.compact, table.compact):
+    if rules.crossing and not rules.strict_compact:
+        families = list(by_family.values()) or [[]]
+        yield from sorted(families, key=lambda those: -_roominess(table, those))
+    if rules.crossing or "site" in (rules.compact, table.compact):
         yield from roomy[:_ATTEMPTS_MOST]
     yield from ([host] for host in roomiest(alone))
     if rules.within_ms:
@@ -219,9 +224,7 @@ def _fields(table: Instance) -> Iterator[list[int] | None]:
             yield those
             anchor = offers[those[0]]
             yield [h for h in hosts if apart_ms(offers[h], anchor) <= rules.within_ms / 2]
-    elif rules.pairs and not (
-        rules.strict_spread or rules.sealed or rules.tunnels or rules.strict_compact
-    ):
+    elif rules.pairs and not (rules.strict_spread or rules.crossing or rules.strict_compact):
         yield None
 
 

@@ -17,7 +17,7 @@ _ADVICE = {
     Constraint.SITE: "name other sites under placement.sites, or none",
     Constraint.APART: "leave that grid out of placement.apart, or take it down",
     Constraint.DISTANCE: "a longer placement.within",
-    Constraint.UNDERLAY: "hosts of one site, or none behind NAT and each with its address; `overlayctl peers`",
+    Constraint.UNDERLAY: "hosts of one site, or none behind NAT, all IPv4 or all IPv6; `overlayctl peers`",
     Constraint.ENCRYPTION: "hosts that seal networks; the log of one that cannot says why: networks.not-sealed",
     Constraint.EGRESS: 'hosts with `[network] egress = "nat"`, or leave out `internet`',
     Constraint.ARCHITECTURE: "another architecture, with an image for it",

@@ -40,6 +40,11 @@ class Offer(msgspec.Struct, frozen=True):
     kept: Quantum = Quantum()
     """Room it keeps for older orders; not in `free`."""
 
+    @property
+    def by_ipv6(self) -> bool:
+        """Whether its networks cross hosts by IPv6."""
+        return ":" in self.facts.underlay
+
 
 class Rules(msgspec.Struct, frozen=True):
     """What the grid asks of every host."""
@@ -64,6 +69,8 @@ class Rules(msgspec.Struct, frozen=True):
     """Members must be on one host or on hosts that seal: what they send each other may not be readable."""
     tunnels: bool = False
     """Members share a network, and not all hosts can reach all. No tunnel leaves the site of a hidden host."""
+    families: bool = False
+    """Members share a network, which some hosts take by IPv4 and some by IPv6: no tunnel joins the two."""
     least: tuple[tuple[str, int], ...] = ()
     """Clusters that may be smaller than asked, and the fewest workspaces of each that still make a grid."""
 
@@ -71,7 +78,12 @@ class Rules(msgspec.Struct, frozen=True):
     def pairs(self) -> bool:
         """Whether a member's place rules out places for others."""
         strict = self.strict_spread or self.strict_compact
-        return strict or self.sealed or self.tunnels or self.within_ms > 0
+        return strict or self.crossing or self.within_ms > 0
+
+    @property
+    def crossing(self) -> bool:
+        """Whether not every pair of hosts can carry a network of it together."""
+        return self.sealed or self.tunnels or self.families
 
 
 def rules_of(spec: GridSpec, offers: Iterable[Offer] = ()) -> Rules:
@@ -90,6 +102,7 @@ def rules_of(spec: GridSpec, offers: Iterable[Offer] = ()) -> Rules:
         within_ms=placement.within_ms,
         sealed=bool(sealed_networks(spec)) and not all(offer.facts.encrypts for offer in offers),
         tunnels=bool(spec.networks) and any(offer.hidden for offer in offers),
+        families=bool(spec.networks) and len({offer.by_ipv6 for offer in offers}) > 1,
         least=tuple((c.name, c.least) for c in spec.clusters if c.least < c.count),
     )
 
@@ -203,6 +216,8 @@ def conflict(offer: Offer, other: Offer, rules: Rules) -> Constraint | None:
         return Constraint.COMPACT
     if rules.tunnels and not same_site and (offer.hidden or other.hidden):
         return Constraint.UNDERLAY
+    if rules.families and offer.by_ipv6 != other.by_ipv6:
+        return Constraint.UNDERLAY
     if rules.sealed and not (offer.facts.encrypts and other.facts.encrypts):
         return Constraint.ENCRYPTION
     if rules.within_ms and apart_ms(offer, other) > rules.within_ms:
@@ -234,6 +249,11 @@ def apart_from(offer: Offer, other: Offer, rules: Rules) -> Refusal | None:
             detail = f"other members are at {where}"
         case Constraint.DISTANCE:
             return _too_far(offer, other, rules.within_ms)
+        case Constraint.UNDERLAY if rules.families and offer.by_ipv6 != other.by_ipv6:
+            detail = (
+                f"its networks cross hosts by {offer.facts.underlay}, those of {other.host} by "
+                f"{other.facts.underlay}: no tunnel leads from IPv4 to IPv6"
+            )
         case Constraint.UNDERLAY:
             behind = offer if offer.hidden else other
             detail = (

@@ -12,7 +12,7 @@ def narrowed(
 ) -> str:
     """A line that says so; empty if it was not. `where` has the host of each workspace that is placed."""
     spread = spec.placement.spread
-    if spread is Spread.NONE or not (rules.sealed or rules.tunnels) or len(where) < 2:
+    if spread is Spread.NONE or not rules.crossing or len(where) < 2:
         return ""
     sites = dict.fromkeys(offer.site for offer in where.values())
     hosts = {offer.peer: offer.host for offer in where.values()}
@@ -35,4 +35,6 @@ def narrowed(
 def _why(spec: GridSpec, rules: Rules) -> str:
     if rules.sealed:
         return f"network {sealed_networks(spec)[0]} is sealed between hosts, and not every host elsewhere can"
+    if rules.families:
+        return "no tunnel leads from hosts with IPv4 to hosts with IPv6"
     return "no tunnel leaves the site of a host that not every host can reach"

@@ -334,12 +334,12 @@ class Packing:
             self._barred[host] = True
         alone = rules.sealed and not offer.facts.encrypts
         by_host = rules.within_ms or alone or (rules.strict_compact and rules.compact == "host")
-        like = host if by_host else (offer.site, offer.facts.encrypts, offer.hidden)
+        like = host if by_host else (offer.site, offer.facts.encrypts, offer.hidden, offer.by_ipv6)
         if like in self._barred_by:
             return
         self._barred_by[like] = None
         if rules.spread == "host" and not (
-            rules.within_ms or rules.sealed or rules.tunnels or rules.strict_compact
+            rules.within_ms or rules.crossing or rules.strict_compact
         ):
             return
         for other, barred in enumerate(self._barred):

@@ -7,7 +7,16 @@ from negotiating import ADMIN, NOW, A, B, C, record_of, shop
 from protocol.grid.addresses import plan
 from protocol.grid.model import Encryption
 from protocol.grid.record import GridRecord
-from protocol.grid.tunnel import ToldEnd, TunnelEnd, mtus, narrowest, newest, untold, usable
+from protocol.grid.tunnel import (
+    ToldEnd,
+    TunnelEnd,
+    mtus,
+    narrowest,
+    newest,
+    reaches,
+    untold,
+    usable,
+)
 from protocol.terms.ids import PeerId
 from protocol.terms.limits import MTU_USUAL
 from protocol.wire.codec import Malformed, decode, encode
@@ -22,7 +31,17 @@ RECORD = record_of(ADMIN.up(SPEC, NOW), {"web-1": A, "web-2": B})
     [
         ("192.0.2.7", 1450, True),
         ("127.0.0.1", 1450, True),
+        ("2001:db8::7", 1430, True),
+        ("::1", 1430, True),
         ("192.0.2.7", 575, False),
+        ("::", 1430, False),
+        ("ff02::1", 1430, False),
+        ("fe80::1", 1430, False),
+        ("fe80::1%eth0", 1430, False),
+        ("169.254.7.7", 1450, False),
+        ("::ffff:192.0.2.7", 1450, False),
+        ("2001:DB8::7", 1430, False),
+        ("[2001:db8::7]", 1430, False),
         ("192.0.2.7", 9001, False),
         ("", 1450, False),
         ("h1.ams", 1450, False),
@@ -36,6 +55,26 @@ def test_an_end_is_an_address_and_a_size_that_can_be_meant(
     underlay: str, mtu: int, meant: bool
 ) -> None:
     assert usable(TunnelEnd(underlay, mtu)) is meant
+
+
+@pytest.mark.parametrize(
+    ("here", "there", "may"),
+    [
+        ("192.0.2.1", "192.0.2.7", True),
+        ("2001:db8::1", "2001:db8::7", True),
+        ("192.0.2.1", "2001:db8::7", False),
+        ("2001:db8::1", "192.0.2.7", False),
+        ("192.0.2.1", "192.0.2.1", False),
+        ("2001:db8::1", "2001:db8::1", False),
+        ("192.0.2.1", "127.0.0.1", False),
+        ("2001:db8::1", "::1", False),
+        ("", "192.0.2.7", False),
+    ],
+)
+def test_hosts_send_to_others_by_one_family_and_never_to_themselves(
+    here: str, there: str, may: bool
+) -> None:
+    assert reaches(here, there) is may
 
 
 def test_of_what_a_host_told_the_newest_counts() -> None:

@@ -60,6 +60,17 @@ def test_a_host_that_moved_is_followed_and_stays_so_after_a_restart() -> None:
     assert dict(part(one, record).ends)[B] == MOVED, "before anybody is heard"
 
 
+def test_a_host_that_moves_to_ipv6_is_out_of_reach_and_that_is_said() -> None:
+    one = One()
+    pair(one)
+    told(one, FIRST)
+    effects = told(one, TunnelEnd("2001:db8::99", 1430))
+    assert kinds(effects)[:3] == ["Persist", "tunnel.moved", "tunnel.apart"]
+    (note,) = [e for e in effects if isinstance(e, Note) and e.kind == "tunnel.apart"]
+    assert "takes its traffic at 2001:db8::99, this host at 192.0.2." in note.detail
+    assert "tunnel.apart" not in kinds(told(one, MOVED))
+
+
 def test_an_older_presence_leads_no_traffic_back_even_after_a_restart() -> None:
     one = One()
     record = pair(one)

@@ -14,6 +14,7 @@ import tunnel_sides
 from tunnel_sides import (
     HERE,
     KEYS,
+    LOOPS,
     MACS,
     MTU,
     THERE,
@@ -27,13 +28,14 @@ from tunnel_sides import (
     packet,
     sealed,
     session,
+    udp,
 )
 
 import netns.tunnel
 from netns.tunnel import native_loops
 from netns.tunnel.counters import Count
 from netns.tunnel.frame import inner_header
-from netns.tunnel.orders import HoldTaps
+from netns.tunnel.orders import HoldTaps, TakeSocket
 from netns.tunnel.tables import SESSION_RECEIVES_S, SESSION_SENDS_S, SealedPeer
 
 GROUP = bytes.fromhex("01005e010203")
@@ -49,11 +51,9 @@ def _built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     native_loops.native = before
 
 
-@pytest.fixture
-def far() -> Iterator[socket.socket]:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as handle:
-        handle.bind(("127.0.0.1", 0))
-        handle.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
+@pytest.fixture(params=LOOPS, ids=LOOPS.values())
+def far(request: pytest.FixtureRequest) -> Iterator[socket.socket]:
+    with udp(request.param) as handle:
         yield handle
 
 
@@ -164,7 +164,7 @@ def test_a_replayed_datagram_is_dropped_in_and_behind_the_window(
 def test_a_session_that_is_told_again_goes_on(native: Side, far: socket.socket) -> None:
     """What it has sent and seen stays, though all tables are replaced."""
     frame = tunnel_sides.outgoing(bytes(100), gso_size=50)
-    told = SealedPeer("far", *far.getsockname(), (session(1),))
+    told = SealedPeer("far", *far.getsockname()[:2], (session(1),))
     native.from_tap([frame])
     native.from_socket(segments(0, 1), far)
     native.tell(told, 2)
@@ -177,45 +177,66 @@ def test_a_session_that_is_told_again_goes_on(native: Side, far: socket.socket) 
 
 
 def test_an_old_session_neither_sends_nor_receives(native: Side, far: socket.socket) -> None:
-    native.tell(SealedPeer("far", *far.getsockname(), (session(4, age_s=SESSION_SENDS_S + 1),)), 2)
+    native.tell(
+        SealedPeer("far", *far.getsockname()[:2], (session(4, age_s=SESSION_SENDS_S + 1),)), 2
+    )
     native.from_tap([tunnel_sides.outgoing(bytes(100))])
     assert counted(native) == {"out-no-session": 1}
     native.from_socket([sealed(4, 0, incoming(0, b"x"))], far)
     assert counted(native)["received"] == 1
     native.tell(
-        SealedPeer("far", *far.getsockname(), (session(5, age_s=SESSION_RECEIVES_S + 1),)), 3
+        SealedPeer("far", *far.getsockname()[:2], (session(5, age_s=SESSION_RECEIVES_S + 1),)), 3
     )
     native.from_socket([sealed(5, 0, incoming(0, b"x"))], far)
     assert counted(native)["in-old-session"] == 1
 
 
-def test_a_peer_is_where_its_newest_datagram_came_from(native: Side, far: socket.socket) -> None:
+@pytest.mark.parametrize("family", LOOPS)
+def test_a_peer_is_where_its_newest_datagram_came_from(
+    native: Side, far: socket.socket, family: socket.AddressFamily
+) -> None:
+    """Also if that is by the other family."""
     first, second, late = segments(0, 1), segments(2, 1), segments(1, 1)
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as moved:
-        moved.bind(("127.0.0.1", 0))
+    with udp(family) as moved:
         native.from_socket(first, far)
         native.from_socket(second, moved)
         native.from_socket(late, far)
         native.from_tap([tunnel_sides.outgoing(bytes(100))])
         assert len(drained(moved)) == 1
-        assert native.told()[1][0][1:3] == moved.getsockname()
+        assert native.told()[1][0][1:3] == moved.getsockname()[:2]
         forged = bytearray(segments(9, 1)[0])
         forged[-1] ^= 1
         native.from_socket([bytes(forged)], far)
-        assert native.told()[1][0][1:3] == moved.getsockname()
+        assert native.told()[1][0][1:3] == moved.getsockname()[:2]
 
 
 def test_a_peer_that_has_moved_is_not_moved_back_by_another_network(
     native: Side, far: socket.socket
 ) -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as moved:
-        moved.bind(("127.0.0.1", 0))
+    with udp() as moved:
         native.from_socket(segments(0, 1), moved)
         one, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with one:
             native.ask(HoldTaps(("tap1",)), other.detach())
             native.from_tap([tunnel_sides.outgoing(bytes(100))])
         assert (len(drained(moved)), drained(far)) == (1, [])
+
+
+@pytest.mark.parametrize("is_native", [False, True], ids=["python", "c"])
+def test_where_the_kernel_has_no_ipv6_what_is_for_it_is_refused(is_native: bool) -> None:
+    with udp() as far:
+        side = Side(is_native, far)
+        try:
+            only = udp()
+            side.at = only.getsockname()
+            side.ask(TakeSocket(side.at[1]), only.detach())
+            side.from_tap([tunnel_sides.outgoing(bytes(100))])
+            assert len(drained(far)) == 1
+            side.tell(SealedPeer("far", "::1", far.getsockname()[1], (session(2),)), 2)
+            side.from_tap([tunnel_sides.outgoing(bytes(100))])
+            assert counted(side) == {"sent": 1, "out-refused": 1}
+        finally:
+            side.close()
 
 
 def test_a_tap_that_is_gone_is_let_go(native: Side, far: socket.socket) -> None:
@@ -259,7 +280,7 @@ def test_tables_that_make_no_sense_are_refused() -> None:
         peer.carry((peer,))
     with pytest.raises(TypeError, match="at most 16 sessions"):
         peer.carry((module.Session(1, 2, KEYS[0], KEYS[1], False, time.monotonic()),) * 17)
-    with pytest.raises(ValueError, match="IPv4"):
+    with pytest.raises(ValueError, match="not an address"):
         peer.move("nowhere", 1, 0)
     with pytest.raises(TypeError, match="members"):
         module.Network(1, -1, MTU, frozenset(), {1: (1, 2)}, b"", False)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tunnel_sides import LOOPS, udp
 
 from netns.tunnel import batches
 from netns.tunnel.control import CONNECTIONS_MAX, Control
@@ -28,25 +29,25 @@ from netns.tunnel.tables import State
 STATE = State(5, 1, 0, 0, 0, False, (), (), {}, ())
 
 
-def pair() -> tuple[socket.socket, socket.socket]:
-    made = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2)]
-    for one in made:
-        one.bind(("127.0.0.1", 0))
-    return made[0], made[1]
+def pair(family: socket.AddressFamily = socket.AF_INET) -> tuple[socket.socket, socket.socket]:
+    return udp(family), udp(family)
 
 
-def test_datagrams_of_all_sizes_arrive_in_order_with_their_source() -> None:
-    sender, receiver = pair()
+@pytest.mark.parametrize("family", LOOPS)
+def test_datagrams_of_all_sizes_arrive_in_order_with_their_source(
+    family: socket.AddressFamily,
+) -> None:
+    sender, receiver = pair(family)
     with sender, receiver:
         going = [
             bytes([number]) * size
             for number, size in enumerate([1400] * 60 + [9] + [500, 500, 800, 1])
         ]
-        assert batches.send(sender, receiver.getsockname(), going) == len(going)
+        assert batches.send(sender, receiver.getsockname()[:2], going) == len(going)
         receiving = batches.Receiver()
         got = [*receiving.receive(receiver.fileno()), *receiving.receive(receiver.fileno())]
         assert [one.data for one in got] == going
-        assert {batches.endpoint(one.source) for one in got} == {sender.getsockname()}
+        assert {batches.endpoint(one.source) for one in got} == {sender.getsockname()[:2]}
         assert not any(one.is_truncated for one in got)
         assert receiving.receive(receiver.fileno()) == []
 

@@ -1,11 +1,10 @@
 """Probes between two forwarders: what is answered, what an answer says, and what is not answered."""
 
-import socket
 import time
 from collections.abc import Iterator
 
 import pytest
-from tunnel_sides import Side, drained, sealed, session
+from tunnel_sides import LOOPS, Side, drained, sealed, session, udp
 
 from netns.tunnel.counters import counters
 from netns.tunnel.frame import inner_header
@@ -103,7 +102,9 @@ def test_probes_that_make_no_sense_are_refused() -> None:
         (Probe("b", 1, PROBE_BYTES_MIN - 1), "67 bytes are not in 68..65507"),
         (Probe("b", 1, PROBE_BYTES_MAX + 1), "65508 bytes"),
         (Probe("b", -1), "64 bits"),
-        (Probe("b", 1, 68, "nowhere", 1), "IPv4"),
+        (Probe("b", 1, 68, "nowhere", 1), "not an address"),
+        (Probe("b", 1, 68, "::ffff:192.0.2.1", 1), "not an address"),
+        (Probe("b", 1, 68, "2001:DB8::1", 1), "not an address"),
         (Probe("b", 1, 68, "192.0.2.1", 0), "port 0"),
     ):
         with pytest.raises(ValueError, match=words):
@@ -112,15 +113,15 @@ def test_probes_that_make_no_sense_are_refused() -> None:
         check_probes([Probe("b", number) for number in range(PROBES_MAX + 1)])
 
 
-@pytest.fixture(params=[False, True], ids=["python", "c"])
+@pytest.fixture(params=[(c, f) for c in (False, True) for f in LOOPS], ids=str)
 def sides(request: pytest.FixtureRequest) -> Iterator[tuple[Side, Side]]:
     """Two forwarders that are each other's peer."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as handle:
-        handle.bind(("127.0.0.1", 0))
-        near, far = Side(request.param, handle), Side(request.param, handle)
+    native, family = request.param
+    with udp(family) as handle:
+        near, far = Side(native, handle), Side(native, handle)
     there = Session(101, 1, session(1).receive_key, session(1).send_key, time.monotonic())
-    near.tell(SealedPeer("far", "127.0.0.1", far.at[1], (session(1),)), 2)
-    far.tell(SealedPeer("far", "127.0.0.1", near.at[1], (there,)), 2)
+    near.tell(SealedPeer("far", *far.at, (session(1),)), 2)
+    far.tell(SealedPeer("far", *near.at, (there,)), 2)
     yield near, far
     near.close()
     far.close()
@@ -139,8 +140,8 @@ def test_a_probe_comes_back_and_nobody_can_tell_it_from_a_frame(sides: tuple[Sid
     near.turn()
     (answer,) = asked(near)
     assert (answer.peer, answer.number) == ("far", 9)
-    assert (answer.address, answer.port) == ("127.0.0.1", far.at[1])
-    assert (answer.seen_address, answer.seen_port) == ("127.0.0.1", near.at[1])
+    assert (answer.address, answer.port) == far.at
+    assert (answer.seen_address, answer.seen_port) == near.at
     assert 0.0 <= answer.round_trip_s < WAITS_S
     assert asked(near) == ()
     counts = near.told()[0]
@@ -156,7 +157,7 @@ def test_a_probe_goes_where_it_is_told_and_moves_its_sender_there(
     far.tell(SealedPeer(told.peer, "192.0.2.9", 9, (), keep=True), 3)
     asked(near, Probe("far", 1, 68, *far.at))
     far.turn()
-    assert far.told()[1][0][1:3] == ("127.0.0.1", near.at[1])
+    assert far.told()[1][0][1:3] == near.at
 
 
 def test_a_probe_for_another_instance_is_refused(sides: tuple[Side, Side]) -> None:
@@ -166,8 +167,7 @@ def test_a_probe_for_another_instance_is_refused(sides: tuple[Side, Side]) -> No
 
 def test_what_is_too_short_for_a_probe_is_none(sides: tuple[Side, Side]) -> None:
     near, _ = sides
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as handle:
-        handle.bind(("127.0.0.1", 0))
+    with udp() as handle:
         near.from_socket([sealed(1, 0, inner_header(0, 0, 0, 0) + bytes(27))], handle)
         near.from_socket([sealed(1, 1, inner_header(0, 0, 0, 0) + b"\1" + bytes(27))], handle)
         (reply,) = drained(handle)

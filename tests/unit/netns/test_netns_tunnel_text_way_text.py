@@ -25,6 +25,14 @@ def test_a_host_that_carries_several_members_is_let_in_once() -> None:
     assert "@th,96,24 7 ip saddr != @carriers drop" in text
 
 
+def test_hosts_of_ipv6_are_let_in_by_ipv6() -> None:
+    far = Neighbour("02:00:00:00:00:03", "10.42.0.3", "w-3", "2001:db8::3")
+    text = tunnel_text.ruleset(replace(PLAN, underlay="2001:db8::1", neighbours=(far,)))
+    assert "type ipv6_addr" in text
+    assert "elements = { 2001:db8::3 }" in text
+    assert "@th,96,24 7 ip6 saddr != @carriers drop" in text
+
+
 def test_nothing_of_a_sealed_network_comes_or_goes_in_the_clear() -> None:
     text = tunnel_text.ruleset(replace(PLAN, sealed=True))
     assert text.count("udp dport 4789 @th,96,24 7 drop") == 2

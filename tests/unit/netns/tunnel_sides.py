@@ -19,7 +19,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 
 from netns.model import address6
-from netns.tunnel import native_loops
+from netns.tunnel import native_loops, opening
 from netns.tunnel.checksum import pseudo
 from netns.tunnel.forwarder import Forwarder
 from netns.tunnel.frame import RELAY, RELAYED, header, inner_header, paired
@@ -79,6 +79,17 @@ def use(module: Path) -> None:
     spec.loader.exec_module(native_loops.native)
 
 
+LOOPS = {socket.AF_INET: "127.0.0.1", socket.AF_INET6: "::1"}
+
+
+def udp(family: socket.AddressFamily = socket.AF_INET) -> socket.socket:
+    """A socket on the loopback, with room."""
+    handle = socket.socket(family, socket.SOCK_DGRAM)
+    handle.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
+    handle.bind((LOOPS[family], 0))
+    return handle
+
+
 class Side:
     """A forwarder, and the test's ends of its tap and its socket."""
 
@@ -97,9 +108,8 @@ class Side:
             end.setblocking(False)
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8 << 20)
         self._tap = tap.fileno()
-        handle = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        handle.bind(("127.0.0.1", 0))
-        self.at, self._socket = handle.getsockname(), handle.fileno()
+        handle = opening.open_socket(0)  # of both families
+        self.at, self._socket = (LOOPS[far.family], handle.getsockname()[1]), handle.fileno()
         self.ask(TakeSocket(self.at[1]), handle.detach())
         self.ask(HoldTaps(("tap0",)), tap.detach())
         members = tuple(
@@ -108,13 +118,13 @@ class Side:
                 ((REMOTE, "far"), (SILENT, "silent"), (LOST, "lost"), (GONE, "gone")), 3
             )
         )
-        self._mate = far.getsockname()
+        self._mate = far.getsockname()[:2]
         network = SealedNetwork(VNI, "tap0", mtu, (LOCAL,), GATEWAY, members, CIDR6, multicast)
         self.ask(TellNetworks(Networks(1, (network,))))
         self.tell(
             SealedPeer(
                 "far",
-                *far.getsockname(),
+                *far.getsockname()[:2],
                 (session(1), session(2, Cipher.CHACHA20_POLY1305)),
                 mtu=takes,
             )
@@ -144,7 +154,7 @@ class Side:
     def from_socket(self, datagrams: Sequence[bytes], sender: socket.socket) -> None:
         """A turn with these in the socket, at most a batch."""
         for datagram in datagrams:
-            sender.sendto(datagram, self.at)
+            sender.sendto(datagram, (LOOPS[sender.family], self.at[1]))
         self.turn()
 
     def turn(self) -> None:
@@ -409,9 +419,7 @@ class Chaos:
 def compare(seed: int, for_s: float, turns: int) -> int:
     """Says the same to both until time or turns are over; how many turns there were. Raises AssertionError."""
     chaos, dice, done, until_s = Chaos(seed), random.Random(seed), 0, time.monotonic() + for_s
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as far:
-        far.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
-        far.bind(("127.0.0.1", 0))
+    with udp((socket.AF_INET, socket.AF_INET6)[seed // 2 % 2]) as far:
         sides = [
             Side(native, far, takes=(0, NARROW, NARROWER)[seed % 3], multicast=seed % 2 == 0)
             for native in (False, True)

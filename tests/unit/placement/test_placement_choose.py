@@ -187,6 +187,34 @@ def test_a_network_spans_hosts_that_all_can_reach_or_sealed() -> None:
     assert apart.unplaced == (), "without a network they may be anywhere"
 
 
+def test_a_network_spans_hosts_of_ipv4_or_of_ipv6() -> None:
+    def by(host: Offer, underlay: str) -> Offer:
+        return msgspec.structs.replace(
+            host, facts=msgspec.structs.replace(host.facts, underlay=underlay)
+        )
+
+    ipv4 = (by(offer("a", "s1"), "192.0.2.1"), by(offer("b", "s2"), "192.0.2.2"))
+    ipv6 = tuple(by(offer(name, "s1"), f"2001:db8::{name}") for name in ("c", "d", "e"))
+    net = GridSpec("g", (), 3600, networks=(NetworkSpec("lan", "10.0.0.0/24", Encryption.NONE),))
+    assert rules_of(net, ipv4 + ipv6).families
+    assert not rules_of(net, ipv4).families
+    assert not rules_of(net, ipv6).families
+    assert not rules_of(GridSpec("g", (), 3600), ipv4 + ipv6).families, "without a network"
+    strict = Rules(spread="host", strict_spread=True, families=True)
+    for seed in range(20):
+        three = choose(some(3), ipv4 + ipv6, strict, {}, Random(seed))
+        assert set(three.placed.values()) == {o.peer for o in ipv6}
+    four = choose(some(4), ipv4 + ipv6, strict, {}, Random(1))
+    assert len(four.placed) == 3
+    said = {r.constraint: r.detail for r in four.unplaced[0].refusals}
+    assert said[Constraint.UNDERLAY].endswith(": no tunnel leads from IPv4 to IPv6")
+    assert "its networks cross hosts by 192.0.2." in said[Constraint.UNDERLAY]
+    loose = choose(some(4), ipv4 + ipv6, Rules(families=True), {}, Random(2))
+    hosts = set(loose.placed.values())
+    assert loose.unplaced == ()
+    assert hosts <= {o.peer for o in ipv4} or hosts <= {o.peer for o in ipv6}
+
+
 def test_only_a_network_and_a_hidden_host_together_make_the_rule() -> None:
     offers = (offer("a"), offer("c", "home", hidden=True))
     plain = GridSpec("g", (), 3600)

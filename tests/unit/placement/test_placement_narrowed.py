@@ -1,6 +1,6 @@
 """A wish to be spread that a network keeps at one site is told."""
 
-from asking import cluster, grid, host
+from asking import cluster, grid, host, probed
 from msgspec.structs import replace
 
 from protocol.grid.model import Encryption, GridSpec, NetworkSpec, Spread
@@ -42,6 +42,16 @@ def test_a_network_whose_tunnels_do_not_leave_a_site() -> None:
     assert line == (
         "spread: site is narrowed to site ams: no tunnel leaves the site of a host that not every"
         " host can reach"
+    )
+
+
+def test_a_network_whose_tunnels_do_not_lead_from_ipv4_to_ipv6() -> None:
+    a1, a2 = (probed(host, underlay="192.0.2.1") for host in (A1, A2))
+    b1 = probed(B1, underlay="2001:db8::1")
+    where = {"web-1": a1, "web-2": a2}
+    line = told(spec(encryption=Encryption.NONE), where, (a1, a2, b1))
+    assert line == (
+        "spread: site is narrowed to site ams: no tunnel leads from hosts with IPv4 to hosts with IPv6"
     )
 
 

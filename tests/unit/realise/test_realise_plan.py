@@ -53,6 +53,16 @@ def test_frames_go_where_a_host_says_that_it_is_now(tmp_path: Path) -> None:
     assert moved.underlay == "192.0.2.1"
 
 
+def test_frames_go_to_hosts_of_the_same_family_and_not_to_this_host_itself(tmp_path: Path) -> None:
+    by_ipv6 = msgspec.structs.replace(SITE, underlay="2001:db8::1", mtu=1430)
+    part = part_of(tmp_path, (OTHER, TunnelEnd("2001:db8::9", 1430)))
+    assert [n.via for n in network(part, by_ipv6).neighbours] == ["2001:db8::9"]
+    assert network(part).neighbours == ()
+    for loop in ("127.0.0.1", "::1"):
+        itself = msgspec.structs.replace(part, ends=((OTHER, TunnelEnd(loop, 1430)),))
+        assert network(itself).neighbours == network(itself, by_ipv6).neighbours == ()
+
+
 def test_a_card_is_held_to_the_rate_of_its_workspace_or_to_what_its_site_says(
     tmp_path: Path,
 ) -> None:
