@@ -8,7 +8,9 @@ speaks IPv6, without an address. It has no default destination, so a broadcast e
 that of the services. The gateway's MAC is the same on every host, and is pinned to the local veth.
 
 A sealed network has a tap in the place of the vxlan device. Whoever has it open seals what leaves by it, and
-answers ARP as the vxlan device would; the bridge and its filters do not tell the two apart.
+answers ARP as the vxlan device would; the bridge and its filters do not tell the two apart. The tap takes
+packets of any length, and so does the host's end of a container's pair: a guest that was told a larger MTU, and
+sends what is too long by now, is told so by the forwarder, where those would only drop it.
 """
 
 from netns import model
@@ -31,6 +33,8 @@ from netns.resources import (
     TunnelEntry,
     WayOut,
 )
+
+_OF_ANY_LENGTH = (LinkKind.SEALED, LinkKind.CARD)
 
 
 def alias_of(owner_tag: str, network: str) -> str:
@@ -79,7 +83,7 @@ def wanted(plan: NetworkPlan, slot: int = 0) -> tuple[Resource, ...]:
         LinkSettings(
             link.name,
             "" if link.name == plan.bridge else plan.bridge,
-            plan.mtu,
+            model.MTU_MAX if plan.sealed and link.kind in _OF_ANY_LENGTH else plan.mtu,
             alias,
             ipv6=link.kind is LinkKind.VXLAN and bool(plan.cidr6),
             floods=plan.multicast and link.name not in (plan.bridge, plan.veth),

@@ -11,9 +11,10 @@ import pytest
 from msgspec.structs import replace
 
 from netns.inside import Wireguard, WireguardPeer, inside_address
-from netns.model import Egress, Neighbour, NetworkPlan, Port, mac_of, tap_name
+from netns.model import MTU_MAX, Egress, Neighbour, NetworkPlan, Port, mac_of, tap_name
 from netns.plan import dnsmasq, filter_text, tunnel_text, way_text, wireguard_text
-from netns.resources import WireguardLink
+from netns.plan.wanted import wanted
+from netns.resources import LinkSettings, WireguardLink
 
 GOLDEN = Path(__file__).parent / "golden"
 NETWORK = "5f2c-lan"
@@ -159,3 +160,12 @@ def test_a_network_without_members_has_no_empty_element_lists() -> None:
     bare = replace(PLAN, ports=(), neighbours=())
     assert "elements" not in filter_text.ruleset(bare)
     assert "elements" not in tunnel_text.ruleset(bare)
+
+
+def test_what_a_guest_sends_too_long_reaches_the_forwarder() -> None:
+    card = replace(SEALED.ports[0], paired=True)
+    for plan, most in ((SEALED, MTU_MAX), (PLAN, PLAN.mtu)):
+        mixed = replace(plan, ports=(card, *plan.ports[1:]))
+        mtus = {r.name: r.mtu for r in wanted(mixed) if isinstance(r, LinkSettings)}
+        assert (mtus[mixed.tunnel], mtus[card.tap]) == (most, most)
+        assert mtus[mixed.ports[1].tap] == mtus[mixed.veth] == mixed.mtu
