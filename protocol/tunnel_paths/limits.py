@@ -34,9 +34,9 @@ COMMON_BYTES = tuple(
 """Guests' packets that just fit links as there are: tunnels, PPPoE, clouds, Ethernet, jumbo frames."""
 GRAIN_BYTES = 8
 """A search ends when it knows so well what a path takes."""
-CONFIRM_S = 5.0
-"""How often the size that was found is tried again: a path that shrinks is noticed CONFIRM_S + TRIES * AGAIN_S
-after it did at most, while TCP still tries again."""
+CONFIRM_S = 60.0
+"""When the size that was found is tried again at the latest. It goes along with each probe of the path, so a
+path that shrinks is noticed EVERY_S + TRIES * AGAIN_S after it did, while TCP still tries again."""
 AGAIN_S = 1.6
 """How long a round of a search takes: longer than the shell waits for answers."""
 TRIES = 3

@@ -76,6 +76,8 @@ class TunnelPaths:
                 path.probe(self._number)
                 path.due_s = now + self._spread_s(HURRY_S if path.hurries else self._every_s)
                 probes.append(TunnelProbe(peer, self._number))
+                if path.size is not None and path.size.is_settled:
+                    path.size.due_s = now  # it goes along: a host that is idle wakes up once
         probes += self._sizing(now)
         self._look()
         return [Probing(self._instance, tuple(probes))] if probes else []

@@ -4,9 +4,9 @@ It is a search between what gets there and what does not. Each round sends some 
 probe beside them: only if that one is answered, a size that is not counts as one that failed, TRIES times in
 all. So neither a lost probe nor a path that is down makes a path narrow, and nothing depends on ICMP.
 
-First the most that is asked for is tried, which nearly always gets there: then that is all, but for one probe
-of that size every CONFIRM_S. When it does not, or no longer does, what every path is to carry (LEAST_BYTES)
-counts at once, and the search goes up from there: by sizes that are common, then by parts, to GRAIN_BYTES.
+First the most that is asked for is tried, which nearly always gets there: then that is all, but for a probe of
+that size now and then. When it does not, or no longer does, what every path is to carry (LEAST_BYTES) counts at
+once, and the search goes up from there: by sizes that are common, then by parts, to GRAIN_BYTES.
 """
 
 from protocol.tunnel_paths.limits import (

@@ -236,3 +236,17 @@ def test_many_partners_are_not_sized_in_one_burst() -> None:
         assert len(sent) <= SIZED_AT_ONCE
         found |= sent
         world.now = max(world.now + 0.01, world.paths.next_deadline().at_s)  # type: ignore[union-attr]
+
+
+def test_what_was_found_is_tried_again_with_each_probe_of_the_path_and_not_besides() -> None:
+    world = World()
+    world.paths.told(Sealed("one", (row(B, 1),)), {B: 1300}, NOW)
+    sent: list[list[int]] = []
+    while world.now < NOW + 10 * EVERY_S:
+        world.now = world.paths.next_deadline().at_s  # type: ignore[union-attr]
+        sent += sized(world).values()
+    assert sent[0] == [0]
+    assert sent[1:] == [[0, LEAST_BYTES + MORE_BYTES, 1300 + MORE_BYTES]] + [
+        [0, 0, 1300 + MORE_BYTES]
+    ] * (len(sent) - 2)
+    assert len(sent) < 16

@@ -81,9 +81,9 @@ def test_a_path_narrower_than_any_is_to_be_ends_the_search_too() -> None:
     way = Way(LEAST_BYTES - 1).settle()
     assert way.size.takes == LEAST_BYTES
     way.sent.clear()
-    for _ in range(20):
+    for _ in range(5):
         way.turn()
-    assert len(way.sent) <= 40
+    assert len(way.sent) <= 10
 
 
 def test_a_path_that_shrinks_counts_as_narrow_soon_and_as_wide_as_it_is_after_that() -> None:
@@ -105,7 +105,7 @@ def test_a_path_that_grows_is_found_to_after_a_while() -> None:
     way.width = 1500
     while way.size.takes:
         way.turn()
-        assert way.now - NOW < RAISE_S + 60.0
+        assert way.now - NOW < RAISE_S + 2 * CONFIRM_S
     assert way.now - NOW >= RAISE_S
 
 
