@@ -120,7 +120,12 @@ def grid_view(service: Service, name: str, site: str = "") -> GridView:
     row = next(row for row in rows if row.grid == found)
     workspaces, story = tuple(view.workspaces(found, now)), tuple(view.story(found))
     return GridView(
-        row, workspaces, story, files_of(service, found), _elastic(view.standing(found))
+        row,
+        workspaces,
+        story,
+        files_of(service, found),
+        _elastic(view.standing(found)),
+        view.carriers(found),
     )
 
 

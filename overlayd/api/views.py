@@ -128,6 +128,8 @@ class GridView(msgspec.Struct, frozen=True):
     """The user-data of its clusters, if the peer that was asked carries the grid or keeps its record."""
     elastic: tuple[ElasticView, ...] = ()
     """Its elastic clusters, if the peer that was asked was shown what was decided of it."""
+    carriers: tuple[tuple[str, str], ...] = ()
+    """(network, `sealed`, `wireguard` or `plain`), if it was shown that."""
 
 
 class ImageHost(msgspec.Struct, frozen=True):

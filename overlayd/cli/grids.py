@@ -216,7 +216,7 @@ def _grid(view: GridView) -> None:
             f"lease       {_lease(grid)}",
             f"stewards    {', '.join(grid.stewards)}",
             f"workspaces  {grid.workspaces} on {where}: {_phases(grid)}",
-            *_networks(grid),
+            *_networks(view),
             *_volumes(grid),
             *_files(view),
             *_elastic(view),
@@ -228,9 +228,10 @@ def _grid(view: GridView) -> None:
     print_story(view, SHOWN)
 
 
-def _networks(grid: GridRow) -> list[str]:
-    """The networks, each with the largest packet that it takes."""
-    told = ", ".join(f"{name} (mtu {mtu})" for name, mtu in grid.networks)
+def _networks(view: GridView) -> list[str]:
+    """The networks, each with what carries it between hosts, if that is known, and its largest packet."""
+    carrier = {name: f"{carrier}, " for name, carrier in view.carriers}
+    told = ", ".join(f"{n} ({carrier.get(n, '')}mtu {mtu})" for n, mtu in view.grid.networks)
     return [f"networks    {told}"] if told else []
 
 

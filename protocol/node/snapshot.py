@@ -155,6 +155,10 @@ class PeerView:
         """
         return snapshot_standing.standing(self._node, grid)
 
+    def carriers(self, grid: GridId) -> tuple[tuple[str, str], ...]:
+        """(network, what carries it between hosts) of a grid whose newest decision this peer was shown."""
+        return snapshot_standing.carriers(self._node, grid)
+
     def workspaces(self, grid: GridId, now: float) -> list[WorkspaceRow]:
         """The workspaces of a grid, in the record's order; none if no host tells of it."""
         return snapshot_grids.workspaces(self._node, grid, now)

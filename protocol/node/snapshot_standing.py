@@ -2,6 +2,7 @@
 
 import msgspec
 
+from protocol.grid.carrier import carriers_of
 from protocol.grid.history import history
 from protocol.grid.model import GridSpec
 from protocol.grid.next_epoch import missing_in
@@ -20,6 +21,27 @@ def standing(node: Node, grid: GridId) -> Standing | None:
     None if it has none, or knows of a later one: what was shown to a host before it carried a grid is old once
     a change has left the host out.
     """
+    record = _newest(node, grid)
+    try:
+        return _standing(node, record) if record is not None else None
+    except (Malformed, Untrusted):
+        return None
+
+
+def carriers(node: Node, grid: GridId) -> tuple[tuple[str, str], ...]:
+    """(network, what carries it between hosts), by that record; nothing if there is none."""
+    record = _newest(node, grid)
+    try:
+        if record is None:
+            return ()
+        networks = node.authority.ordered(record).spec.networks
+        return tuple(carriers_of(record, networks, node.authority.cards(record)).items())
+    except (Malformed, Untrusted):
+        return ()
+
+
+def _newest(node: Node, grid: GridId) -> GridRecord | None:
+    """The newest record of a grid here, unless a later one is known of."""
     row = node.host.leases.row(grid)
     carried = row.record if row is not None else None
     known = [r for r in (node.requester.decided.get(grid), carried) if r is not None]
@@ -27,12 +49,7 @@ def standing(node: Node, grid: GridId) -> Standing | None:
         return None
     record = max(known, key=lambda each: each.epoch)
     newest = node.notices.newest(grid) if node.notices.confirmed(grid) else None
-    if newest is not None and newest.epoch > record.epoch:
-        return None
-    try:
-        return _standing(node, record)
-    except (Malformed, Untrusted):
-        return None
+    return None if newest is not None and newest.epoch > record.epoch else record
 
 
 def _standing(node: Node, record: GridRecord) -> Standing:

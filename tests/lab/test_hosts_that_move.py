@@ -85,7 +85,7 @@ def _the_least_mtu_counts_from_the_start(pair: Moving) -> None:
     wait_for(pair.meet, FOLLOWS_WITHIN_S, "guests meet")
     assert pair.meet(1350)
     shown = pair.daemons.ctl("a", "show", "pair").stdout
-    assert "networks    lan (mtu 1350)" in shown.splitlines()
+    assert "networks    lan (plain, mtu 1350)" in shown.splitlines()
 
 
 def _a_host_gets_another_address(pair: Moving) -> None:

@@ -212,7 +212,7 @@ def test_ps_and_show(daemon: Daemon) -> None:
     assert shown[3:6] == [
         "stewards    h1",
         "workspaces  3 on 1 host at 1 site: 3 ready",
-        "networks    lan (mtu 1450)",
+        "networks    lan (plain, mtu 1450)",
     ]
 
 

@@ -39,6 +39,8 @@ def test_who_was_asked_knows_what_the_grid_is_and_who_was_not_asked_does_not() -
     assert found.ends_s > world.now_s
     assert [(line.epoch, line.action) for line in found.past] == [(1, "up")]
     assert views[0].standing(GridId("f" * 20 + ".0")) is None
+    assert views[0].carriers(grid) == (("lan", "plain"),)
+    assert views[0].carriers(GridId("f" * 20 + ".0")) == ()
 
 
 def test_a_host_that_carries_nothing_of_it_any_more_can_look_it_up() -> None:
