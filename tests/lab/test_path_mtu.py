@@ -18,8 +18,8 @@ SITES = (
     Site("ams", "198.51.100.0/28", (Host("a", "198.51.100.1"),)),
     Site("bnl", "203.0.113.0/28", (Host("b", "203.0.113.1"),)),
 )
-WITHIN_S = 20
-GOES_ON_WITHIN_S = 40
+WITHIN_S = 30
+GOES_ON_WITHIN_S = 60
 HOLE = f"""
 table ip hole {{
     chain arrives {{
