@@ -69,6 +69,8 @@ from protocol.terms.wireguard import WireguardEnd
 
 _NOT_TRIED = 'its configuration says `wireguard = "never"`'
 CACHE = Path("/var/cache/overlayd")
+_IPV6 = Path("/proc/sys/net/ipv6")
+"""What a kernel without IPv6 has not."""
 """The folder with what was learnt of this machine by trying (KVM, QEMU's abilities), for all its daemons."""
 
 
@@ -248,6 +250,7 @@ class Hosting:
             self._containers,
             int(network.guest_rate or 0),
             *inside,
+            ipv6=_IPV6.is_dir(),
         )
 
     @property

@@ -122,7 +122,7 @@ def _card(nic: SeedNic, domain: str) -> dict[str, object]:
         names["search"] = [domain]
     card: dict[str, object] = {
         "match": {"macaddress": nic.mac},
-        "addresses": [nic.address],
+        "addresses": [nic.address, nic.address6] if nic.address6 else [nic.address],
         "mtu": nic.mtu,
         "nameservers": names,
     }

@@ -57,7 +57,9 @@ def ps(
     """
     session = session_of(context)
     if name:
-        _each(session, views_of(session, name), lambda view: _workspaces(view.workspaces))
+        _each(
+            session, views_of(session, name), lambda view: _workspaces(view.workspaces, six=False)
+        )
     else:
         raw = session.client.raw("GET", "/grids")
         answer(session, raw if everything else _up_only(raw), list[GridRow], _grids)
@@ -142,7 +144,8 @@ def _phases(row: GridRow) -> str:
     return ", ".join(f"{count} {phase}" for phase, count in row.phases) or "-"
 
 
-def _workspaces(rows: tuple[WorkspaceRow, ...]) -> None:
+def _workspaces(rows: tuple[WorkspaceRow, ...], *, six: bool) -> None:
+    """`six`: with their IPv6 addresses."""
     print_table(
         ("workspace", "host", "site", "phase", "address", "age", "detail"),
         [
@@ -151,7 +154,7 @@ def _workspaces(rows: tuple[WorkspaceRow, ...]) -> None:
                 _host(row),
                 row.site,
                 row.phase,
-                ", ".join(row.addresses) or row.address or "-",
+                _addresses(row, six) or row.address or "-",
                 age(row.age_s, row.host_health),
                 row.detail,
             )
@@ -160,6 +163,10 @@ def _workspaces(rows: tuple[WorkspaceRow, ...]) -> None:
         "no workspaces",
         ("site", "age"),
     )
+
+
+def _addresses(row: WorkspaceRow, six: bool) -> str:
+    return ", ".join(one for one in row.addresses if six or ":" not in one)
 
 
 def _host(row: WorkspaceRow) -> str:
@@ -224,7 +231,7 @@ def _grid(view: GridView) -> None:
             "",
         ]
     )
-    _workspaces(view.workspaces)
+    _workspaces(view.workspaces, six=True)
     print_story(view, SHOWN)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from overlayd.config.documents import DocumentError, KeyPath, Problem, Source, Spot, combined, load
-from overlayd.config.gridkeys import ClusterKeys, GridKeys, LeaseKeys, PlacementKeys
+from overlayd.config.gridkeys import NO_SIX, ClusterKeys, GridKeys, LeaseKeys, PlacementKeys
 from overlayd.config.typed import read
 from overlayd.config.userdata import Attachment, Files
 from overlayd.config.yaml_source import parse_yaml
@@ -113,7 +113,12 @@ def _spec(keys: GridKeys) -> model.GridSpec:
         lease=_terms(keys.lease) if keys.lease else model.LeaseTerms(warn_s=(WARN_S,)),
         networks=tuple(
             model.NetworkSpec(
-                name, network.cidr, network.encryption, network.internet, network.multicast
+                name,
+                network.cidr,
+                network.encryption,
+                network.internet,
+                network.multicast,
+                "" if network.cidr6 == NO_SIX else network.cidr6,
             )
             for name, network in keys.networks.items()
         ),

@@ -12,6 +12,7 @@ from msgspec import Meta, field
 from overlayd.config.moments import Moment
 from overlayd.config.values import Cpus, DiskSize, Duration, Milliseconds, Rate, Size
 from protocol.grid.model import (
+    SIX_AUTO,
     Compact,
     Driver,
     Encryption,
@@ -22,6 +23,9 @@ from protocol.grid.model import (
     Wait,
 )
 from protocol.terms.architecture import Architecture
+
+NO_SIX = "none"
+"""What a file calls a network without IPv6."""
 
 
 class Keys(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_fields=True):
@@ -65,6 +69,13 @@ class NetworkKeys(Keys, frozen=True, kw_only=True):
     cidr: Annotated[
         str, Meta(description="A private IPv4 range of its own.", examples=["10.42.0.0/24"])
     ]
+    cidr6: Annotated[
+        str,
+        Meta(
+            description="Its IPv6: auto (a /64 of its own), none, or a /64.",
+            examples=["fd42:17::/64"],
+        ),
+    ] = SIX_AUTO
     encryption: Annotated[
         Encryption,
         Meta(

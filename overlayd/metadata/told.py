@@ -9,6 +9,7 @@ import msgspec
 from protocol.grid.expand import as_member, cluster_of
 from protocol.grid.lifecycle import Phase
 from protocol.grid.model import ClusterSpec
+from protocol.grid.six import address6, cidr6_of
 from protocol.hosting.part import Part, PartOf
 from protocol.node.rows import WorkspaceRow
 from protocol.terms.ids import GridId
@@ -48,7 +49,10 @@ def grid_of(asker: Asker, rows: Iterable[WorkspaceRow]) -> dict[str, Any]:
             }
             for cluster in spec.clusters
         ],
-        "networks": [{"name": net.name, "cidr": net.cidr} for net in spec.networks],
+        "networks": [
+            {"name": net.name, "cidr": net.cidr, "cidr6": cidr6_of(net, record.id)}
+            for net in spec.networks
+        ],
         "members": [_member(asker.part, cards, row) for row in rows],
     }
 
@@ -79,10 +83,11 @@ def hosts_of(asker: Asker, rows: Iterable[WorkspaceRow]) -> str:
 
 def keys_of(asker: Asker, rows: Iterable[WorkspaceRow]) -> str:
     """Lines for a known_hosts file: each member that has named host keys, by all its names and addresses."""
-    cards, domain = _addresses(asker.part), asker.part.record.name
+    cards, six, domain = _addresses(asker.part), _six(asker.part), asker.part.record.name
     lines = []
     for row in rows:
-        names = (row.workspace, f"{row.workspace}.{domain}", *cards.get(row.workspace, {}).values())
+        both = (*cards.get(row.workspace, {}).values(), *six.get(row.workspace, {}).values())
+        names = (row.workspace, f"{row.workspace}.{domain}", *both)
         lines += [f"{','.join(names)} {key}\n" for key in row.host_keys]
     return "".join(lines)
 
@@ -96,6 +101,7 @@ def _member(part: Part, cards: Addresses, row: WorkspaceRow) -> dict[str, Any]:
         "cluster": name,
         "index": int(row.workspace.rpartition("-")[2]),
         "addresses": cards.get(row.workspace, {}),
+        "addresses6": _six(part).get(row.workspace, {}),
         "provides": list(cluster.provides) if cluster is not None else [],
         "requires": list(cluster.requires) if cluster is not None else [],
         "site": row.site,
@@ -116,4 +122,14 @@ def _addresses(part: Part) -> Addresses:
     found: Addresses = {}
     for card in part.cards:
         found.setdefault(card.workspace, {})[card.network] = card.address
+    return found
+
+
+def _six(part: Part) -> Addresses:
+    """The same of IPv6. Networks without it are left out."""
+    ranges = {network.name: cidr6_of(network, part.record.id) for network in part.spec.networks}
+    found: Addresses = {}
+    for card in part.cards:
+        if cidr6 := ranges.get(card.network):
+            found.setdefault(card.workspace, {})[card.network] = address6(cidr6, card.address)
     return found

@@ -20,6 +20,8 @@ class SeedNic(msgspec.Struct, frozen=True):
     """Whether the default route is here. At most one card of a guest has it."""
     metadata: bool = False
     """Whether the metadata address is reached here. At most one card of a guest has it."""
+    address6: str = ""
+    """IPv6 with its prefix, `fd42::a2a:b/64`; empty if it has none."""
 
 
 class Seed(msgspec.Struct, frozen=True):

@@ -7,7 +7,17 @@ from ipaddress import ip_address
 import msgspec
 
 from netns.inside import Wireguard, WireguardPeer, endpoint_of, inside_address
-from netns.model import Egress, Neighbour, NetworkPlan, Port, card_name, mac_of, tap_name
+from netns.model import (
+    MTU6_MIN,
+    PREFIX6_BITS,
+    Egress,
+    Neighbour,
+    NetworkPlan,
+    Port,
+    card_name,
+    mac_of,
+    tap_name,
+)
 from overlayd.ports.compute import Boots, Disk, Machine, MachineSeen, MachineState, Nic
 from overlayd.ports.seeds import Seed, SeedNic
 from overlayd.realise.paths import (
@@ -24,6 +34,7 @@ from protocol.grid.apply import cpus_seen, most_of
 from protocol.grid.carrier import Carrier, carriers_of
 from protocol.grid.lifecycle import Power
 from protocol.grid.model import SCRATCH, SCRATCH_PATH
+from protocol.grid.six import address6, cidr6_of
 from protocol.grid.tunnel import mtus, narrowest, reaches
 from protocol.hosting.part import Part, PartOf
 from protocol.terms.ids import PeerId
@@ -47,6 +58,8 @@ class Site(msgspec.Struct, frozen=True):
     """Where its WireGuard takes packets, UDP."""
     wireguard_key: bytes = b""
     """Its public key of that; empty if it has none."""
+    ipv6: bool = False
+    """Whether its kernel has IPv6."""
 
 
 def networks(
@@ -62,6 +75,7 @@ def networks(
     host_of = part.record.placed
     carriers = carriers_of(part.record, part.spec.networks, part.cards)
     sizes, told = mtu_of(part, site), told_mtu_of(part, site)
+    six = _ranges6(part, sizes) if site.ipv6 else {}
     plans = []
     for network in part.spec.networks:
         cards = by_network.get(network.name, [])
@@ -69,7 +83,7 @@ def networks(
             continue
         name = network_name(part.record.id, network.name)
         away = [c for c in cards if c.workspace not in here and c.workspace in host_of]
-        carrier = carriers[network.name]
+        carrier, others = carriers[network.name], _others(part, network.name, {*host_of})
         neighbours = tuple(_neighbours(part, site, name, away, carrier))
         plans.append(
             NetworkPlan(
@@ -88,7 +102,7 @@ def networks(
                     if c.workspace in here
                 ),
                 neighbours=neighbours,
-                others=_others(part, network.name, {*host_of}),
+                others=tuple((card.workspace, card.address) for card in others),
                 egress=site.egress if network.internet else None,
                 sealed=carrier is Carrier.SEALED,
                 wireguard=_wireguard(part, site, neighbours)
@@ -96,12 +110,28 @@ def networks(
                 else None,
                 multicast=network.multicast,
                 told_mtu=told[network.name],
+                cidr6=six.get(network.name, ""),
+                others6=tuple(_sixes(others, six)),
             )
         )
     return tuple(plans)
 
 
-def _others(part: Part, network: str, there: set[str]) -> tuple[tuple[str, str], ...]:
+def _ranges6(part: Part, mtu: dict[str, int]) -> dict[str, str]:
+    """The IPv6 of networks that have it, and whose packets are long enough for it."""
+    grid = part.record.id
+    wide = (net for net in part.spec.networks if mtu.get(net.name, 0) >= MTU6_MIN)
+    return {net.name: cidr6 for net in wide if (cidr6 := cidr6_of(net, grid))}
+
+
+def _sixes(cards: Iterable[Card], six: dict[str, str]) -> Iterator[tuple[str, str]]:
+    """(workspace, IPv6 address) of those cards whose networks have it; `six` is their ranges."""
+    for card in cards:
+        if cidr6 := six.get(card.network):
+            yield card.workspace, address6(cidr6, card.address)
+
+
+def _others(part: Part, network: str, there: set[str]) -> tuple[Card, ...]:
     """Who is not on a network, and is known by name there: members of networks that a guest shares with it.
 
     A guest asks one DNS server, and takes its word that there is no such name.
@@ -109,11 +139,11 @@ def _others(part: Part, network: str, there: set[str]) -> tuple[tuple[str, str],
     shared = [c.networks for c in part.spec.clusters if network in c.networks]
     linked = dict.fromkeys(name for names in shared for name in names if name != network)
     on_it = {card.workspace for card in part.cards if card.network == network}
-    first: dict[str, str] = {}
+    first: dict[str, Card] = {}
     for card in part.cards:
         if card.network in linked and card.workspace in there and card.workspace not in on_it:
-            first.setdefault(card.workspace, card.address)
-    return tuple(first.items())
+            first.setdefault(card.workspace, card)
+    return tuple(first.values())
 
 
 def mtu_of(part: Part, site: Site) -> dict[str, int]:
@@ -226,11 +256,12 @@ def _cards(part: Part, mine: PartOf) -> dict[str, Card]:
 def _seed_nics(part: Part, mine: PartOf, mtu: dict[str, int]) -> tuple[SeedNic, ...]:
     """The guest's cards. Its way out is the first network that has one, and so is its way to the metadata."""
     networks = {network.name: network for network in part.spec.networks}
-    cards = _cards(part, mine)
+    cards, six = _cards(part, mine), _ranges6(part, mtu)
     names = list(cards)
     out = next((name for name in names if networks[name].internet), "")
     nics = []
     for name, card in cards.items():
+        cidr6 = six.get(name, "")
         nics.append(
             SeedNic(
                 mac=mac_of(network_name(part.record.id, name), card.address),
@@ -239,6 +270,7 @@ def _seed_nics(part: Part, mine: PartOf, mtu: dict[str, int]) -> tuple[SeedNic, 
                 mtu=mtu[name],
                 way_out=name == out,
                 metadata=name == (out or names[0]),
+                address6=f"{address6(cidr6, card.address)}/{PREFIX6_BITS}" if cidr6 else "",
             )
         )
     return tuple(nics)

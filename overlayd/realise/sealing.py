@@ -206,6 +206,7 @@ def networks_of(plans: Iterable[NetworkPlan]) -> tuple[SealedNetwork, ...]:
             gateway_mac=plan.gateway_mac,
             multicast=plan.multicast,
             members=tuple(Member(each.mac, each.address, each.peer) for each in plan.neighbours),
+            cidr6=plan.cidr6,
         )
         for plan in plans
     )

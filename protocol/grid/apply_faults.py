@@ -86,6 +86,11 @@ def _one_network(new: NetworkSpec, old: NetworkSpec) -> Iterator[str]:
             f"{of}.cidr: {new.cidr}, but its members have addresses of {old.cidr}\n"
             f"  {_WORK}: cidr: {old.cidr}; or a network of another name with {new.cidr}, for its clusters"
         )
+    if old.cidr6 not in ("", new.cidr6):
+        yield (
+            f"{of}.cidr6: {new.cidr6 or 'none'}, but its members have addresses of {old.cidr6}\n"
+            f"  {_WORK}: cidr6: {old.cidr6}; or another network, for its clusters"
+        )
     if new.encryption is not old.encryption:
         yield (
             f"{of}.encryption: its hosts have agreed on {old.encryption}\n"

@@ -150,7 +150,7 @@ def _alters(each: Difference) -> str:
     if each.path.endswith(".count"):
         larger = int(each.wanted) > int(each.standing)
         return "as room comes" if larger else "the most it may be"
-    fixed = each.path.split(".")[0] in _FIXED
+    fixed = each.path.split(".")[0] in _FIXED and not each.path.endswith(".cidr6")
     return "not while it is up" if fixed else "touches no workspace"
 
 

@@ -1,19 +1,31 @@
-"""Networks of a grid: is each a private IPv4 range of its own, with room for its members?"""
+"""Networks of a grid: is each a private IPv4 range of its own, with room for its members, its IPv6 a /64?"""
 
 from collections.abc import Iterator
-from ipaddress import AddressValueError, IPv4Network, NetmaskValueError, ip_network
+from ipaddress import (
+    AddressValueError,
+    IPv4Network,
+    IPv6Network,
+    NetmaskValueError,
+    ip_network,
+)
 
 from protocol.grid import limits
 from protocol.grid.addresses import capacity
-from protocol.grid.model import GridSpec
+from protocol.grid.model import SIX_AUTO, GridSpec
 from protocol.grid.problem import Problem, quoted
+from protocol.grid.six import PREFIX_BITS
 
 _PRIVATE = tuple(IPv4Network(cidr) for cidr in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
 _EXAMPLE = "write a private IPv4 range, for example 10.42.0.0/24"
+_SIX = tuple(IPv6Network(cidr) for cidr in ("fd00::/8", "2000::/3"))
+_EXAMPLE_SIX = (
+    "write none, auto, or a /64 of IPv6 inside fd00::/8 or 2000::/3, for example fd42:17::/64"
+)
 
 
 def network_problems(spec: GridSpec) -> Iterator[Problem]:
-    """Syntax, privacy, size, room and overlaps of every network, each at its `cidr`."""
+    """Syntax, privacy, size, room and overlaps of every network, each at its `cidr` or its `cidr6`."""
+    yield from _six_problems(spec)
     good: list[tuple[str, IPv4Network]] = []
     for position, network in enumerate(spec.networks):
         path = ("networks", position, "cidr")
@@ -58,9 +70,44 @@ def parse(cidr: str) -> IPv4Network | str:
     return network
 
 
+def _six_problems(spec: GridSpec) -> Iterator[Problem]:
+    of: dict[IPv6Network, str] = {}
+    for position, network in enumerate(spec.networks):
+        if network.cidr6 in ("", SIX_AUTO):
+            continue
+        path = ("networks", position, "cidr6")
+        parsed = _parse_six(network.cidr6)
+        if isinstance(parsed, str):
+            yield Problem(path, parsed)
+        elif parsed in of:
+            said = f"{parsed} is that of network {of[parsed]}; networks of one grid must be apart"
+            yield Problem(path, said)
+        else:
+            of[parsed] = network.name
+
+
+def _parse_six(cidr6: str) -> IPv6Network | str:
+    found = f"found {quoted(cidr6)}"
+    try:
+        network = IPv6Network(cidr6, strict=False)
+    except ValueError:
+        return f"{found}; {_EXAMPLE_SIX}"
+    if network.prefixlen != PREFIX_BITS or "/" not in cidr6:
+        return f"{found}; a network has {PREFIX_BITS} bits of IPv6; {_EXAMPLE_SIX}"
+    if not any(network.subnet_of(block) for block in _SIX):
+        return f"{found}, where no host can have an address; {_EXAMPLE_SIX}"
+    if str(network) != cidr6:
+        return f'{found}; write it as "{network}"'
+    return network
+
+
 def _guess(cidr: str) -> str:
     try:
-        return ", which is IPv6 (not supported yet)" if ip_network(cidr, False).version == 6 else ""
+        return (
+            ", which is IPv6 (that is cidr6, beside a cidr)"
+            if ip_network(cidr, False).version == 6
+            else ""
+        )
     except ValueError:
         return ""
 

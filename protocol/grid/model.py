@@ -119,6 +119,10 @@ class ImageRef(msgspec.Struct, frozen=True):
     """64 hexadecimal digits; empty until it is resolved."""
 
 
+SIX_AUTO = "auto"
+"""Of a network's range of IPv6: it follows from the grid's id (six.py)."""
+
+
 class NetworkSpec(msgspec.Struct, frozen=True):
     """A private network of the grid. Its first host address is the network's own."""
 
@@ -130,6 +134,8 @@ class NetworkSpec(msgspec.Struct, frozen=True):
     """Whether its guests get out, where their hosts allow it."""
     multicast: bool = False
     """Whether what its guests send to groups of IPv4, and to all, goes to all of them."""
+    cidr6: str = ""
+    """Its /64 of IPv6, written `fd42::/64`, or SIX_AUTO. Empty, also in orders of older builds: it has none."""
 
 
 class VolumeSpec(msgspec.Struct, frozen=True):

@@ -19,7 +19,15 @@ from netns.lab.topology import Site, Topology
 from netns.model import Port, mac_of, tap_name
 from overlayd.realise.paths import network_name
 from protocol.grid.addresses import plan
-from protocol.grid.model import Encryption, GridSpec, NetworkSpec, PlacementSpec, Spread, Strict
+from protocol.grid.model import (
+    SIX_AUTO,
+    Encryption,
+    GridSpec,
+    NetworkSpec,
+    PlacementSpec,
+    Spread,
+    Strict,
+)
 from protocol.node.rows import WorkspaceRow
 from protocol.requesting.request import RequestState
 from protocol.trust.order import Action
@@ -78,7 +86,9 @@ class Pair:
         return msgspec.structs.replace(
             plain,
             clusters=(cluster,),
-            networks=(NetworkSpec("lan", "10.42.0.0/24", self.encryption, multicast=True),),
+            networks=(
+                NetworkSpec("lan", "10.42.0.0/24", self.encryption, multicast=True, cidr6=SIX_AUTO),
+            ),
             placement=PlacementSpec(spread=Spread.HOST, strict=(Strict.SPREAD,)),
         )
 
@@ -121,6 +131,16 @@ class Pair:
     def rows(self, name: str = "pair") -> tuple[WorkspaceRow, ...]:
         view = orders.grid(self.host("a"), name)
         return view.workspaces if view is not None else ()
+
+    def take_six(self, name: str = "pair") -> list[str]:
+        """Gives the guests the IPv6 addresses that their grid has for them, `a`'s first."""
+        told = {row.host: [one for one in row.addresses if ":" in one] for row in self.rows(name)}
+        taken = []
+        for guest, host in zip(self.guests[name], ("a", "b"), strict=True):
+            (six,) = told[host]
+            guest.run("ip", "address", "replace", f"{six}/64", "dev", "eth0", "nodad")
+            taken.append(six)
+        return taken
 
     def meet(self, size: int = 56, name: str = "pair") -> bool:
         """Whether packets of that size get from each guest to the other unfragmented."""

@@ -44,6 +44,7 @@ def test_a_network_crosses_sites_and_nobody_reads_it(pair: Pair) -> None:
     one, other = pair.up()
     wait_for(pair.meet, WITHIN_S, "guests meet")
     assert pair.meet(1418), "the largest packet"
+    _guests_meet_over_ipv6(pair)
     wait_for(lambda: _shows_both_ways(pair), WITHIN_S, "both hosts tell of their paths")
     with Talk(one, other) as talk:
         _nothing_is_read_on_the_way(pair, talk)
@@ -56,6 +57,14 @@ def test_a_network_crosses_sites_and_nobody_reads_it(pair: Pair) -> None:
         wait_for(
             lambda h=host: traces.of_host(h) == [], WITHIN_S, f"nothing is left on {host.name}"
         )
+
+
+def _guests_meet_over_ipv6(pair: Pair) -> None:
+    (one, other), (here, there) = pair.guests["pair"], pair.take_six()
+    assert one.pings(there)
+    assert other.pings(here)
+    one.run("ping", "-c", "1", "-W", "2", "-M", "do", "-s", "1370", there)  # 1418 in all
+    assert here in pair.daemons.ctl("b", "show", "pair").stdout
 
 
 def _shows_both_ways(pair: Pair) -> bool:

@@ -57,6 +57,11 @@ def test_a_card_is_known_by_its_address_and_told_what_dhcp_would_tell() -> None:
     }
 
 
+def test_a_card_has_its_ipv6_address_beside_the_other() -> None:
+    six = network(msgspec.structs.replace(LAN, address6="fd42::a2a:b/64"))
+    assert six["eth0"]["addresses"] == ["10.42.0.11/24", "fd42::a2a:b/64"]
+
+
 def test_a_network_with_a_way_out_has_the_default_route() -> None:
     out = msgspec.structs.replace(LAN, way_out=True)
     other = SeedNic("02:00:0a:2b:00:0b", "10.43.0.11/24", "10.43.0.1", 1400)

@@ -14,6 +14,7 @@ from overlayd.config.gridfile import grid_of, load_grid
 from overlayd.config.yaml_source import parse_yaml
 from protocol.grid.check import problems
 from protocol.grid.model import (
+    SIX_AUTO,
     ClusterSpec,
     Encryption,
     GridSpec,
@@ -76,7 +77,7 @@ def test_the_whole_file_is_read() -> None:
         vo="star",
         lease_s=6 * 3600,
         lease=LeaseTerms(warn_s=(900,)),
-        networks=(NetworkSpec("lan", "10.42.0.0/24", Encryption.REQUIRED),),
+        networks=(NetworkSpec("lan", "10.42.0.0/24", Encryption.REQUIRED, cidr6=SIX_AUTO),),
         volumes=(VolumeSpec("scratch", 20 << 30),),
         clusters=(
             ClusterSpec(
@@ -185,7 +186,7 @@ TABLE = {
         "lan: [10.42.0.0/24]",
         [
             "star.yaml:5:8: networks.lan: found a list of 1; write a mapping of keys out of"
-            " cidr, encryption, internet and multicast"
+            " cidr, cidr6, encryption, internet and multicast"
         ],
     ),
     "number for a name": (
@@ -542,12 +543,15 @@ def test_a_written_grid_is_read_back(
         ),
         lease_s=lease_s,
         lease=LeaseTerms(warn_s=(900,)),
-        networks=tuple(NetworkSpec(n, f"10.{i}.0.0/16") for i, n in enumerate(networks)),
+        networks=tuple(
+            NetworkSpec(n, f"10.{i}.0.0/16", cidr6=("", SIX_AUTO, f"fd42:{i + 1}::/64")[i % 3])
+            for i, n in enumerate(networks)
+        ),
     )
     document = {
         "grid": spec.name,
         "lease": {"for": f"{spec.lease_s}s"},
-        "networks": {n.name: {"cidr": n.cidr} for n in spec.networks},
+        "networks": {n.name: {"cidr": n.cidr, "cidr6": n.cidr6 or "none"} for n in spec.networks},
         "clusters": {
             c.name: {
                 "count": c.count,

@@ -9,6 +9,7 @@ from negotiating import A, B
 
 from protocol.grid.apply_faults import apply_faults, network_faults
 from protocol.grid.model import (
+    SIX_AUTO,
     Encryption,
     GridSpec,
     LeaseTerms,
@@ -132,6 +133,14 @@ def test_networks_come_and_go_and_those_that_stay_are_as_they_were() -> None:
     assert said == "networks: in another order\n  would work: lan, wan, and new ones anywhere"
     assert tuple(network_faults(both, OLD)) == ()
     assert tuple(network_faults(both, but(networks=(wan,)))) == ()
+
+
+def test_a_network_can_get_ipv6_and_keeps_what_it_has() -> None:
+    assert tuple(network_faults(OLD, network(cidr6=SIX_AUTO))) == ()
+    for other in ("", "fd42::/64"):
+        (said,) = network_faults(network(cidr6=SIX_AUTO), network(cidr6=other))
+        assert said.startswith(f"networks.lan.cidr6: {other or 'none'}, but its members have")
+        assert "would work: cidr6: auto" in said
 
 
 def test_a_network_of_another_range_is_another_network() -> None:

@@ -64,12 +64,17 @@ def lan(cidr: str, *more: str) -> GridSpec:
     return replace(GRID, networks=(NetworkSpec("lan", cidr), *others))
 
 
+def six(cidr6: str) -> GridSpec:
+    return replace(GRID, networks=(NetworkSpec("lan", "10.42.0.0/24", cidr6=cidr6),))
+
+
 def test_a_sound_grid_has_no_problems() -> None:
     assert said(GRID) == []
 
 
 NAME = "lower-case letters, digits and inner dashes, a letter first"
 SHARE = "mount it in one cluster of count 1 and share it from there over the network"
+SIX = "write none, auto, or a /64 of IPv6 inside fd00::/8 or 2000::/3, for example fd42:17::/64"
 PRIVATE = "write a private IPv4 range, for example 10.42.0.0/24"
 
 TABLE = {
@@ -282,7 +287,38 @@ TABLE = {
     ),
     "IPv6": (
         lan("fd00::/64"),
-        f'networks[0].cidr: found "fd00::/64", which is IPv6 (not supported yet); {PRIVATE}',
+        f'networks[0].cidr: found "fd00::/64", which is IPv6 (that is cidr6, beside a cidr); {PRIVATE}',
+    ),
+    "IPv6 of another size": (
+        six("fd42::/48"),
+        f'networks[0].cidr6: found "fd42::/48"; a network has 64 bits of IPv6; {SIX}',
+    ),
+    "IPv6 without a size": (
+        six("fd42::1"),
+        f'networks[0].cidr6: found "fd42::1"; a network has 64 bits of IPv6; {SIX}',
+    ),
+    "IPv6 of the link": (
+        six("fe80::/64"),
+        f'networks[0].cidr6: found "fe80::/64", where no host can have an address; {SIX}',
+    ),
+    "IPv6 of a group": (
+        six("ff02::/64"),
+        f'networks[0].cidr6: found "ff02::/64", where no host can have an address; {SIX}',
+    ),
+    "IPv4 for IPv6": (six("10.42.0.0/24"), f'networks[0].cidr6: found "10.42.0.0/24"; {SIX}'),
+    "IPv6 written otherwise": (
+        six("FD42:0::1/64"),
+        'networks[0].cidr6: found "FD42:0::1/64"; write it as "fd42::/64"',
+    ),
+    "IPv6 twice": (
+        replace(
+            GRID,
+            networks=(
+                NetworkSpec("lan", "10.42.0.0/24", cidr6="fd42::/64"),
+                NetworkSpec("wan", "10.43.0.0/24", cidr6="fd42::/64"),
+            ),
+        ),
+        "networks[1].cidr6: fd42::/64 is that of network lan; networks of one grid must be apart",
     ),
     "host bits": (
         lan("10.42.0.7/24"),

@@ -36,6 +36,21 @@ async def test_its_grid(world: MetadataWorld) -> None:
     assert world.asked == [(STAR, "head-1")]
 
 
+async def test_its_grid_tells_ipv6_where_a_network_has_it(world: MetadataWorld) -> None:
+    world.change(STAR, "worker-1", word=Word("worker-1", 1, (KEY,)))
+    part = world.parts[STAR]
+    back, lan = part.spec.networks
+    lan = msgspec.structs.replace(lan, cidr6="fd42::/64")
+    spec = msgspec.structs.replace(part.spec, networks=(back, lan))
+    world.parts[STAR] = msgspec.structs.replace(part, spec=spec)
+    grid = json.loads((await world.get("/overlayd/v1/grid")).body)
+    assert [net["cidr6"] for net in grid["networks"]] == ["", "fd42::/64"]
+    head, worker, _ = grid["members"]
+    assert head["addresses6"] == {"lan": "fd42::a2a:a"}
+    known = (await world.get("/overlayd/v1/keys")).body.decode()
+    assert f"{worker['addresses']['lan']},{worker['addresses6']['lan']} " in known
+
+
 async def test_one_of_a_cluster_that_has_another_size(world: MetadataWorld) -> None:
     part = world.parts[STAR]
     head, worker = part.spec.clusters

@@ -16,14 +16,16 @@ from protocol.grid.addresses import plan as cards_of
 from protocol.grid.expand import workspaces
 from protocol.grid.grant import HoldGrant, SignedGrant
 from protocol.grid.lifecycle import Power, Wanted
-from protocol.grid.model import ClusterSpec, Encryption, ImageRef, NetworkSpec
+from protocol.grid.model import SIX_AUTO, ClusterSpec, Encryption, ImageRef, NetworkSpec
 from protocol.grid.record import Applied, Assignment, KeptVolume
+from protocol.grid.six import address6, cidr6_of
 from protocol.grid.tunnel import TunnelEnd
 from protocol.hosting.part import Part, PartOf
 from protocol.terms.wireguard import WireguardEnd
 from protocol.wire.codec import encode
 
 SITE = plan.Site(ME, "abc123", "192.0.2.1", 1450)
+SITE_WITH_SIX = msgspec.structs.replace(SITE, ipv6=True)
 
 
 def part_of(folder: Path, *ends: tuple[str, TunnelEnd]) -> Part:
@@ -195,6 +197,38 @@ def test_a_network_knows_by_name_who_is_on_the_other_network_of_a_guest(tmp_path
     )
     lan, *_ = plan.networks(msgspec.structs.replace(whole, record=gone), SITE)
     assert lan.others == (), "who was taken out has no name"
+    six = msgspec.structs.replace(
+        spec,
+        networks=tuple(
+            msgspec.structs.replace(one, cidr6=f"fd42:{n}::/64")
+            for n, one in enumerate(spec.networks, start=1)
+        ),
+    )
+    lan, wan, own = plan.networks(msgspec.structs.replace(whole, spec=six), SITE_WITH_SIX)
+    assert (lan.cidr6, wan.cidr6, own.cidr6) == ("fd42:1::/64", "fd42:2::/64", "fd42:3::/64")
+    (far_address,) = dict(lan.others).values()
+    assert lan.others6 == (("far-1", address6("fd42:2::/64", far_address)),)
+    for each in (lan, wan, own):
+        each.check()
+
+
+def test_a_network_has_ipv6_where_kernel_and_packets_allow_it(tmp_path: Path) -> None:
+    part = with_six(part_of(tmp_path))
+    assert network(part, SITE_WITH_SIX).cidr6.startswith("fd")
+    assert network(part, SITE).cidr6 == "", "a kernel without it"
+    narrow = msgspec.structs.replace(SITE_WITH_SIX, mtu=1279)
+    assert network(part, narrow).cidr6 == ""
+    (mine, *_) = part.mine
+    (nic, *_) = plan.seed(part, mine, {"lan": 1400}).nics
+    cidr6 = cidr6_of(part.spec.networks[0], part.record.id)
+    assert nic.address6 == f"{address6(cidr6, nic.address.partition('/')[0])}/64"
+    (nic, *_) = plan.seed(part, mine, {"lan": 1279}).nics
+    assert nic.address6 == ""
+
+
+def with_six(part: Part) -> Part:
+    lan = msgspec.structs.replace(part.spec.networks[0], cidr6=SIX_AUTO)
+    return msgspec.structs.replace(part, spec=msgspec.structs.replace(part.spec, networks=(lan,)))
 
 
 def test_an_address_that_is_this_host_s_own_now_leads_nowhere_else(tmp_path: Path) -> None:
