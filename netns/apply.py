@@ -48,6 +48,7 @@ from netns.services import dnsmasq
 
 _ORPHAN = re.compile(r"vni-([0-9a-f]{6})")
 _OWN_LINK = re.compile(r"ov[bxsve]-([0-9a-f]{6})")
+_HERE = Path("/proc/thread-self/ns/net")
 _NO_VNI = 0  # no network has it, so only taps are found
 
 
@@ -313,7 +314,8 @@ def _observed(
     way = seen.way_out(scope, host, directory, tables.get(scope.way_table))
     path = namespaces.path_of(scope.namespace)
     service = dnsmasq.observe(scope.namespace, path, directory)
-    return found + [resource for resource in (*shut, way, service) if resource is not None]
+    relay = dnsmasq.observe("", _HERE, directory / dnsmasq.RELAY)
+    return found + [resource for resource in (*shut, way, service, relay) if resource is not None]
 
 
 def _take(todo: list[Step], network: str, scope: Scope, owner_tag: str, directory: Path) -> None:
@@ -347,10 +349,12 @@ def _apply(step: Step, scope: Scope, alias: str, directory: Path) -> None:
             else:
                 rates.bring_about(rate)
         case Service() as service:
+            path = namespaces.path_of(service.namespace) if service.namespace else _HERE
+            folder = directory if service.namespace else directory / dnsmasq.RELAY
             if step.action is Action.DELETE:
-                dnsmasq.stop(directory)
+                dnsmasq.stop(folder)
             else:
-                dnsmasq.ensure(service, namespaces.path_of(service.namespace), directory)
+                dnsmasq.ensure(service, path, folder)
         case resource:
             links.apply(step.action, resource)
 

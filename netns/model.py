@@ -92,7 +92,8 @@ class Egress(msgspec.Struct, frozen=True):
     """A way out of a network, by source NAT at each host.
 
     - `closed`: sorted IPv4 ranges that guests do not reach: this host's networks, other hosts, private ones.
-    - `resolvers`: DNS servers of this host, by IPv4 address, that names of the outside are asked of.
+    - `resolvers`: DNS servers, by IPv4 address, that names of the outside are asked of. Without any they are
+      those that the host itself asks, whatever these become.
     """
 
     closed: tuple[str, ...] = ()

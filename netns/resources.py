@@ -221,7 +221,8 @@ class ArpEntry(msgspec.Struct, frozen=True, tag="arp-entry"):
 class Service(msgspec.Struct, frozen=True, tag="service"):
     """dnsmasq in the network's namespace: its configuration, its DHCP hosts, its DNS names.
 
-    The observed one is what the running process has really read.
+    One without a namespace is the host's own, which asks the host's resolvers for that one. The observed one is
+    what the running process has really read.
     """
 
     namespace: str

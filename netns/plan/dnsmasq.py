@@ -7,23 +7,47 @@ the kernel for; and it has the same DUID on every host, so that a guest which ar
 A guest on two networks asks one of their servers, so each knows the names of the other, too.
 
 Without a way out the server forwards nothing, a name outside the grid is refused, and no router is announced.
-With one it asks the host's resolvers. A route to the metadata address is always announced: it leads to the
+With one it asks the resolvers that the plan names. Without these it asks a second dnsmasq, on the host, at the
+host's end of the way out, which asks whom the host asks: also what listens on the host's loopback alone, and
+whatever /etc/resolv.conf says next. A route to the metadata address is always announced: it leads to the
 gateway. `netns.services` gives everything that names a path on the command line, so that these texts are the
 same wherever the state lies.
 """
 
 from ipaddress import IPv4Network
 
-from netns.model import METADATA_ADDRESS, PORTS_MAX, PREFIX6_BITS, NetworkPlan
+from netns.model import METADATA_ADDRESS, PORTS_MAX, PREFIX6_BITS, Egress, NetworkPlan
 from netns.resources import INNER_LINK
 
+RESOLV_CONF = "/etc/resolv.conf"
+RELAY_PORT = 1053
+"""Of the host's dnsmasq. Another server of the host may have all of port 53."""
 _NAME_TTL_S = 10
 _ENTERPRISE = 32473  # reserved for examples (RFC 5612): no DUID of any product begins with it
 _ADVERTISED_S, _NO_ROUTER_S = 600, 0
 
 
-def config(plan: NetworkPlan) -> str:
-    """The configuration file. A change of it needs a restart."""
+def asks_host(egress: Egress) -> bool:
+    """Whether names of the outside are asked of the host's own dnsmasq."""
+    return not egress.resolvers or any(one.startswith("127.") for one in egress.resolvers)
+
+
+def relay(egress: Egress, outside: str) -> str:
+    """The configuration of the host's own, which listens at the host's end of the way out."""
+    asked = [f"server={resolver}" for resolver in egress.resolvers]
+    lines = [
+        f"port={RELAY_PORT}",
+        f"listen-address={outside}",
+        "bind-interfaces",
+        "no-hosts",
+        "cache-size=0",  # who asks keeps what it is told
+        *(["no-resolv", *asked] if asked else [f"resolv-file={RESOLV_CONF}"]),
+    ]
+    return "\n".join([*lines, ""])
+
+
+def config(plan: NetworkPlan, outside: str) -> str:
+    """The configuration file. A change of it needs a restart. `outside`: the host's end of the way out."""
     cidr = IPv4Network(plan.cidr)
     lines = [
         f"interface={INNER_LINK}",
@@ -44,20 +68,22 @@ def config(plan: NetworkPlan) -> str:
         f"dhcp-option=option:dns-server,{plan.gateway}",
         f"dhcp-option=option:domain-search,{plan.domain}",
         f"dhcp-option-force=option:mtu,{plan.guests_mtu}",  # also to a guest that does not ask
-        *_ways(plan),
+        *_ways(plan, outside),
         *_six(plan),
         "quiet-dhcp",
     ]
     return "\n".join([*lines, ""])
 
 
-def _ways(plan: NetworkPlan) -> list[str]:
+def _ways(plan: NetworkPlan, outside: str) -> list[str]:
     """What leads out, for guests and for the server itself. Who takes option 121 ignores the router."""
     routes = f"dhcp-option=option:classless-static-route,{METADATA_ADDRESS}/32,{plan.gateway}"
     if plan.egress is None:
         return ["dhcp-option=option:router", routes]
+    at_host = asks_host(plan.egress)
+    servers = [f"{outside}#{RELAY_PORT}"] if at_host else plan.egress.resolvers
     return [
-        *(f"server={resolver}" for resolver in plan.egress.resolvers),
+        *(f"server={server}" for server in servers),
         f"dhcp-option=option:router,{plan.gateway}",
         f"{routes},0.0.0.0/0,{plan.gateway}",
     ]

@@ -123,10 +123,11 @@ def wanted(plan: NetworkPlan, slot: int = 0) -> tuple[Resource, ...]:
         *(_rate(port, alias) for port in plan.ports if port.bits_s),
         Service(
             plan.namespace,
-            dnsmasq.config(plan),
+            dnsmasq.config(plan, way_text.ends(slot)[0]),
             dnsmasq.dhcp_hosts(plan),
             dnsmasq.names(plan),
         ),
+        *_relays(plan, slot),
     )
 
 
@@ -151,5 +152,11 @@ def _ways(plan: NetworkPlan, slot: int) -> tuple[WayOut, ...]:
     if plan.egress is None:
         return ()
     outside, inside = way_text.ends(slot)
-    rules = way_text.ruleset(plan.table, plan.way, inside, plan.egress)
+    rules = way_text.ruleset(plan.table, plan.way, slot, plan.egress)
     return (WayOut(plan.namespace, plan.way, inside, outside, rules),)
+
+
+def _relays(plan: NetworkPlan, slot: int) -> tuple[Service, ...]:
+    if plan.egress is None or not dnsmasq.asks_host(plan.egress):
+        return ()
+    return (Service("", dnsmasq.relay(plan.egress, way_text.ends(slot)[0]), "", ""),)

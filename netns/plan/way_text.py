@@ -10,6 +10,7 @@ who sends.
 from ipaddress import IPv4Address, IPv4Network
 
 from netns.model import Egress
+from netns.plan import dnsmasq
 
 RANGE = IPv4Network("169.254.192.0/18")
 """Where the ends of the ways out are. The metadata address is not in it."""
@@ -22,12 +23,16 @@ def ends(slot: int) -> tuple[str, str]:
     return str(IPv4Address(first)), str(IPv4Address(first + 1))
 
 
-def ruleset(table: str, link: str, inside: str, egress: Egress) -> str:
+def ruleset(table: str, link: str, slot: int, egress: Egress) -> str:
     """Text for `nft -f -` that replaces the host's table for the way out, whatever it was before."""
     name = f"ip {table}"
+    outside, inside = ends(slot)
+    places = [(resolver, 53) for resolver in sorted(egress.resolvers)]
+    if dnsmasq.asks_host(egress):
+        places = [(outside, dnsmasq.RELAY_PORT)]
     asked = [
-        f'\t\tiifname "{link}" ip daddr {resolver} {protocol} dport 53 accept'
-        for resolver in sorted(egress.resolvers)
+        f'\t\tiifname "{link}" ip daddr {address} {protocol} dport {port} accept'
+        for address, port in places
         for protocol in ("udp", "tcp")
     ]
     lines = [
@@ -39,6 +44,7 @@ def ruleset(table: str, link: str, inside: str, egress: Egress) -> str:
         f'\t\tiifname "{link}" ct state {{ established, related }} accept',
         *asked,
         f'\t\tiifname "{link}" drop',
+        f'\t\tip daddr {outside} iifname != "lo" drop',  # its host alone is to ask there
         "\t}",
         "\tchain forward {",
         "\t\ttype filter hook forward priority -10; policy accept;",

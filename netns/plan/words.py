@@ -109,8 +109,9 @@ def _name(plan: NetworkPlan, resource: Resource) -> str:
         case Rate(tap=tap):
             whose = {port.tap: port.name for port in plan.ports}
             return f"rate of {whose.get(tap, 'nobody')} at {tap}"
-        case Service():
-            return "dnsmasq (DHCP and DNS)"
+        case Service(namespace=namespace):
+            what = "DHCP and DNS" if namespace else "names of the outside"
+            return f"dnsmasq ({what})"
         case _:
             return " ".join(resource.key)
 

@@ -1,12 +1,12 @@
-"""dnsmasq inside the network's namespace: started, told of changes, stopped.
+"""dnsmasq inside the network's namespace, and beside it on the host: started, told of changes, stopped.
 
 It outlives us. `dnsmasq.json` says which process has read which texts. A process is known by its pid, its
 start time and our configuration file on its command line, so a pid that another process has taken is never
 signalled.
 
-It runs as a user of its own, of whom nothing else here is, with the powers over networks that it needs: guests
-talk to it. That user reads its texts, writes its log, and has nothing else. Where a folder above is closed to
-users, or the host has no such user, it runs as root with the same few powers.
+It runs as a user of its own, of whom nothing else here is, with the powers over networks that it needs, on the
+host none: guests talk to it. That user reads its texts, writes its log, and has nothing else. Where a folder
+above is closed to users, or the host has no such user, it runs as root with the same few powers.
 """
 
 import os
@@ -20,8 +20,14 @@ from netns.failures import NetnsError
 from netns.resources import Service
 
 _POWERS = "-all,+net_bind_service,+net_admin,+net_raw"
-_ROOTS_POWERS = f"{_POWERS},+setgid"  # it insists on calling it where it is root
+_NO_POWERS = (
+    "-all"  # the host's own: it gives no addresses, and its port is one that anybody may have
+)
 _FILES = ("dnsmasq.conf", "dhcp-hosts", "names", "dnsmasq.pid", "dnsmasq.log", "dnsmasq.json")
+
+
+RELAY = "relay"
+"""The folder of the host's own, in that of its network."""
 
 
 class _Running(msgspec.Struct, frozen=True):
@@ -72,6 +78,8 @@ def stop(directory: Path) -> None:
     processes.end(lambda pid: _is_ours(pid, directory), "dnsmasq")
     for name in _FILES:
         (directory / name).unlink(missing_ok=True)
+    if directory.name == RELAY and directory.exists():
+        directory.rmdir()
 
 
 def pidfd(directory: Path) -> int | None:
@@ -90,6 +98,7 @@ def pidfd(directory: Path) -> int | None:
 
 
 def _write_texts(wanted: Service, directory: Path) -> None:
+    directory.mkdir(mode=0o700, exist_ok=True)
     uid = _user(directory)
     if uid:
         for folder in (directory.parent, directory):
@@ -123,10 +132,12 @@ def _start(namespace_path: Path, directory: Path) -> None:
     log.unlink(missing_ok=True)
     os.close(os.open(log, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
     os.chown(log, uid, uid)
-    who = [f"--bounding-set={_ROOTS_POWERS}", "--inh-caps=-all"]
+    powers = _NO_POWERS if directory.name == RELAY else _POWERS
+    # Where it is root, it insists on calling setgid.
+    who = [f"--bounding-set={powers},+setgid", "--inh-caps=-all"]
     if uid:
         who = [f"--reuid={uid}", f"--regid={uid}", "--clear-groups"]
-        who += [f"--{powers}={_POWERS}" for powers in ("inh-caps", "ambient-caps", "bounding-set")]
+        who += [f"--{kind}={powers}" for kind in ("inh-caps", "ambient-caps", "bounding-set")]
     program.run(
         [
             "nsenter",

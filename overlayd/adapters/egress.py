@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from ipaddress import IPv4Network, collapse_addresses
-from pathlib import Path
 
 from netns.kernel.addresses import addresses
 from netns.kernel.sysctl import forwarding
@@ -10,9 +9,6 @@ from netns.model import Egress
 from overlayd.adapters.underlay import OURS
 from overlayd.config.daemonfile import EgressUse, NetworkTable
 from overlayd.config.values import is_address
-
-_RESOLV = (Path("/run/systemd/resolve/resolv.conf"), Path("/etc/resolv.conf"))
-"""The first that is there. systemd's stub listens on the loopback, where no guest's question gets."""
 
 
 def fault_of(network: NetworkTable) -> str:
@@ -35,19 +31,5 @@ def way_out(network: NetworkTable, hosts: Iterable[str]) -> Egress | None:
     closed = [IPv4Network(text, strict=False) for text in (*network.egress_closed, *ours, *hosts)]
     return Egress(
         closed=tuple(str(one) for one in collapse_addresses(closed)),
-        resolvers=network.resolvers or resolvers_in(_resolv()),
+        resolvers=network.resolvers,
     )
-
-
-def resolvers_in(text: str) -> tuple[str, ...]:
-    """The IPv4 name servers that a resolv.conf names, but for those on the loopback."""
-    words = [line.split() for line in text.splitlines()]
-    named = [line[1] for line in words if len(line) > 1 and line[0] == "nameserver"]
-    return tuple(a for a in dict.fromkeys(named) if is_address(a) and not a.startswith("127."))
-
-
-def _resolv() -> str:
-    for path in _RESOLV:
-        if path.exists():
-            return path.read_text(errors="replace")
-    return ""

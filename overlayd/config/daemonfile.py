@@ -245,7 +245,8 @@ class NetworkTable(Table, frozen=True, kw_only=True):
     """Ranges that guests do not reach all the same; left out, all that is not public. This host, its own
     networks and other hosts of the overlay are closed in any case."""
     resolvers: Annotated[tuple[str, ...], Meta(examples=[["192.0.2.53"]])] = ()
-    """DNS servers that are asked about names of the outside; left out, those of /etc/resolv.conf."""
+    """DNS servers that are asked about names of the outside; left out, those of /etc/resolv.conf, whatever it
+    says next. One on this host's loopback will do."""
     guest_rate: Annotated[Rate | None, Meta(examples=["1G"])] = None
     """What a guest without a `network-rate` of its own is held to on each network, each way, in bits a second.
     If left out, it has what there is."""

@@ -1,13 +1,11 @@
 """The way out that a host gives: what is closed, who is asked for names, and what stops it."""
 
-from pathlib import Path
-
 import msgspec
 import pytest
 
 from netns.kernel.addresses import LinkAddress
 from overlayd.adapters import egress
-from overlayd.adapters.egress import fault_of, resolvers_in, way_out
+from overlayd.adapters.egress import fault_of, way_out
 from overlayd.config.daemonfile import EgressUse, NetworkTable
 
 NAT = NetworkTable(egress=EgressUse.NAT, resolvers=("192.0.2.53",))
@@ -52,15 +50,7 @@ def test_without_leave_there_is_none() -> None:
     assert way_out(NetworkTable(), []) is None
 
 
-def test_resolvers_are_those_of_the_host_that_can_be_asked_from_outside_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    text = (
-        "# a comment\nnameserver 127.0.0.53\nnameserver 192.0.2.1\nnameserver fe80::1\nsearch x\n"
-    )
-    assert resolvers_in(text) == ("192.0.2.1",)
-    (tmp_path / "resolv.conf").write_text(text)
-    monkeypatch.setattr(egress, "_RESOLV", (tmp_path / "none", tmp_path / "resolv.conf"))
+def test_without_resolvers_it_is_left_to_the_host_whom_it_asks() -> None:
     found = way_out(NetworkTable(egress=EgressUse.NAT), [])
     assert found is not None
-    assert found.resolvers == ("192.0.2.1",)
+    assert found.resolvers == ()

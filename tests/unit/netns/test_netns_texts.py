@@ -60,6 +60,8 @@ INSIDE = replace(
         ),
     ),
 )
+OUTSIDE = way_text.ends(0)[0]
+HOSTS = Egress(closed=("10.0.0.0/8",))
 EGRESS = Egress(closed=("10.0.0.0/8", "192.0.2.0/24"), resolvers=("9.9.9.9",))
 
 
@@ -83,21 +85,24 @@ SIX = replace(
 
 TEXTS: dict[str, Callable[[NetworkPlan], str]] = {
     "filter.nft": filter_text.ruleset,
-    "dnsmasq.conf": dnsmasq.config,
+    "dnsmasq.conf": lambda plan: dnsmasq.config(plan, OUTSIDE),
     "dhcp-hosts": dnsmasq.dhcp_hosts,
     "names": dnsmasq.names,
     "filter-groups.nft": lambda plan: filter_text.ruleset(replace(plan, multicast=True)),
     "filter-out.nft": lambda plan: filter_text.ruleset(_out(plan)),
-    "dnsmasq-out.conf": lambda plan: dnsmasq.config(_out(plan)),
     "filter-six.nft": lambda _: filter_text.ruleset(SIX),
-    "dnsmasq-six.conf": lambda _: dnsmasq.config(SIX),
+    "dnsmasq-six.conf": lambda _: dnsmasq.config(SIX, OUTSIDE),
     "dhcp-hosts-six": lambda _: dnsmasq.dhcp_hosts(SIX),
     "names-six": lambda _: dnsmasq.names(SIX),
+    "dnsmasq-out.conf": lambda plan: dnsmasq.config(_out(plan), OUTSIDE),
+    "dnsmasq-host.conf": lambda plan: dnsmasq.config(replace(plan, egress=HOSTS), OUTSIDE),
+    "dnsmasq-relay.conf": lambda _: dnsmasq.relay(HOSTS, OUTSIDE),
     "tunnel.nft": tunnel_text.ruleset,
     "tunnel-sealed.nft": lambda _: tunnel_text.ruleset(SEALED),
     "tunnel-inside.nft": lambda _: tunnel_text.ruleset(INSIDE),
     "wireguard.nft": lambda _: _wireguard().filter.ruleset,
-    "way.nft": lambda plan: way_text.ruleset(plan.table, plan.way, way_text.ends(0)[1], EGRESS),
+    "way.nft": lambda plan: way_text.ruleset(plan.table, plan.way, 0, EGRESS),
+    "way-host.nft": lambda plan: way_text.ruleset(plan.table, plan.way, 0, HOSTS),
 }
 
 
@@ -118,10 +123,10 @@ def test_a_sealed_network_has_the_rules_of_a_plain_one_at_another_door() -> None
 def test_guests_are_told_what_the_narrowest_path_takes_and_links_stay_as_they_are() -> None:
     narrow = replace(SEALED, told_mtu=1318)
     narrow.check()
-    assert "dhcp-option-force=option:mtu,1318\n" in dnsmasq.config(narrow)
-    assert "dhcp-option-force=option:mtu,1418\n" in dnsmasq.config(SEALED)
+    assert "dhcp-option-force=option:mtu,1318\n" in dnsmasq.config(narrow, OUTSIDE)
+    assert "dhcp-option-force=option:mtu,1418\n" in dnsmasq.config(SEALED, OUTSIDE)
     assert filter_text.ruleset(narrow) == filter_text.ruleset(SEALED), "the forwarder sees to it"
-    six = dnsmasq.config(replace(narrow, told_mtu=1178, cidr6="fd00:1:2:3::/64"))
+    six = dnsmasq.config(replace(narrow, told_mtu=1178, cidr6="fd00:1:2:3::/64"), OUTSIDE)
     assert "dhcp-option-force=option:mtu,1280\n" in six, "with less Linux speaks no IPv6"
     assert ",mtu:1280," in six
 
@@ -139,7 +144,7 @@ def test_who_is_on_another_network_is_known_by_name_and_gets_no_lease() -> None:
     other.check()
     assert "10.43.0.10 db-1.star db-1\n" in dnsmasq.names(other)
     assert dnsmasq.dhcp_hosts(other) == dnsmasq.dhcp_hosts(PLAN)
-    assert dnsmasq.config(other) == dnsmasq.config(PLAN), "no restart is needed"
+    assert dnsmasq.config(other, OUTSIDE) == dnsmasq.config(PLAN, OUTSIDE), "no restart is needed"
 
 
 @pytest.mark.parametrize(
