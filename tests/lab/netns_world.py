@@ -163,7 +163,9 @@ class World:
         )
         self.network, self.cidr6 = network, cidr6
         self.run_dirs = {"a": root / f"{tag}-a", "b": root / f"{tag}-b"}
-        self.tags = {"a": f"a{next(_serial)}", "b": f"b{next(_serial)}"}
+        # Others of this machine's tests may run beside: a namespace of theirs is not to be this one's.
+        own = f"{os.getpid() % 0xFFF:03x}{next(_serial) % 100}"
+        self.tags = {"a": f"a{own}", "b": f"b{own}"}
         on_a = (self.port("head", 2), self.port("near", 3))
         on_b = (self.port("far", 4),)
         self.plans = {"a": self.plan("a", on_a, on_b), "b": self.plan("b", on_b, on_a)}
