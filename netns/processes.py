@@ -5,9 +5,11 @@ argument together.
 """
 
 import os
+import select
 import signal
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 from netns.failures import NetnsError
@@ -51,17 +53,38 @@ def end(is_ours: Callable[[int], bool], what: str) -> None:
     """Ends every process of that kind. Raises NetnsError if one does not end even when killed."""
     deadline = time.monotonic() + _STOP_S
     sent: dict[int, signal.Signals] = {}
-    while pids := found(is_ours):
-        late = time.monotonic() > deadline
-        for pid in pids:
-            wanted = signal.SIGKILL if late else signal.SIGTERM
-            if sent.get(pid) is not wanted:
-                sent[pid] = wanted
-                _signal(pid, wanted)
-                _signal(pid, signal.SIGCONT)  # a stopped one would not hear it
-        if time.monotonic() > deadline + _STOP_S:
-            raise NetnsError(f"{what} ({', '.join(map(str, pids))}) does not end, not even killed")
-        time.sleep(0.005)
+    with ExitStack() as ends:
+        ending: list[int] = []
+        while (pids := found(is_ours)) or not _are_over(ending):
+            late = time.monotonic() > deadline
+            for pid in pids:
+                wanted = signal.SIGKILL if late else signal.SIGTERM
+                if sent.get(pid) is not wanted:
+                    if pid not in sent and (handle := _pidfd(pid)) is not None:
+                        ends.callback(os.close, handle)
+                        ending.append(handle)
+                    sent[pid] = wanted
+                    _signal(pid, wanted)
+                    _signal(pid, signal.SIGCONT)  # a stopped one would not hear it
+            if time.monotonic() > deadline + _STOP_S:
+                left = ", ".join(map(str, pids or sent))
+                raise NetnsError(f"{what} ({left}) does not end, not even killed")
+            time.sleep(0.005)
+
+
+def _pidfd(pid: int) -> int | None:
+    try:
+        return os.pidfd_open(pid)
+    except OSError:
+        return None
+
+
+def _are_over(ending: list[int]) -> bool:
+    """Whether all have ended, sockets and all: a process that ends loses its command line before those."""
+    poll = select.poll()
+    for handle in ending:
+        poll.register(handle, select.POLLIN)
+    return len(poll.poll(0)) == len(ending)
 
 
 def _stat(pid: int) -> list[str]:
