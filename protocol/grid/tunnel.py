@@ -77,12 +77,16 @@ def reaches(here: str, there: str) -> bool:
 
 
 def newest(
-    record: GridRecord, kept: Iterable[ToldEnd], telling: Telling, me: PeerId
+    record: GridRecord,
+    kept: Iterable[ToldEnd],
+    telling: Telling,
+    me: PeerId,
+    also: Iterable[PeerId] = (),
 ) -> tuple[ToldEnd, ...]:
-    """What the other carriers of a record told last: `kept` is what was known of them before."""
+    """What the other carriers of a record told last, and the hosts `also`: `kept` is what was known before."""
     before = {told.peer: told for told in kept}
     ends = []
-    for peer in record.carriers():
+    for peer in dict.fromkeys((*record.carriers(), *also)):
         old, new = before.get(peer), telling(peer)
         if old is None or (new is not None and new.incarnation >= old.incarnation):
             old = new or old

@@ -16,6 +16,7 @@ from protocol.capacity.quantum import Quantum
 from protocol.capacity.room import FOREVER
 from protocol.capacity.timetable import ALWAYS, Occupancy, Window, lease_spans
 from protocol.grid.apply import Manner
+from protocol.grid.attached import Attached
 from protocol.grid.decision import Certificate, Proof, certificate_of, stewards_by
 from protocol.grid.expand import state_bytes
 from protocol.grid.lease import kept_s
@@ -113,6 +114,8 @@ class Lease(msgspec.Struct, frozen=True):
 
     came: tuple[tuple[str, float], ...] = ()
     """(workspace, Unix seconds) of those that a change brought here, if the grid was carried here before."""
+    attached: tuple[Attached, ...] = ()
+    """Hosts that are on its networks though they carry nothing of it."""
 
     @property
     def certificate(self) -> Certificate | None:

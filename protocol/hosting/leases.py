@@ -249,7 +249,8 @@ class Leases:
             return True, [], []
         if old is not None:
             changed = self._taking_up.followed(old, record, held, now)
-            told_ends = newest(record, old.ends, self._telling, self._me)
+            attached = [each.peer for each in old.attached]
+            told_ends = newest(record, old.ends, self._telling, self._me, attached)
             changed = msgspec.structs.replace(changed, proof=proof, ends=told_ends)
             row = self._extension.extended(old, changed)
             row = self._taking_up.turned(row, self._book.wanted(row))

@@ -7,6 +7,7 @@ import msgspec
 from protocol.contract.ordered import OrderedGrid
 from protocol.contract.told import Notices
 from protocol.grid.addresses import Card
+from protocol.grid.attached import Attached
 from protocol.grid.lifecycle import Power, Wanted, Word
 from protocol.grid.model import GridSpec, Workspace
 from protocol.grid.record import GridRecord
@@ -51,6 +52,8 @@ class Part(msgspec.Struct, frozen=True):
     ends: tuple[tuple[PeerId, TunnelEnd], ...] = ()
     """Where each other host takes the traffic of its networks, as it told last; without those that told
     nothing yet."""
+    attached: tuple[Attached, ...] = ()
+    """Hosts that are on its networks though they carry nothing of it."""
     out: tuple[PeerId, ...] = ()
     """Other hosts of the record with which nothing is exchanged any more: a certificate was revoked, theirs or
     this host's own."""
@@ -91,7 +94,11 @@ def part_of(leases: Leases, notices: Notices, grid: GridId, now: float = inf) ->
         if name in wanted
     )
     ends = tuple((told.peer, told.end) for told in row.ends)
-    return Part(row.record, spec, leases.cards(row), mine, leases.keeps(row), ends)
+    cards = leases.cards(row)
+    # A change may have given the address to a workspace. The host is told when it asks again.
+    had = {(card.network, card.address) for card in cards}
+    attached = tuple(a for a in row.attached if (a.network, a.address) not in had)
+    return Part(row.record, spec, cards, mine, leases.keeps(row), ends, attached)
 
 
 def _as_built(workspace: Workspace, wanted: Wanted) -> Workspace:

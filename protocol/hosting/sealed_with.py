@@ -1,7 +1,7 @@
 """With which hosts this one exchanges sealed traffic: those with members on a sealed network with members here.
 
-It follows from the records of carried grids, which stewards decided and hosts granted. So nobody becomes one by
-saying so.
+It follows from the records of carried grids, which stewards decided and hosts granted, and from the orders by
+which others are attached. So nobody becomes one by saying so.
 """
 
 import msgspec
@@ -50,9 +50,11 @@ class SealedWith:
         for row in rows:
             record, peers = self._found[row.record.id]
             told = {each.peer: each for each in row.ends}
-            for peer in peers:
+            sites = {peer: record.host(peer).site for peer in peers}
+            sites |= {each.peer: each.site for each in row.attached if each.peer not in sites}
+            for peer, site in sites.items():
                 newest = _newer(hosts[peer].told if peer in hosts else None, told.get(peer))
-                hosts[peer] = SealedWithHost(record.host(peer).site, newest)
+                hosts[peer] = SealedWithHost(site, newest)
         self._rows, self._hosts = rows, hosts
         return hosts
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import msgspec
 
 from protocol.contract.outcomes import Answer, NoticeDue, Outcome
+from protocol.grid.record import GridRecord
 from protocol.grid.tunnel import Telling, TunnelEnd, mtus, narrowest, newest, same_family
 from protocol.hosting.lease import Lease
 from protocol.hosting.leases import Leases
@@ -44,7 +45,8 @@ class Tunnels:
         effects: list[Effect] = []
         outcomes: list[Outcome] = []
         for row in self._leases.rows():
-            ends = newest(row.record, row.ends, self._telling, self._me)
+            also = [each.peer for each in row.attached]
+            ends = newest(row.record, row.ends, self._telling, self._me, also)
             if ends != row.ends and any(told.peer in peers for told in ends):
                 more, due = self._follow(row, msgspec.structs.replace(row, ends=ends))
                 effects, outcomes = effects + more, outcomes + due
@@ -69,7 +71,7 @@ class Tunnels:
                     "to IPv6, so their workspaces do not meet; give both hosts addresses of one family"
                 )
                 effects.append(Note("tunnel.apart", record.name, detail, grid))
-        names = ", ".join(record.host(peer).name for peer in others) or "those that are left"
+        names = ", ".join(_name(record, peer) for peer in others) or "those that are left"
         more, outcomes = _resized(moved, self.mtus(row), self.mtus(moved), names)
         return [*effects, *more, Realise(grid, grid)], outcomes
 
@@ -102,6 +104,11 @@ class Tunnels:
             effects.append(Realise(grid, grid))
             outcomes.append(NoticeDue(grid))
         return effects, outcomes
+
+
+def _name(record: GridRecord, peer: PeerId) -> str:
+    """What people call a host of a grid, or one that is attached to it."""
+    return record.host(peer).name if record.names(peer) else peer[:12]
 
 
 def _resized(row: Lease, before: Mtus, now: Mtus, hosts: str) -> Answer:

@@ -15,7 +15,14 @@ from protocol.hosting.events import (
 )
 from protocol.hosting.hold_row import HoldNotSaved
 from protocol.node.messages import BulkMessage, Message
-from protocol.requesting.events import CancelAsked, GridsAsked, OrderGiven, PlanAsked
+from protocol.requesting.events import (
+    AttachDropped,
+    AttachGiven,
+    CancelAsked,
+    GridsAsked,
+    OrderGiven,
+    PlanAsked,
+)
 from protocol.requesting.proposal import ProposalNotSaved
 from protocol.requesting.queueing import QueueNotSaved
 from protocol.terms.effects import Untidied
@@ -166,6 +173,9 @@ class Stopping(msgspec.Struct, frozen=True):
     """The daemon stops in order, so the peer is to say goodbye."""
 
 
+PartnersEvent = ForwarderBegan | ProbesAnswered | AttachGiven | AttachDropped
+"""What concerns hosts that exchange sealed traffic with this one."""
+
 Event = (
     Started
     | Ticked
@@ -191,6 +201,8 @@ Event = (
     | PlanAsked
     | OrderGiven
     | CancelAsked
+    | AttachGiven
+    | AttachDropped
     | GridsAsked
     | NewsGiven
     | Say

@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from protocol.broadcast.messages import BroadcastMessage, Comparison
+from protocol.contract.attaching import AttachMessage
 from protocol.contract.messages import NegotiationMessage
 from protocol.image.commit import CommitView
 from protocol.image.fetching import ImagePiece
@@ -142,7 +143,7 @@ BulkMessage = (
     | PathsTold
 )
 RegisterMessage = ToSteward | ToAsker
-Agreeing = NegotiationMessage | TunnelKeysMessage
+Agreeing = NegotiationMessage | TunnelKeysMessage | AttachMessage
 Message = (
     MembershipMessage | RelayMessage | BroadcastMessage | RegisterMessage | Agreeing | BulkMessage
 )
@@ -153,7 +154,7 @@ FAMILIES: dict[type, str] = {
     **dict.fromkeys(get_args(RelayMessage), "relay"),
     **dict.fromkeys(get_args(BroadcastMessage), "broadcast"),
     **dict.fromkeys(get_args(RegisterMessage), "register"),
-    **dict.fromkeys(get_args(NegotiationMessage), "negotiation"),
+    **dict.fromkeys(get_args(NegotiationMessage | AttachMessage), "negotiation"),
     **dict.fromkeys(get_args(TunnelKeysMessage), "tunnel-keys"),
     **dict.fromkeys(get_args(BulkMessage), "bulk"),
     Hello: "hello",

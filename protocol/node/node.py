@@ -29,14 +29,13 @@ from protocol.node.events import (
     Connected,
     Disconnected,
     Event,
-    ForwarderBegan,
     Garbled,
     ImagesChanged,
     Knocked,
     Leaving,
     NewsGiven,
+    PartnersEvent,
     Probed,
-    ProbesAnswered,
     Readdressed,
     Renewed,
     Revoking,
@@ -58,7 +57,7 @@ from protocol.node.replacing import PeersSeen
 from protocol.node.settling import Settlement, settled
 from protocol.node.site_summaries import KIND as SITE
 from protocol.node.site_summaries import SiteSummaries
-from protocol.node.tunnel_partners import TunnelPartners
+from protocol.node.tunnel_partners import Partnering, TunnelPartners
 from protocol.peering.addresses import Rows, known_contacts
 from protocol.peering.near_peers import NearPeers
 from protocol.peering.overlay import Answer as OverlayAnswer
@@ -74,7 +73,6 @@ from protocol.terms.limits import LEVELS_ABOVE
 from protocol.trust.identity import Identity
 from protocol.trust.record import Record
 from protocol.trust.signing import Untrusted
-from protocol.tunnel_keys.messages import TunnelKeysMessage
 from protocol.wire.codec import Malformed, decode
 
 __all__ = ["Node", "Rows"]
@@ -157,7 +155,9 @@ class Node:
             ElasticGrids(self.host),
         )
         self.files = GridsFiles(self.host, self.registers.acceptor, self.requester)
-        self.tunnel_partners = TunnelPartners(identity, self.overlay, self.host, rows, dice, now)
+        self.tunnel_partners = TunnelPartners(
+            identity, self.overlay, self.host, self.authority, around, rows, dice, now
+        )
         self._host_losses = HostLosses(self.me, self.notices, self.directory, self.host.chronicle)
         self._deadlines = Deadlines(
             self.overlay,
@@ -252,7 +252,7 @@ class Node:
             case Probed(facts=facts):
                 effects = self._outcomes(self.host.probed(facts), now)
                 return self.announcer.tunnel_at(self.host.tunnel, now) + effects
-            case ForwarderBegan() | ProbesAnswered():
+            case _ if isinstance(event, PartnersEvent):
                 return self._outcomes(self.tunnel_partners.said(event, now), now)
             case ImagesChanged():
                 self.host.images_changed(event.images)
@@ -344,7 +344,7 @@ class Node:
         return self._outcomes(self.host.clock_changed(now), now)
 
     def _negotiate(self, sender: PeerId, message: Agreeing, now: float) -> list[Effect]:
-        if isinstance(message, TunnelKeysMessage):
+        if isinstance(message, Partnering):
             return self._outcomes((self.tunnel_partners.handle(sender, message, now), []), now)
         if isinstance(message, HoldAsk):
             promises, outcomes = self.host.message(sender, message, now)

@@ -38,6 +38,7 @@ from protocol.node.standing import Standing
 from protocol.node.status_rows import StatusRow
 from protocol.requesting.proposal import Proposal
 from protocol.requesting.request import RequestView
+from protocol.requesting.visiting import VisitRow
 from protocol.terms.ids import Digest, GridId, KeyId, PeerId, RequestId
 from protocol.terms.paths import PathTold
 from protocol.terms.problem import Problem
@@ -245,6 +246,10 @@ class PeerView:
     def given_files(self) -> list[GridFiles]:
         """The grids whose files came to this peer with an order, and which others carry or keep now."""
         return self._node.files.given()
+
+    def visits(self) -> list[VisitRow]:
+        """The networks that this host is attached to, or is to be."""
+        return list(self._node.tunnel_partners.visits.rows())
 
     def unknown(self, now: float) -> list[UnknownRow]:
         """What was found on this host and is unknown to it, with what came of asking its stewards."""

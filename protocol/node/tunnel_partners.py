@@ -1,21 +1,30 @@
 """Who this host has keys with for sealed traffic, and by what paths.
 
-Its hosts say who shares networks, the overlay who is out.
+Its hosts say who shares networks, and who is attached to them; people here, which it is attached to itself; the
+overlay, who is out.
 """
+
+from collections.abc import Mapping
 
 import msgspec
 
+from protocol.contract.attaching import AttachAsk, AttachEnd, AttachMessage, AttachTold
+from protocol.contract.authority import Authority
 from protocol.contract.outcomes import Answer
 from protocol.grid.carrier import Carrier, carries
 from protocol.grid.tunnel import TunnelEnd, reaches
+from protocol.hosting.attached import AttachedHosts
 from protocol.hosting.host import Host
 from protocol.hosting.sealed_with import SealedWith, SealedWithHost
-from protocol.node.events import ForwarderBegan, ProbesAnswered
+from protocol.hosting.surroundings import HostSurroundings
+from protocol.node.events import PartnersEvent, ProbesAnswered
 from protocol.peering.addresses import Rows
 from protocol.peering.overlay import Overlay
 from protocol.peering.shut_out import TABLE as SHUT_OUT
 from protocol.peering.shut_out import shut_outs
 from protocol.peering.shut_sites import shut
+from protocol.requesting.events import AttachDropped, AttachGiven
+from protocol.requesting.visiting import Visits
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, Effect, Sealed, earliest, soonest
 from protocol.terms.ids import PeerId
@@ -27,6 +36,10 @@ from protocol.tunnel_keys.keys import TunnelKeys
 from protocol.tunnel_keys.messages import TunnelKeysMessage
 from protocol.tunnel_paths.paths import TunnelPaths
 
+Partnering = TunnelKeysMessage | AttachMessage
+"""What hosts that exchange sealed traffic agree on."""
+_Seen = tuple[dict[PeerId, SealedWithHost], Mapping[PeerId, str], int, int, bool, str, int]
+
 
 def elsewhere(end: TunnelEnd | None, own: str) -> TunnelEnd | None:
     """A partner's end, if this host may send there."""
@@ -37,14 +50,24 @@ class TunnelPartners:
     """The keys of this host, and with whom they are."""
 
     def __init__(
-        self, identity: Identity, overlay: Overlay, host: Host, rows: Rows, dice: Dice, now: float
+        self,
+        identity: Identity,
+        overlay: Overlay,
+        host: Host,
+        authority: Authority,
+        around: HostSurroundings,
+        rows: Rows,
+        dice: Dice,
+        now: float,
     ) -> None:
         """`rows` is the whole store, by table: an earlier life may have shut peers and sites out."""
-        self._overlay, self._host = overlay, host
+        self._overlay, self._host, self._around = overlay, host, around
         self._sealed_with = SealedWith(identity.peer, host.leases)
         life, count = overlay.broadcast, overlay.quarantines.count
         self.keys = TunnelKeys(identity, lambda: life.incarnation, count)
         self.paths = TunnelPaths(dice)
+        self.attached = AttachedHosts(identity.peer, host.leases, authority, around, now)
+        self.visits = Visits(identity.peer, authority, lambda: host.tunnel, around.tunnel)
         peers = shut_outs(rows.get(SHUT_OUT, {}), now)
         self._shut_peers = {peer: row.until_s for peer, row in peers.items() if row.until_s > now}
         self._shut_sites = shut(rows, now)
@@ -53,11 +76,14 @@ class TunnelPartners:
         """The largest packet that guests of a partner and of this host may send."""
         self._takes: dict[PeerId, int] = {}
         """What gets to each partner, as the forwarder was told last."""
-        self._seen: tuple[dict[PeerId, SealedWithHost], int, int, bool, str, int] | None = None
+        self._seen: _Seen | None = None
         """What all that follows was made of last: it is asked for after each step of the work."""
 
-    def said(self, event: ForwarderBegan | ProbesAnswered, now: float) -> Answer:
-        """The forwarder is there, or another one, or has answers to probes."""
+    def said(self, event: PartnersEvent, now: float) -> Answer:
+        """The forwarder is there, or another one, or has answers to probes; or people here want this host on a
+        network, or off it."""
+        if isinstance(event, AttachGiven | AttachDropped):
+            return self.visits.asked(event, now), []
         if isinstance(event, ProbesAnswered):
             self.paths.answered(event.instance, event.answers, now)
             effects, outcomes = self._host.tunnels.measured(self.paths.settled())
@@ -70,10 +96,17 @@ class TunnelPartners:
         overlay, hosts = self._overlay, self._sealed_with.hosts()
         revoked = overlay.certificates.revoked is not None
         own, mtu = self._host.facts.underlay, self._host.facts.mtu or MTU_USUAL
-        seen = (hosts, overlay.changes, len(overlay.certificates.revocations), revoked, own, mtu)
-        if self._seen is not None and self._seen[0] is hosts and self._seen[1:] == seen[1:]:
-            return []
+        certified, visited = len(overlay.certificates.revocations), self.visits.partners
+        seen = (hosts, visited, overlay.changes, certified, revoked, own, mtu)
+        if self._seen is not None and self._seen[0] is hosts and self._seen[1] is visited:
+            if self._seen[2:] == seen[2:]:
+                return []
         self._seen = seen
+        hosts = hosts | {
+            peer: SealedWithHost(site, self._around.tunnel(peer))
+            for peer, site in visited.items()
+            if peer not in hosts
+        }
         before, self._mosts = (
             self._mosts,
             {
@@ -92,12 +125,18 @@ class TunnelPartners:
             effects = [self.keys.table()]
         return self._told(effects, now)
 
-    def handle(self, sender: PeerId, message: TunnelKeysMessage, now: float) -> list[Effect]:
-        """A peer says something about keys."""
+    def handle(self, sender: PeerId, message: Partnering, now: float) -> list[Effect]:
+        """A peer says something about keys, or about hosts that are attached."""
         try:
+            match message:
+                case AttachAsk() | AttachEnd():
+                    return self.attached.handle(sender, message, now)
+                case AttachTold():
+                    return self.visits.handle(sender, message, now)
             return self._told(self.keys.handle(sender, message, now), now)
         except Untrusted as error:
-            return self._overlay.blame(sender, f"tunnel-keys-{error.reason}", now, error.detail)
+            kind = "tunnel-keys" if isinstance(message, TunnelKeysMessage) else "attach"
+            return self._overlay.blame(sender, f"{kind}-{error.reason}", now, error.detail)
 
     def tick(self, now: float) -> list[Effect]:
         """Does what is due."""
@@ -140,7 +179,8 @@ class TunnelPartners:
         """When to tick."""
         ends = (*self._shut_peers.values(), *self._shut_sites.values())
         keys, paths = self.keys.next_deadline(), self.paths.next_deadline()
-        return earliest(keys, paths, soonest(ends, "shut out"))
+        attached, visits = self.attached.next_deadline(), self.visits.next_deadline()
+        return earliest(keys, paths, attached, visits, soonest(ends, "shut out"))
 
     def check(self) -> None:
         """Invariants of both."""
@@ -148,7 +188,8 @@ class TunnelPartners:
         self.paths.check()
 
     def _due(self, now: float) -> list[Effect]:
-        effects = self._told(self.keys.tick(now), now) + self.paths.tick(now)
+        effects = self.attached.tick(now) + self.visits.tick(now)
+        effects += self._told(self.keys.tick(now), now) + self.paths.tick(now)
         return effects + self._resized(now)
 
     def _told(self, effects: list[Effect], now: float) -> list[Effect]:

@@ -3,7 +3,7 @@
 import msgspec
 
 from protocol.grid.model import GridSpec
-from protocol.terms.ids import GridId, RequestId
+from protocol.terms.ids import GridId, PeerId, RequestId
 from protocol.trust.order import SignedOrder
 
 
@@ -36,6 +36,23 @@ class GridsAsked(msgspec.Struct, frozen=True):
 
     about: str = ""
     """A name or an id; empty for all."""
+
+
+class AttachGiven(msgspec.Struct, frozen=True):
+    """Somebody here gave an order to attach this host to a network, or a newer one of the same."""
+
+    grid: GridId
+    network: str
+    order: SignedOrder
+    hosts: tuple[PeerId, ...]
+    """Those that are known to carry the grid."""
+
+
+class AttachDropped(msgspec.Struct, frozen=True):
+    """Nobody here wants to be on that network any more."""
+
+    grid: GridId
+    network: str
 
 
 class CancelAsked(msgspec.Struct, frozen=True):

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from protocol.terms.ids import PeerId
+from protocol.terms.ids import GridId, PeerId
 from protocol.terms.sealed import SealedPeer, TunnelProbe
 
 
@@ -141,6 +141,26 @@ class Probing(msgspec.Struct, frozen=True):
     probes: tuple[TunnelProbe, ...]
 
 
+class AttachedCard(msgspec.Struct, frozen=True):
+    """This host's own card on a network of a grid that it carries nothing of."""
+
+    grid: GridId
+    network: str
+    vni: int
+    address: str
+    cidr: str
+    mtu: int
+    """The largest packet that it may send, in bytes."""
+    members: tuple[tuple[str, PeerId], ...]
+    """(address, host) of who is on the network."""
+
+
+class Attach(msgspec.Struct, frozen=True):
+    """This host is to have exactly these cards on networks that it is attached to."""
+
+    cards: tuple[AttachedCard, ...]
+
+
 Effect = (
     Send
     | Dial
@@ -153,4 +173,5 @@ Effect = (
     | HandOver
     | Sealed
     | Probing
+    | Attach
 )

@@ -69,6 +69,8 @@ class Action(StrEnum):
     CONSOLE = "console"
     CONNECT = "connect"
     """Connect to a port of a workspace; the body says to which, and through which peer."""
+    ATTACH = "attach"
+    """Have a host in a network of the grid; the body says in which, `via` which host."""
     COMMIT = "commit"
     """Make an image of a workspace's root disk; the body says what it is called."""
 
@@ -87,8 +89,8 @@ class Order(msgspec.Struct, frozen=True):
     workspace: str = ""
     body: bytes = b""
     via: str = ""
-    """The one peer that may carry it out for its signer: show a console, make an image, have a grid placed or
-    a lease changed. Of those that place or change a lease, one that names none is for whoever shows it."""
+    """The one peer that may carry it out for its signer: show a console, make an image, be attached, have a
+    grid placed or a lease changed. Of the last two, one that names none is for whoever shows it."""
     stewards: tuple[PeerId, ...] = ()
     """Of an `up`: the hosts that keep its register. The signer chose them."""
     stores: tuple[StoreId, ...] = ()

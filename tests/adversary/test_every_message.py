@@ -15,7 +15,9 @@ from golden.vectors import BODIES, tag_of
 from hostile_values import arrived, hostile_bytes, hostile_frames
 
 from protocol.broadcast.messages import Records
+from protocol.contract.attaching import AttachAsk
 from protocol.contract.messages import Act, HoldAsk, LeaseAsk
+from protocol.grid.attached import AttachBody
 from protocol.grid.model import GridSpec
 from protocol.grid.record import ApplyTerms, HoldTerms, LeaseChange
 from protocol.grid.stopping import RebuildTerms, StopTerms
@@ -45,6 +47,7 @@ ORDERED: dict[Action, type[msgspec.Struct]] = {
     Action.DOWN: StopTerms,
     Action.REBUILD: RebuildTerms,
     Action.APPLY: ApplyTerms,
+    Action.ATTACH: AttachBody,
 }
 """What an order of that action has as its body."""
 
@@ -103,6 +106,8 @@ def test_nothing_another_site_orders_changes_it(action: Action, attacked: Attack
             case Action.APPLY:
                 ask = HoldAsk(grid, attacked.order, names, (), 8.0)
                 message = msgspec.structs.replace(ask, change=signed, of=grid)
+            case Action.ATTACH:
+                message = AttachAsk(signed, "10.42.0.200", 0)
             case _:
                 message = Act(RequestId("r"), grid, signed)
         attacked.tell(Arrived(sender, message, ""))
