@@ -241,6 +241,11 @@ def sealed_name(vni: int) -> str:
     return f"ovs-{vni:06x}"
 
 
+def own_link_name(vni: int) -> str:
+    """The card of the host itself on a network that it carries nothing of."""
+    return f"ova-{vni:06x}"
+
+
 def veth_name(vni: int) -> str:
     return f"ovv-{vni:06x}"
 

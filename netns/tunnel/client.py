@@ -6,8 +6,9 @@ the UDP socket are opened there. A forwarder that does not answer raises `NoForw
 
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import msgspec
 
@@ -72,8 +73,12 @@ def state(run_dir: Path) -> State:
     return _ask(run_dir, AskState())
 
 
-def tell_networks(run_dir: Path, networks: Networks) -> State:
+def tell_networks(
+    run_dir: Path, networks: Networks, made: Mapping[str, int] = MappingProxyType({})
+) -> State:
     """Puts that table in force, and opens the taps that the forwarder does not have yet.
+
+    Of those that were just `made` the descriptors are given, by name; they stay the caller's.
 
     Raises ValueError for a table that makes no sense, StaleEpoch for one that is older than what is in force,
     NetnsError when a tap cannot be opened; then the taps before it are held, and the table is not in force.
@@ -82,7 +87,7 @@ def tell_networks(run_dir: Path, networks: Networks) -> State:
     held = set(state(run_dir).taps)
     missing = [network.tap for network in networks.networks if network.tap not in held]
     for start in range(0, len(missing), DESCRIPTORS_MAX):
-        _give_taps(run_dir, missing[start : start + DESCRIPTORS_MAX])
+        _give_taps(run_dir, missing[start : start + DESCRIPTORS_MAX], made)
     return _ask(run_dir, TellNetworks(networks))
 
 
@@ -105,11 +110,11 @@ def probe(run_dir: Path, instance: int, probes: Sequence[Probe]) -> tuple[ProbeA
     return _answered(run_dir, SendProbes(instance, tuple(probes))).answers
 
 
-def _give_taps(run_dir: Path, names: Sequence[str]) -> None:
+def _give_taps(run_dir: Path, names: Sequence[str], made: Mapping[str, int]) -> None:
     descriptors: list[int] = []
     try:
-        for name in names:
-            descriptors.append(opening.open_tap(name))  # what is open must be closed
+        for name in names:  # what is open must be closed
+            descriptors.append(os.dup(made[name]) if name in made else opening.open_tap(name))
         _ask(run_dir, HoldTaps(tuple(names)), descriptors)
     finally:
         for descriptor in descriptors:

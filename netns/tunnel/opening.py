@@ -24,20 +24,25 @@ _SO_SNDBUFFORCE, _SO_RCVBUFFORCE = 32, 33
 
 
 def open_tap(name: str) -> int:
-    """A descriptor of the tap, which is there already; the caller's. It does not block.
-
-    The kernel gives it TCP segments uncut and without checksums, and takes them so. Raises NetnsError.
-    """
+    """A descriptor of the tap, which is there already; the caller's. It does not block. Raises NetnsError."""
     handle = tun.opened(os.O_NONBLOCK)
     try:
         socket.if_nametoindex(name)  # it would be made
         tun.be_tap(handle, name)
-        fcntl.ioctl(handle, _TUNSETVNETHDRSZ, struct.pack("i", VNET_HEADER_BYTES))
-        fcntl.ioctl(handle, _TUNSETOFFLOAD, _OFFLOADS)
+        offload(handle)
     except OSError as error:
         os.close(handle)
         raise NetnsError(f"cannot open the tap {name}: {error.strerror or error}") from error
     return handle
+
+
+def offload(tap: int) -> None:
+    """Has the kernel give the open tap TCP segments uncut and without checksums, and take them so.
+
+    Raises OSError.
+    """
+    fcntl.ioctl(tap, _TUNSETVNETHDRSZ, struct.pack("i", VNET_HEADER_BYTES))
+    fcntl.ioctl(tap, _TUNSETOFFLOAD, _OFFLOADS)
 
 
 def open_socket(port: int) -> socket.socket:

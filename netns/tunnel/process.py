@@ -19,6 +19,8 @@ from netns import processes, program, saved
 DIRECTORY = ".tunnel"
 CONTROL = "control"
 _FILES = (CONTROL, "forwarder.json", "log")
+CARDS = "cards.json"
+"""Which cards of the host itself there may be rules for (own_card.py)."""
 EMPTY = "empty"
 _MARK = "--tunnel-of="
 IN_PYTHON = "--in-python"

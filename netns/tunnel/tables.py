@@ -66,6 +66,14 @@ class Member(msgspec.Struct, frozen=True):
     peer: str
 
 
+class OwnCard(msgspec.Struct, frozen=True):
+    """The host's own place on a network that it carries nothing of."""
+
+    mac: str
+    address: str
+    prefix: int
+
+
 class SealedNetwork(msgspec.Struct, frozen=True):
     """One network on this host.
 
@@ -76,6 +84,8 @@ class SealedNetwork(msgspec.Struct, frozen=True):
     - `gateway_mac`: the gateway's, which each host has for itself. Its frames neither leave nor enter.
     - `multicast`: frames to groups, and to all, go to each host of a member, and come in from there.
     - `cidr6`: a /64 in which members have addresses besides, the IPv4 address behind the prefix. Empty: none.
+    - `card`: `tap` is this host's own card, on no bridge (own_card.py); None for a network with guests here. It
+      says how the card is made. The forwarder itself does not ask.
     """
 
     vni: int
@@ -86,6 +96,7 @@ class SealedNetwork(msgspec.Struct, frozen=True):
     members: tuple[Member, ...]
     cidr6: str = ""
     multicast: bool = False
+    card: OwnCard | None = None
 
 
 class Session(msgspec.Struct, frozen=True):

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -39,6 +39,8 @@ class TunnelForwarder:
         self._networks = Networks(0)
         self._peers = Peers(0)
         self._instance = 0
+        self._faults: dict[str, str] = {}
+        """Why cards of the host itself could not be made, by name."""
         self._seen: State | None = None
         """What ran when it was asked last: it tells whether there is anything to tell."""
         self._told: Callable[[], None] = lambda: None
@@ -55,7 +57,8 @@ class TunnelForwarder:
         return _forwarding(state)
 
     async def tell_networks(self, networks: tuple[SealedNetwork, ...]) -> Forwarding:
-        return _forwarding(await _in_thread(lambda: self._tell_networks(networks)))
+        state = await _in_thread(lambda: self._tell_networks(networks))
+        return msgspec.structs.replace(_forwarding(state), faults=self._faults)
 
     async def tell_peers(self, instance: str, peers: tuple[SealedPeer, ...]) -> None:
         await _in_thread(lambda: self._tell_peers(int(instance), peers))
@@ -108,11 +111,46 @@ class TunnelForwarder:
         from netns.tunnel import process
 
         if process.directory_of(self._run_dir).exists():
+            self._forget_cards(())
             process.stop(self._run_dir)
 
     def _tell_networks(self, networks: tuple[SealedNetwork, ...]) -> State:
         there = {name for _, name in socket.if_nameindex()}
-        carried = tuple(network for network in networks if network.tap in there)
+        held = self._seen.taps if self._seen is not None else ()
+        made = self._make_cards([n for n in networks if n.card and n.tap not in held])
+        try:
+            carried = tuple(
+                n for n in networks if n.tap in (made.keys() | held if n.card else there)
+            )
+            state = self._tell_carried(carried, made)
+        finally:
+            for descriptor in made.values():
+                os.close(descriptor)
+        self._forget_cards(n.tap for n in carried if n.card is not None)
+        return state
+
+    def _make_cards(self, networks: list[SealedNetwork]) -> dict[str, int]:
+        """Descriptors of cards of the host itself. What cannot be made is told with the answer."""
+        from netns.tunnel import process
+
+        made: dict[str, int] = {}
+        self._faults = {}
+        for network in networks:
+            try:
+                directory = process.directory_of(self._run_dir)
+                made[network.tap] = _own_card().opened(directory, network)
+            except NetnsError as error:
+                self._faults[network.tap] = str(error)
+        return made
+
+    def _forget_cards(self, links: Iterable[str]) -> None:
+        from netns.tunnel import process
+
+        directory = process.directory_of(self._run_dir)
+        if (directory / process.CARDS).exists():
+            _own_card().forget(directory, tuple(links))
+
+    def _tell_carried(self, carried: tuple[SealedNetwork, ...], made: dict[str, int]) -> State:
         table = Networks(self._networks.epoch, carried)
         if (seen := self._seen) is not None:
             held = {network.tap for network in carried} <= set(seen.taps)
@@ -121,7 +159,7 @@ class TunnelForwarder:
         client = _client()
         state: State = client.state(self._run_dir)
         table = msgspec.structs.replace(table, epoch=state.networks_epoch + 1)
-        state = client.tell_networks(self._run_dir, table)
+        state = client.tell_networks(self._run_dir, table, made)
         self._networks, self._seen = table, state
         return state
 
@@ -184,6 +222,13 @@ def _client() -> "ModuleType":
     from netns.tunnel import client
 
     return client
+
+
+def _own_card() -> "ModuleType":
+    """The module, loaded when this host is attached to a network."""
+    from netns.tunnel import own_card
+
+    return own_card
 
 
 async def _in_thread(work: Callable[[], T]) -> T:

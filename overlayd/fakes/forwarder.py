@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+import msgspec
+
 from netns.tunnel.tables import (
     Cipher,
     Networks,
@@ -28,6 +30,8 @@ class FakeForwarder:
         self.port = port
         self.refusals: list[str] = []
         self.taps: set[str] = set()
+        self.card_faults: dict[str, str] = {}
+        """Why cards of the host itself cannot be made, by name."""
         self.starts = 0
         self.runs = False
         self.counters: dict[str, int] = {}
@@ -51,12 +55,13 @@ class FakeForwarder:
 
     async def tell_networks(self, networks: tuple[SealedNetwork, ...]) -> Forwarding:
         self._must_run()
-        carried = tuple(network for network in networks if network.tap in self.taps)
+        made = [n.tap for n in networks if n.card is not None and n.tap not in self.card_faults]
+        carried = tuple(n for n in networks if n.tap in self.taps or n.tap in made)
         if carried != self.networks.networks:
             table = Networks(self.networks.epoch + 1, carried)
             _checked(table)
             self.networks = table
-        return self._forwarding()
+        return msgspec.structs.replace(self._forwarding(), faults=dict(self.card_faults))
 
     async def tell_peers(self, instance: str, peers: tuple[SealedPeer, ...]) -> None:
         self._must_run()

@@ -7,7 +7,7 @@ anything can be fetched here, and a peer that asks too early asks another one.
 from collections import Counter
 from typing import Any, Protocol
 
-from protocol.terms.effects import Probing, Sealed
+from protocol.terms.effects import Attach, Probing, Sealed
 from protocol.terms.ids import PeerId
 
 
@@ -33,6 +33,9 @@ class Forwards(Protocol):
 
     def probe_paths(self, probing: Probing) -> None:
         """Other hosts' forwarders are to be probed."""
+
+    def attach(self, attach: Attach) -> None:
+        """This host itself is to have these cards, in the place of those before."""
 
 
 class Doorway:
@@ -74,6 +77,11 @@ class Doorway:
         """Passes probes on, or drops them: what is not answered is sent again."""
         if self._forwarder is not None:
             self._forwarder.probe_paths(probing)
+
+    def attach(self, attach: Attach) -> None:
+        """Passes cards on, or drops them: who asks for one asks anew when the host's side is not open yet."""
+        if self._forwarder is not None:
+            self._forwarder.attach(attach)
 
     def take(self, peer: PeerId, message: Any, cause: str) -> None:
         """Passes a message on, or drops and counts it."""

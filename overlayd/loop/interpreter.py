@@ -18,6 +18,7 @@ from overlayd.telemetry.logs import logger
 from protocol.node.events import Arrived, Event
 from protocol.terms.allowance import Allowance
 from protocol.terms.effects import (
+    Attach,
     Dial,
     Effect,
     HandOver,
@@ -97,6 +98,8 @@ class Interpreter:
                     self._forwarder.seal(effect)
                 case Probing():
                     self._forwarder.probe_paths(effect)
+                case Attach():
+                    self._forwarder.attach(effect)
                 case _:
                     assert_never(effect)
         return follow

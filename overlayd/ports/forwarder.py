@@ -27,6 +27,7 @@ class Forwarding(msgspec.Struct, frozen=True):
     - `taps`: those that it has open.
     - `counters`: its frames, by what became of them.
     - `native`: whether its loops in C were built.
+    - `faults`: why a card of this host itself could not be made, by its name.
     """
 
     instance: str
@@ -34,6 +35,7 @@ class Forwarding(msgspec.Struct, frozen=True):
     taps: tuple[str, ...] = ()
     counters: Mapping[str, int] = {}
     native: bool = False
+    faults: Mapping[str, str] = {}
 
 
 class Forwarder(Protocol):
@@ -46,7 +48,8 @@ class Forwarder(Protocol):
         """One that runs and has its UDP port: what is there already, or a new one."""
 
     async def tell_networks(self, networks: tuple[SealedNetwork, ...]) -> Forwarding:
-        """Has exactly these networks carried. One whose tap is not there is left out."""
+        """Has exactly these networks carried. One whose tap is not there is left out; a card of the host itself
+        is made."""
 
     async def tell_peers(self, instance: str, peers: tuple[SealedPeer, ...]) -> None:
         """Has exactly these hosts talked to. Raises NewInstance if another process runs by now."""

@@ -4,6 +4,7 @@ Everything here is called on the daemon's event loop. A face never decides, and 
 parts. It reads the view, and asks through `submit`.
 """
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
@@ -85,6 +86,10 @@ class LocalPeer(Protocol):
     @property
     def attachments(self) -> Attachments:
         """The files that came with orders."""
+
+    @property
+    def cards(self) -> Mapping[tuple[str, str], str]:
+        """By grid and network that this host is attached to: why its card is not there, or nothing if it is."""
 
     def now(self) -> float:
         """The peer's clock, Unix seconds."""

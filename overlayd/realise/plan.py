@@ -85,6 +85,8 @@ def networks(
         away = [c for c in cards if c.workspace not in here and c.workspace in host_of]
         carrier, others = carriers[network.name], _others(part, network.name, {*host_of})
         neighbours = tuple(_neighbours(part, site, name, away, carrier))
+        if carrier is Carrier.SEALED:
+            neighbours += tuple(_attached(part, network.name, name))
         plans.append(
             NetworkPlan(
                 network=name,
@@ -198,6 +200,14 @@ def _insides(part: Part, site: Site) -> dict[PeerId, str]:
         and end.wireguard is not None
         and end.wireguard.key != site.wireguard_key
     }
+
+
+def _attached(part: Part, network: str, name: str) -> Iterator[Neighbour]:
+    """Hosts that are on a sealed network though they carry nothing of the grid."""
+    for each in part.attached:
+        if each.network == network and each.peer not in part.out:
+            mac = mac_of(name, each.address)
+            yield Neighbour(mac, each.address, each.name, peer=each.peer)
 
 
 def _vias(part: Part, site: Site) -> dict[PeerId, str]:

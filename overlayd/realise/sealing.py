@@ -14,21 +14,23 @@ import contextlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from ipaddress import IPv4Network
 
-from netns.model import NetworkPlan
+from netns.model import NetworkPlan, mac_of, own_link_name
 from netns.tunnel.tables import Cipher as TunnelCipher
-from netns.tunnel.tables import Member, SealedNetwork, SealedPeer, Session
-from overlayd.ports.forwarder import Forwarder, ForwarderError, NewInstance
+from netns.tunnel.tables import Member, OwnCard, SealedNetwork, SealedPeer, Session
+from overlayd.ports.forwarder import Forwarder, ForwarderError, Forwarding, NewInstance
 from overlayd.ports.network import Network, NetworkError
 from overlayd.realise.mends import Mends
-from overlayd.realise.paths import grid_of
+from overlayd.realise.paths import grid_of, network_name
 from overlayd.realise.probing import Prober
 from overlayd.telemetry.logs import logger
+from protocol.grid.addresses import gateway
 from protocol.hosting.events import Care, Kept
 from protocol.node.events import Event, ForwarderBegan
 from protocol.terms import sealed
-from protocol.terms.effects import Probing, Sealed
-from protocol.terms.ids import PeerId
+from protocol.terms.effects import Attach, AttachedCard, Probing, Sealed
+from protocol.terms.ids import GridId, PeerId
 
 EVERY_S = 30.0
 _AGAIN_S = 1.0
@@ -70,6 +72,9 @@ class Sealing:
         self._turn = asyncio.Lock()
         self._restarts = 0
         self._frames: Mapping[str, int] = {}
+        self._attached: tuple[AttachedCard, ...] = ()
+        self.cards: dict[tuple[str, str], str] = {}
+        """By grid and network that this host is attached to: why its card is not there, or nothing if it is."""
         forwarder.watch(self._hint.set)
 
     @property
@@ -91,6 +96,11 @@ class Sealing:
     def seal(self, table: Sealed) -> None:
         """The node's newest table."""
         self._table = table
+        self._hint.set()
+
+    def attach(self, attach: Attach) -> None:
+        """The cards that this host itself is to have, on networks of which it carries nothing."""
+        self._attached = attach.cards
         self._hint.set()
 
     def probe_paths(self, probing: Probing) -> None:
@@ -140,7 +150,8 @@ class Sealing:
         """One look. Answers the taps that the forwarder has open. Raises ForwarderError, NetworkError."""
         async with self._turn:
             plans = await self._network.sealed()
-            if not plans:
+            if not plans and not self._attached:
+                self.cards = {}
                 await self._forwarder.stop()
                 self._instance, self._again_s = "", EVERY_S
                 self._why, self._failed = "", 0
@@ -148,10 +159,22 @@ class Sealing:
                     logger().info("networks.sealed", again=True)
                 return ()
             await self._ensure(plans)
-            taps = (await self._forwarder.tell_networks(networks_of(plans))).taps
+            own = cards_of(self._attached, [plan.vni for plan in plans])
+            now = await self._forwarder.tell_networks((*networks_of(plans), *own.values()))
+            self._told(own, now)
             await self._tell_peers()
             self._why, self._failed, self._fault = "", 0, ""
-            return taps
+            return now.taps
+
+    def _told(self, own: Mapping[tuple[str, str], SealedNetwork], now: Forwarding) -> None:
+        """What became of the cards of this host itself."""
+        self.cards = {
+            (each.grid, each.network): "this host carries another network of that VXLAN id"
+            for each in self._attached
+        }
+        for key, network in own.items():
+            gone = "" if network.tap in now.taps else "it is not there yet"
+            self.cards[key] = now.faults.get(network.tap, gone)
 
     async def _ensure(self, plans: tuple[NetworkPlan, ...]) -> None:
         now_s = time.monotonic()
@@ -210,6 +233,33 @@ def networks_of(plans: Iterable[NetworkPlan]) -> tuple[SealedNetwork, ...]:
         )
         for plan in plans
     )
+
+
+def cards_of(
+    attached: Iterable[AttachedCard], vnis: Iterable[int]
+) -> dict[tuple[str, str], SealedNetwork]:
+    """What the forwarder is to carry for this host itself, by grid and network.
+
+    One whose VXLAN id is among `vnis`, or another's, is left out: ids tell networks apart.
+    """
+    taken = set(vnis)
+    found: dict[tuple[str, str], SealedNetwork] = {}
+    for each in attached:
+        if each.vni in taken:
+            continue
+        taken.add(each.vni)
+        name = network_name(GridId(each.grid), each.network)
+        mac = mac_of(name, each.address)
+        found[each.grid, each.network] = SealedNetwork(
+            vni=each.vni,
+            tap=own_link_name(each.vni),
+            mtu=each.mtu,
+            local=(mac,),
+            gateway_mac=mac_of(name, gateway(each.cidr)),
+            members=tuple(Member(mac_of(name, a), a, peer) for a, peer in each.members),
+            card=OwnCard(mac, each.address, IPv4Network(each.cidr).prefixlen),
+        )
+    return found
 
 
 def peers_of(

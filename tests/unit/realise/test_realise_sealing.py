@@ -10,6 +10,7 @@ from netns.tunnel.tables import (
     PEERS_MAX,
     SESSION_SENDS_S,
     SESSIONS_PER_PEER_MAX,
+    OwnCard,
     Peers,
 )
 from overlayd.fakes.forwarder import FakeForwarder
@@ -19,8 +20,8 @@ from overlayd.realise import sealing
 from overlayd.realise.sealing import Sealing, networks_of, peers_of
 from protocol.hosting.events import Kept
 from protocol.node.events import Event, ForwarderBegan
-from protocol.terms.effects import Sealed
-from protocol.terms.ids import PeerId
+from protocol.terms.effects import Attach, AttachedCard, Sealed
+from protocol.terms.ids import GridId, PeerId
 from protocol.terms.sealed import Cipher, SealedPeer, SealedSession, Secret
 from protocol.tunnel_keys.limits import PARTNERS_MOST, REKEY_S, SESSION_S, SESSIONS_MOST
 
@@ -228,3 +229,33 @@ async def test_first_keys_are_first_once(world: World, monkeypatch: pytest.Monke
     now += 60
     await world.sealed(peer(B, 5))
     assert not world.forwarder.peers.peers[0].keep
+
+
+CARD = AttachedCard(
+    GridId(GRID), "wan", 9, "10.2.0.200", "10.2.0.0/24", 1386, (("10.2.0.10", B), ("10.2.0.11", C))
+)
+
+
+async def test_a_card_of_the_host_itself_is_carried_without_any_network_here(world: World) -> None:
+    world.sealing.attach(Attach((CARD,)))
+    assert await world.sealing.settle() == ("ova-000009",)
+    assert world.sealing.cards == {(GRID, "wan"): ""}
+    (network,) = world.forwarder.networks.networks
+    mac = mac_of(f"{GRID}.wan", CARD.address)
+    assert (network.card, network.local) == (OwnCard(mac, CARD.address, 24), (mac,))
+    assert [(m.address, m.peer) for m in network.members] == list(CARD.members)
+    assert network.gateway_mac == mac_of(f"{GRID}.wan", "10.2.0.1")
+    world.sealing.attach(Attach(()))
+    assert await world.sealing.settle() == ()
+    assert (world.forwarder.runs, world.sealing.cards) == (False, {})
+
+
+async def test_a_card_that_cannot_be_made_is_told_and_stops_nobody(world: World) -> None:
+    await world.ensure(LAN)
+    world.forwarder.card_faults = {"ova-000009": "no room"}
+    world.sealing.attach(Attach((CARD, replace(CARD, network="lan", vni=LAN.vni))))
+    assert await world.sealing.settle() == (LAN.tunnel,)
+    assert world.sealing.cards == {
+        (GRID, "wan"): "no room",
+        (GRID, "lan"): "this host carries another network of that VXLAN id",
+    }
