@@ -6,6 +6,7 @@ Joining must not wait for anything else, so everything else is imported after it
 import asyncio
 import contextlib
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING
@@ -113,6 +114,11 @@ class Assembly:
     def attachments(self) -> "Attachments":
         """The files that came with orders."""
         return self._hosted().attachments
+
+    @property
+    def cards(self) -> Mapping[tuple[str, str], str]:
+        """Of networks that this host is attached to."""
+        return self._hosted().sealing.cards
 
     def now(self) -> float:
         """The peer's clock."""

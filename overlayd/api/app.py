@@ -21,6 +21,7 @@ from overlayd.api import (
     overlay,
     paths,
     streams,
+    visits,
 )
 from overlayd.api.image_files import UPLOAD
 from overlayd.api.problems import HANDLERS
@@ -62,7 +63,7 @@ def create_app(peer: LocalPeer, uploads: Path) -> Litestar:
         module.router
         for module in (
             *(overlay, grids, events, images, image_files, image_gc),
-            *(commits, console, paths, streams),
+            *(commits, console, paths, streams, visits),
         )
     ]
     app = _App(

@@ -266,6 +266,8 @@ async def order(data: JSONBody[OrderBody], service: Here, quote: QuoteId = "") -
         raise ApiProblem(400, "a console is not an order to carry out", "POST it to /v1/console")
     if said.action is Action.COMMIT:
         raise ApiProblem(400, "a commit is not an order to carry out", "POST it to /v1/commits")
+    if said.action is Action.ATTACH:
+        raise ApiProblem(400, "to attach is not an order to carry out", "POST it to /v1/attach")
     request = RequestId(order_key(given))
     known = service.request(request)
     if known is None or known.state is RequestState.INTERRUPTED:

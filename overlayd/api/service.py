@@ -31,6 +31,8 @@ class Service:
         self.stopping = asyncio.Event()
         self.imports: dict[str, ImportWatch] = {}
         """Files on their way to be images, and images to be files, by what the client called it."""
+        self.attached: dict[tuple[str, str], None] = {}
+        """Grid and network of each request that this host is attached by."""
         self._taken: dict[RequestId, RequestView] = {}
 
     def take(self, request: RequestId, kind: str, grid: str) -> None:

@@ -34,7 +34,7 @@ async def stream(scope: Scope, receive: Receive, send: Send) -> None:
     service: Service = scope["litestar_app"].state.service
     if scope["type"] != ScopeType.HTTP or scope["method"] != "POST":
         raise ApiProblem(405, "a stream is asked for with POST")
-    body = _Body(receive)
+    body = Body(receive)
     order = await _order(body)
     row = ordered_workspace(service, ordered_action(order, Action.CONNECT, "a stream"))
     try:
@@ -48,7 +48,7 @@ async def stream(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": last, "more_body": False})
 
 
-class _Body:
+class Body:
     """The frames of a request's body."""
 
     def __init__(self, receive: Receive) -> None:
@@ -88,7 +88,7 @@ class _Body:
         return kind, data
 
 
-async def _order(body: _Body) -> SignedOrder:
+async def _order(body: Body) -> SignedOrder:
     first = await body.next(BODY_MAX_BYTES)
     if first is None or first[0] != frames.ORDER:
         raise ApiProblem(400, "a stream begins with a frame that has its order")
@@ -98,7 +98,7 @@ async def _order(body: _Body) -> SignedOrder:
         raise ApiProblem(400, f"order: {error}") from None
 
 
-async def _joined(service: Service, body: _Body, pipe: Pipe, send: Send) -> bytes:
+async def _joined(service: Service, body: Body, pipe: Pipe, send: Send) -> bytes:
     """Carries both directions to their ends. Answers the last frame, if one is to say how it ended."""
     there = asyncio.create_task(_there(body, pipe))
     back = asyncio.create_task(_back(pipe, send))
@@ -121,7 +121,7 @@ async def _joined(service: Service, body: _Body, pipe: Pipe, send: Send) -> byte
     return b""
 
 
-async def _there(body: _Body, pipe: Pipe) -> None:
+async def _there(body: Body, pipe: Pipe) -> None:
     """Returns when the client has gone, or says what makes no sense."""
     try:
         while (found := await body.next(frames.DATA_MAX_BYTES)) is not None:

@@ -227,6 +227,30 @@ class ConnectRequest(msgspec.Struct, frozen=True):
     """An order with action `connect`, which names grid and workspace. Its body names the port and this peer."""
 
 
+class AttachRequest(msgspec.Struct, frozen=True):
+    """Have this host on a network of a grid, or go on having it there."""
+
+    order: SignedOrder
+    """An order with action `attach`, which names the grid's id, and this peer. Its body names the network."""
+
+
+class AttachView(msgspec.Struct, frozen=True):
+    """How this host stands on a network that it is to be on."""
+
+    up: bool
+    """Whether it is on it."""
+    address: str
+    """Its own there; empty while it has none."""
+    cidr: str
+    given: int
+    """By so many of `hosts` that have members there it is let in. More than half are needed."""
+    hosts: int
+    problem: str
+    """What stops it; empty if nothing does."""
+    over: bool
+    """Whether nothing will come of it."""
+
+
 class BrokenView(msgspec.Struct, frozen=True):
     """Why a stream ended before both directions had."""
 

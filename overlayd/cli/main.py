@@ -53,6 +53,7 @@ _COMMANDS = {
     "ssh": "ssh:ssh",
     "cp": "ssh:cp",
     "forward": "connect:forward",
+    "attach": "attach:attach",
     "ssh-config": "ssh:ssh_config",
     "host-keys": "ssh:host_keys",
     "connect": "connect:connect",

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from overlayd.adapters.credentials import Credentials
 
 ORDER_VALID_S = 300.0
-_OF_ONE_PEER = (Action.UP, Action.HOLD, Action.APPLY, Action.LEASE)
+_OF_ONE_PEER = (Action.UP, Action.HOLD, Action.APPLY, Action.LEASE, Action.ATTACH)
 """What only the peer that is asked may carry out: whoever else sees the order can do nothing with it."""
 _NONCE_BYTES = 12
 

@@ -98,9 +98,8 @@ class TunnelPartners:
         own, mtu = self._host.facts.underlay, self._host.facts.mtu or MTU_USUAL
         certified, visited = len(overlay.certificates.revocations), self.visits.partners
         seen = (hosts, visited, overlay.changes, certified, revoked, own, mtu)
-        if self._seen is not None and self._seen[0] is hosts and self._seen[1] is visited:
-            if self._seen[2:] == seen[2:]:
-                return []
+        if self._seen == seen:
+            return []
         self._seen = seen
         hosts = hosts | {
             peer: SealedWithHost(site, self._around.tunnel(peer))

@@ -17,7 +17,7 @@ HOST = f"own-card-{os.getpid()}"
 LINK = "ova-00c0de"
 NETWORK = SealedNetwork(
     0xC0DE, LINK, 1418, ("02:00:00:00:00:09",), "02:00:00:00:00:01", (),
-    OwnCard("02:00:00:00:00:09", "10.42.0.200", 24),
+    card=OwnCard("02:00:00:00:00:09", "10.42.0.200", 24),
 )  # fmt: skip
 
 

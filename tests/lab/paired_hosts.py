@@ -116,7 +116,7 @@ class Pair:
             guest.take_address()
             guest.run("ip", "link", "set", "eth0", "mtu", PLUGGED_MTU)
         self.guests[name] = [guests["a"], guests["b"]]
-        for host in self.lab.hosts:
+        for host in guests:
             self.kick(host, name)
         return self.guests[name]
 

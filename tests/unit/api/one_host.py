@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from random import Random
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -33,6 +33,7 @@ from protocol.node.events import Arrived, Event, ImagesChanged, Started, Ticked
 from protocol.node.messages import CommitTold, ConsoleText, PathsTold
 from protocol.node.node import Node
 from protocol.node.snapshot import PeerView
+from protocol.requesting.visiting import VisitRow
 from protocol.stream.messages import Why
 from protocol.terms.effects import Note, Persist, Realise, Send
 from protocol.terms.ids import GridId, PeerId
@@ -103,6 +104,15 @@ class EchoPipe:
             raise StreamOver(Why.ENDED, "its lease has ended")
 
 
+class PlayedView(PeerView):
+    """The view of a peer whose attachments to networks are played."""
+
+    rows: ClassVar[list[VisitRow]] = []
+
+    def visits(self) -> list[VisitRow]:
+        return self.rows
+
+
 class OneHost:
     """A LocalPeer whose node is real."""
 
@@ -135,6 +145,7 @@ class OneHost:
         self.connected: list[Order] = []
         self.stream_refused: StreamOver | None = None
         self.echo = EchoPipe()
+        self.cards: dict[tuple[str, str], str] = {}
         self.commits_asked: list[SignedOrder] = []
         self.commit_told = [CommitTold("", CommitView(CommitStage.WAITS), "")]
         """What is told of a commit, time after time; the last goes on for ever."""
@@ -144,6 +155,16 @@ class OneHost:
         self._inbox: asyncio.Queue[Event] = asyncio.Queue(INBOX)
         self._lines: list[EventLine] = []
         self._news = asyncio.Event()
+
+    def play(self) -> tuple[PlayedView, list[Event]]:
+        """From now on what this host is attached to is as the view's rows say, and the node hears nothing more.
+
+        Answers the view, and the events that it would hear.
+        """
+        view, heard = PlayedView(self.node), list[Event]()
+        self.view = view
+        self.submit = heard.append  # type: ignore[method-assign]  # heard
+        return view, heard
 
     # -- LocalPeer
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from by_hand import WITHIN_S, Client
 from httpx import AsyncClient
 from one_host import OneHost
 from orders import accepted, building, grid_spec, signed, up_order
@@ -14,42 +15,6 @@ from overlayd.api.views import BrokenView, ConnectRequest
 from overlayd.ports.peer import StreamOver
 from protocol.stream.messages import Why
 from protocol.trust.order import Action
-
-WITHIN_S = 10.0
-
-
-class Client:
-    """A client by hand: it writes chunks, and reads the answer as it comes."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.reader: asyncio.StreamReader
-        self.writer: asyncio.StreamWriter
-
-    async def begin(self, *parts: bytes) -> int:
-        """Sends the beginning, and answers the status."""
-        self.reader, self.writer = await asyncio.open_unix_connection(str(self.path))
-        head = b"POST /v1/streams HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
-        self.writer.write(head)
-        for part in parts:
-            self.send(part)
-        line = await self.reader.readline()
-        while (await self.reader.readline()).strip():
-            pass
-        return int(line.split()[1])
-
-    def send(self, data: bytes) -> None:
-        self.writer.write(b"%x\r\n%b\r\n" % (len(data), data))
-
-    async def frame(self) -> tuple[bytes, bytes]:
-        """The next frame. Each is sent as one chunk."""
-        async with asyncio.timeout(WITHIN_S):
-            size = int(await self.reader.readline(), 16)
-            whole = await self.reader.readexactly(size)
-            await self.reader.readline()
-        kind, length = frames.head(whole)
-        assert length == len(whole) - frames.HEAD_BYTES
-        return kind, whole[frames.HEAD_BYTES :]
 
 
 @pytest.fixture
