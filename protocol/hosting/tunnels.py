@@ -61,7 +61,7 @@ class Tunnels:
         others = [peer for peer in after if before.get(peer) != after[peer]]
         own = self._own()
         for peer in others:
-            was, now, name = before.get(peer), after[peer].underlay, record.host(peer).name
+            was, now, name = before.get(peer), after[peer].underlay, _name(record, peer)
             if was is not None and was.underlay != now:
                 detail = f"{name} takes its traffic at {now}, no more at {was.underlay}"
                 effects.append(Note("tunnel.moved", record.name, detail, grid))

@@ -35,12 +35,13 @@ class Guest:
         self.namespace = f"{prefix}.{port.name}"
         self.host = host
 
-    def plug_in(self) -> None:
+    def plug_in(self, *, instead: bool = False) -> None:
+        """`instead`: of the tap that is there, at one go, so that no daemon makes it anew meanwhile."""
         namespaces.add(self.namespace)
-        program.run(
-            f"ip -n {self.host} link add {self.port.tap} type veth "
-            f"peer name eth0 netns {self.namespace}".split()
-        )
+        tap = self.port.tap
+        lines = [f"link del {tap}"] if instead else []
+        lines.append(f"link add {tap} type veth peer name eth0 netns {self.namespace}")
+        program.run(["ip", "-n", self.host, "-batch", "-"], text="\n".join(lines))
         self.run("ip", "link", "set", "eth0", "address", self.port.mac, "mtu", "1400", "up")
 
     def take_address(self) -> None:

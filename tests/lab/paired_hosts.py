@@ -111,8 +111,7 @@ class Pair:
                 inside, Port(tap, mac, card.address, card.workspace), f"test-under-{name}"
             )
             guests[hosts[card.workspace]] = guest
-            program.run(["ip", "-n", inside, "link", "del", tap])
-            guest.plug_in()
+            guest.plug_in(instead=True)
             guest.take_address()
             guest.run("ip", "link", "set", "eth0", "mtu", PLUGGED_MTU)
         self.guests[name] = [guests["a"], guests["b"]]
