@@ -2,7 +2,6 @@
 
 from base64 import b64encode
 from collections.abc import Iterable, Iterator
-from ipaddress import ip_address
 
 import msgspec
 
@@ -183,9 +182,8 @@ def _wireguard(part: Part, site: Site, neighbours: tuple[Neighbour, ...]) -> Wir
         end = ends[host]
         assert end.wireguard is not None
         key = b64encode(end.wireguard.key).decode()
-        here = end.underlay == site.underlay or ip_address(end.underlay).is_loopback
-        # An address that this host was given since is of the other's past.
-        at = "" if here else endpoint_of(end.underlay, end.wireguard.port)
+        there = reaches(site.underlay, end.underlay)
+        at = endpoint_of(end.underlay, end.wireguard.port) if there else ""
         peers.append(WireguardPeer(host, key, inside_address(host), at))
     return Wireguard(inside_address(site.me), site.wireguard_port, tuple(peers))
 

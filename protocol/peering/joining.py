@@ -165,6 +165,11 @@ def _in_words(peer: PeerId, at: str, why: Trouble) -> tuple[str, str]:
                 "nobody listens there (connection refused)",
                 "overlayd running on that host, and `join` with the port of its `listen`",
             )
+        case Trouble.NO_ROUTE if host.startswith("["):
+            return (
+                "the network does not lead there by IPv6, or a firewall says no (no route to host)",
+                "a route by IPv6, or in `join` the name of that host, or its address by IPv4",
+            )
         case Trouble.NO_ROUTE:
             return (
                 "the network does not lead there, or a firewall says no (no route to host)",

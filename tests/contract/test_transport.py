@@ -289,7 +289,11 @@ async def test_a_try_in_vain_says_what_came_back(world: World) -> None:
 
 async def test_by_ipv6_and_by_names_over_zeromq() -> None:
     """Only over ZeroMQ: the names are of this host, and one socket takes both families."""
-    stands_for = {"both.example": ["2001:db8::dead", "::1"], "mad.example": ["ff02::1"]}
+    stands_for = {
+        "both.example": ["2001:db8::dead", "::1"],
+        "mad.example": ["ff02::1"],
+        "here.example": ["::1", "127.0.0.1"],
+    }
 
     def ask(name: str) -> list[str]:
         if name not in stands_for:
@@ -315,6 +319,10 @@ async def test_by_ipv6_and_by_names_over_zeromq() -> None:
         for name, trouble in (
             ("none.example", Trouble.NO_NAME),
             ("mad.example", Trouble.NAME_ASTRAY),
+            (
+                "here.example",
+                Trouble.NAME_ASTRAY,
+            ),  # b listens there, and nobody but the name says so
         ):
             before = len(a.said(Refused))
             a.transport.dial(b.key, f"tcp://{name}:{port}")

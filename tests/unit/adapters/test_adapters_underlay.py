@@ -49,6 +49,8 @@ def test_an_interface_is_followed() -> None:
     assert found(source, (LO, SLOW, ETH), ways()) == Underlay("192.0.2.7", 1450, "eth0")
     moved = LinkAddress("eth0", "192.0.2.50", 1500)
     assert found(source, (LO, SLOW, moved), ways()).address == "192.0.2.50"
+    assert found(source, (LO, ETH, ETH6), ways()).address == "192.0.2.7"
+    assert found(source, (LO, ETH6), ways()).address == "2001:db8::7", "when it has lost the other"
     assert "interface eth0" in found(source, (LO,), ways()).fault
     assert "which has none" in found(source, (LO,), ways()).fault
 

@@ -30,6 +30,24 @@ class World:
         return [f"{e.kind} {e.subject}: {e.detail}" for e in effects if isinstance(e, Note)]
 
 
+@pytest.mark.parametrize(
+    ("address", "why", "said"),
+    [
+        ("uc-1.example.org:1", Trouble.NO_NAME, "there is no name uc-1.example.org; uc-1.example.org in DNS"),
+        ("uc-1.example.org:1", Trouble.NO_DNS, "nobody answered what uc-1.example.org stands for;"),
+        ("uc-1.example.org:1", Trouble.NAME_ASTRAY, "uc-1.example.org stands for no address"),
+        ("[2001:db8::7]:1", Trouble.NO_ROUTE, "the network does not lead there by IPv6"),
+        ("192.0.2.7:1", Trouble.NO_ROUTE, "the network does not lead there, or"),
+    ],
+)  # fmt: skip
+def test_a_name_that_leads_nowhere_and_a_way_that_is_not_there_are_named(
+    address: str, why: Trouble, said: str
+) -> None:
+    (note,) = World().joining.failed(FIRST, address, why, 0.0)
+    assert isinstance(note, Note)
+    assert note.detail.startswith(said)
+
+
 def test_a_peer_that_reached_nobody_says_what_it_tried_what_came_back_and_what_would_help() -> None:
     world = World()
     assert world.joining.state() is State.JOINING
