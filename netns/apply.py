@@ -377,7 +377,7 @@ def _settle_wireguard(run_dir: Path, owner_tag: str) -> tuple[str, ...]:
 
 def _slot(plan: NetworkPlan, before: saved.SavedPlan | None, run_dir: Path) -> int:
     """Which of the host's pairs of addresses is this network's way out: kept, or the first that is free."""
-    if plan.egress is None:
+    if not plan.leads_out:
         return saved.NO_SLOT
     if before is not None and before.slot != saved.NO_SLOT:
         return before.slot

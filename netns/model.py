@@ -38,6 +38,7 @@ IFNAME_MAX = 15  # IFNAMSIZ less the final zero
 TAP_PREFIX = "ovt-"
 CARD_PREFIX = "ovc-"
 RATE_PREFIX = "ovr-"
+_PORT_MAX = 65_535
 VXLAN_PORT = 4789  # RFC 7348
 PREFIX6_BITS = 64
 MTU6_MIN = 1280  # what every link of IPv6 takes (RFC 8200)
@@ -100,6 +101,15 @@ class Egress(msgspec.Struct, frozen=True):
     resolvers: tuple[str, ...] = ()
 
 
+class Exposed(msgspec.Struct, frozen=True):
+    """A port of this host, `outside`, that leads to one of a local member, for `protocol` (tcp or udp)."""
+
+    address: str
+    port: int
+    protocol: str
+    outside: int
+
+
 class NetworkPlan(msgspec.Struct, frozen=True):
     """One grid network on one host.
 
@@ -114,6 +124,8 @@ class NetworkPlan(msgspec.Struct, frozen=True):
     - `others`: (name, address) of who is not on this network, and is known by name here: a guest that is on
       two networks asks one DNS server for the names of both.
     - `egress`: the way out; None if there is none.
+    - `exposed`: the ports of this host that lead to members here, and `exposed_at`, the address of this host
+      where they are.
     - `sealed`: what goes to other hosts is sealed, by a forwarder that has the tap `tunnel` open. If none has,
       nothing goes.
     - `wireguard`: what goes to other hosts goes in VXLAN by this host's WireGuard interface, by nothing else.
@@ -137,6 +149,8 @@ class NetworkPlan(msgspec.Struct, frozen=True):
     neighbours: tuple[Neighbour, ...] = ()
     others: tuple[tuple[str, str], ...] = ()
     egress: Egress | None = None
+    exposed: tuple[Exposed, ...] = ()
+    exposed_at: str = ""
     sealed: bool = False
     wireguard: Wireguard | None = None
     cidr6: str = ""
@@ -186,6 +200,11 @@ class NetworkPlan(msgspec.Struct, frozen=True):
     def way(self) -> str:
         """The host's end of the way out."""
         return way_name(self.vni)
+
+    @property
+    def leads_out(self) -> bool:
+        """Whether anything passes between the network and what is outside of this host."""
+        return self.egress is not None or bool(self.exposed)
 
     @property
     def namespace(self) -> str:
@@ -344,6 +363,7 @@ def _wrong_in(plan: NetworkPlan) -> Iterator[str]:
         yield from plan.wireguard.faults()
         if plan.sealed:
             yield "it is sealed, and carried by WireGuard: one of both"
+    yield from _wrong_exposed(plan)
     yield from _wrong_members(plan)
     yield from _wrong_addresses(plan)
     yield from _wrong_six(plan)
@@ -423,6 +443,20 @@ def _wrong_six(plan: NetworkPlan) -> Iterator[str]:
         yield f"cidr6 {plan.cidr6!r} is not an IPv6 network of {PREFIX6_BITS} bits such as fd42::/64"
     if plan.mtu < MTU6_MIN:
         yield f"mtu {plan.mtu} is below {MTU6_MIN}, which every link of IPv6 takes"
+
+
+def _wrong_exposed(plan: NetworkPlan) -> Iterator[str]:
+    here = [port.address for port in plan.ports]
+    for each in plan.exposed:
+        if _address(plan.exposed_at) is None:
+            yield f"it is not said at which address of this host port {each.outside} is"
+        if each.address not in here:
+            yield f"{each.address}, to which port {each.outside} leads, is no port's here"
+        if each.protocol not in ("tcp", "udp"):
+            yield f"port {each.outside}: {each.protocol!r} is neither tcp nor udp"
+        if not (1 <= each.outside <= _PORT_MAX and 1 <= each.port <= _PORT_MAX):
+            yield f"port {each.outside} leads to port {each.port}; ports are 1 to {_PORT_MAX}"
+    yield from _twice("exposed port", (f"{e.outside}/{e.protocol}" for e in plan.exposed))
 
 
 def _wrong_egress(egress: Egress) -> Iterator[str]:

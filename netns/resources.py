@@ -136,8 +136,8 @@ class WayOut(msgspec.Struct, frozen=True, tag="way-out"):
     """A veth pair from the namespace to the host, by which guests get out with the host's own address.
 
     `inside` and `outside` are the addresses of its ends, a /31. `rules` is the whole text of the host's own
-    nftables table for it. Inside, what leaves by it leaves with the address `inside` (`masquerade`), and the
-    default route leads to `outside` (`leads`).
+    nftables table for it, `inner` that of the namespace's. In there the default route leads to `outside`
+    (`leads`).
     """
 
     namespace: str
@@ -145,8 +145,8 @@ class WayOut(msgspec.Struct, frozen=True, tag="way-out"):
     inside: str
     outside: str
     rules: str
+    inner: str
     leads: bool = True
-    masquerade: bool = True
 
     @property
     def key(self) -> Key:

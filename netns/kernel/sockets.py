@@ -1,4 +1,4 @@
-"""TCP listeners that belong to a named network namespace, wherever in the process they are used.
+"""TCP listeners that belong to a named network namespace, wherever in the process they are used; ports in use.
 
 A socket stays in the namespace in which it was made. So a thread of its own goes there, makes the socket, and
 ends; the process, and its event loop, stay where they are. The call blocks: make it in a thread of a pool.
@@ -6,12 +6,29 @@ ends; the process, and its event loop, stay where they are. The call blocks: mak
 
 import socket
 from collections.abc import Callable
+from pathlib import Path
 
 from netns.failures import NetnsError
 from netns.kernel import namespaces
 
 LISTEN_BACKLOG = 64
 """Connections the kernel keeps for a listener that has not accepted them yet."""
+
+
+_TABLES = {"tcp": "0A", "tcp6": "0A", "udp": "07", "udp6": "07"}
+"""Where the kernel lists sockets, and the state of those that wait for anybody."""
+
+
+def ports_in_use() -> tuple[int, ...]:
+    """The ports at which sockets of the calling process's network namespace wait for others, sorted."""
+    found: dict[int, None] = {}
+    for name, waits in _TABLES.items():
+        table = Path("/proc/self/net") / name
+        lines = table.read_text().splitlines()[1:] if table.exists() else []
+        for _, local, _, state, *_ in map(str.split, lines):
+            if state == waits:
+                found[int(local.rpartition(":")[2], 16)] = None
+    return tuple(sorted(found))
 
 
 def listen_in(namespace: str, address: str, port: int) -> socket.socket:

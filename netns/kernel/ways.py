@@ -25,17 +25,6 @@ _ROUTE_HEAD = struct.Struct("=BBBBBBBBI")
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
 _RTA_OIF, _RTA_GATEWAY = 4, 5
 _BITS = 31
-_INSIDE = """\
-add table ip ovl_out
-delete table ip ovl_out
-table ip ovl_out {
-	chain postrouting {
-		type nat hook postrouting priority srcnat; policy accept;
-		oifname "out0" masquerade
-	}
-}
-"""
-"""The table in the network's namespace."""
 
 
 class Inside(NamedTuple):
@@ -52,6 +41,7 @@ class _Applied(msgspec.Struct, frozen=True):
     rules: str
     printed: str
     generation: int
+    inner: str = ""
 
 
 def look_inside(handle: socket.socket) -> Inside | None:
@@ -96,9 +86,9 @@ def observe(
         and host[1]
         and inside.up
         and inside.via == outside,
-        masquerade=inside is not None
-        and applied is not None
-        and applied.generation == inside.generation,
+        inner=applied.inner
+        if inside is not None and applied is not None and applied.generation == inside.generation
+        else "",
     )
 
 
@@ -117,7 +107,7 @@ def bring_about(wanted: WayOut, table: str, alias: str, directory: Path) -> None
         netlink.link("set", index=index, ifalias=alias)
         _settle(netlink, index, wanted.outside)
     generation = namespaces.inside(wanted.namespace, lambda: _settle_inside(wanted))
-    saved.write(_path(directory), _Applied(wanted.rules, printed, generation))
+    saved.write(_path(directory), _Applied(wanted.rules, printed, generation, wanted.inner))
 
 
 def remove(link: str, table: str, directory: Path) -> None:
@@ -144,7 +134,7 @@ def _settle_inside(wanted: WayOut) -> int:
         sysctl.disable_ipv6(OUTER_LINK)
         _settle(netlink, index, wanted.inside)
         netlink.route("replace", dst="default", gateway=wanted.outside, oif=index)
-    program.run(["nft", "-f", "-"], text=_INSIDE)
+    program.run(["nft", "-f", "-"], text=wanted.inner)
     return filters.generation()
 
 

@@ -25,6 +25,8 @@ RELAY_PORT = 1053
 _NAME_TTL_S = 10
 _ENTERPRISE = 32473  # reserved for examples (RFC 5612): no DUID of any product begins with it
 _ADVERTISED_S, _NO_ROUTER_S = 600, 0
+_EXPOSED = "exposed"
+"""What guests are tagged with that are reached from outside."""
 
 
 def asks_host(egress: Egress) -> bool:
@@ -79,7 +81,8 @@ def _ways(plan: NetworkPlan, outside: str) -> list[str]:
     """What leads out, for guests and for the server itself. Who takes option 121 ignores the router."""
     routes = f"dhcp-option=option:classless-static-route,{METADATA_ADDRESS}/32,{plan.gateway}"
     if plan.egress is None:
-        return ["dhcp-option=option:router", routes]
+        nowhere = ["dhcp-option=option:router", routes]
+        return nowhere + [f"dhcp-option=tag:{_EXPOSED},{each}" for each in _back(plan)]
     at_host = asks_host(plan.egress)
     servers = [f"{outside}#{RELAY_PORT}"] if at_host else plan.egress.resolvers
     return [
@@ -106,15 +109,25 @@ def _six(plan: NetworkPlan) -> list[str]:
 
 def dhcp_hosts(plan: NetworkPlan) -> str:
     """One line for each local port: MAC, addresses, host name. A change of it needs a restart."""
-    ports = sorted(plan.ports, key=lambda port: port.mac)
-    return "".join(
-        f"{port.mac},{','.join(_addresses(plan, port.address))},{port.name},infinite\n"
-        for port in ports
-    )
+    reached = {each.address: None for each in plan.exposed} if plan.egress is None else {}
+    lines = []
+    for port in sorted(plan.ports, key=lambda port: port.mac):
+        tag = f"set:{_EXPOSED}," if port.address in reached else ""
+        addresses = ",".join(_addresses(plan, port.address))
+        lines.append(f"{port.mac},{tag}{addresses},{port.name},infinite\n")
+    return "".join(lines)
 
 
 def _addresses(plan: NetworkPlan, address: str) -> tuple[str, ...]:
     return (address, f"[{plan.six(address)}]") if plan.cidr6 else (address,)
+
+
+def _back(plan: NetworkPlan) -> list[str]:
+    """What leads answers out of a guest that is reached from outside, where guests do not get out."""
+    if not plan.exposed:
+        return []
+    everywhere = f"{METADATA_ADDRESS}/32,{plan.gateway},0.0.0.0/0,{plan.gateway}"
+    return [f"option:router,{plan.gateway}", f"option:classless-static-route,{everywhere}"]
 
 
 def names(plan: NetworkPlan) -> str:

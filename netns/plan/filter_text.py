@@ -178,8 +178,13 @@ def _from_guest(plan: NetworkPlan) -> list[str]:
         return [*begin, *sends]
     # What a guest gives to the gateway leaves the network, but for what it asks of the gateway itself.
     own = f"{{ {plan.gateway}, {METADATA_ADDRESS} }}"
+    answers = [
+        f"ether daddr {plan.gateway_mac} ip saddr {e.address} {e.protocol} sport {e.port} accept"
+        for e in sorted(plan.exposed, key=lambda e: (e.address, e.protocol, e.port))
+    ]
     shut = f"ether daddr {plan.gateway_mac} ip daddr != {own} ip daddr @closed drop"
-    return [*begin, *sends[:-2], shut, *sends[-2:]]
+    # Whether it is an answer is known further on (way_text.py).
+    return [*begin, *sends[:-2], *answers, shut, *sends[-2:]]
 
 
 def _six_from_guest(plan: NetworkPlan) -> list[str]:
@@ -245,7 +250,7 @@ def _from_service(plan: NetworkPlan) -> list[str]:
         *_six(plan, "service"),
         f"arp saddr ip {ours} accept",
         f"ip saddr {ours} accept",
-        *([f"ip saddr != {plan.cidr} ether type ip accept"] if plan.egress else []),
+        *([f"ip saddr != {plan.cidr} ether type ip accept"] if plan.leads_out else []),
         "drop",
     ]
 

@@ -116,7 +116,7 @@ def wanted(plan: NetworkPlan, slot: int = 0) -> tuple[Resource, ...]:
             plan.gateway_mac,
             plan.mtu,
             ipv6=bool(plan.cidr6),
-            forwarding=plan.egress is not None,
+            forwarding=plan.leads_out,
         ),
         *_ways(plan, slot),
         *entries,
@@ -149,11 +149,11 @@ def _rate(port: Port, alias: str) -> Rate:
 
 
 def _ways(plan: NetworkPlan, slot: int) -> tuple[WayOut, ...]:
-    if plan.egress is None:
+    if not plan.leads_out:
         return ()
     outside, inside = way_text.ends(slot)
-    rules = way_text.ruleset(plan.table, plan.way, slot, plan.egress)
-    return (WayOut(plan.namespace, plan.way, inside, outside, rules),)
+    rules, inner = way_text.ruleset(plan, slot), way_text.inner_ruleset(plan)
+    return (WayOut(plan.namespace, plan.way, inside, outside, rules, inner),)
 
 
 def _relays(plan: NetworkPlan, slot: int) -> tuple[Service, ...]:

@@ -203,5 +203,5 @@ def _way(wanted: WayOut, found: WayOut) -> Iterator[str]:
         yield f"addresses {found.outside or 'none'} and {found.inside or 'none'}"
     if not found.leads:
         yield "no route"
-    if not found.masquerade:
-        yield "no address translation"
+    if found.inner != wanted.inner:
+        yield "rules inside"

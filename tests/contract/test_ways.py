@@ -1,43 +1,20 @@
 """The way out of a network: guests reach the outside with their host's address, and nothing of the host."""
 
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 from netns_world import World, ask_dns, eventually
+from outdoors import CLOSED, HOST_OUT, OUTSIDE, outdoors, reaches
 
 from netns import apply, program
 from netns.kernel import filters, namespaces, sockets
 from netns.model import Egress, NetworkPlan, mac_of, tap_name, vni_of
 
-OUTSIDE, HOST_OUT, CLOSED = "203.0.113.10", "203.0.113.1", "203.0.113.77"
 EGRESS = Egress(
     closed=(CLOSED + "/32", "169.254.0.0/16", "192.0.2.0/24"), resolvers=("203.0.113.20",)
 )
-
-
-class Outdoors:
-    """What is outside: a namespace that the first host has a link to. It answers, and asks from there."""
-
-    def __init__(self, host: str) -> None:
-        self.namespace, self._host = f"{host}.out", host
-
-    def open(self) -> None:
-        namespaces.add(self.namespace)
-        pair = f"ip -n {self._host} link add up0 type veth peer name eth0 netns {self.namespace}"
-        program.run(pair.split())
-        program.run(f"ip -n {self._host} address add {HOST_OUT}/24 dev up0".split())
-        program.run(f"ip -n {self._host} link set up0 up".split())
-        for address in (OUTSIDE, CLOSED, "203.0.113.20"):
-            program.run(f"ip -n {self.namespace} address add {address}/24 dev eth0".split())
-        program.run(f"ip -n {self.namespace} link set eth0 up".split())
-        namespaces.inside(self._host, lambda: Path("/proc/sys/net/ipv4/ip_forward").write_text("1"))
-
-    def serves(self, address: str, port: int) -> socket.socket:
-        """A listener out there. The caller closes it."""
-        return sockets.listen_in(self.namespace, address, port)
 
 
 @pytest.fixture(scope="module")
@@ -54,19 +31,6 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     finally:
         namespaces.delete(outdoors(made).namespace)
         made.tear_down()
-
-
-def outdoors(world: World) -> Outdoors:
-    return Outdoors(world.lab.namespace("a"))
-
-
-def reaches(namespace: str, address: str, port: int) -> bool:
-    def dial() -> bool:
-        with socket.socket() as handle:
-            handle.settimeout(1.0)
-            return handle.connect_ex((address, port)) == 0
-
-    return namespaces.inside(namespace, dial)
 
 
 def test_a_guest_gets_out_with_its_hosts_address(world: World) -> None:
@@ -125,7 +89,7 @@ def test_it_is_kept(world: World) -> None:
     inside = plan.namespace
     undone = {
         "had changed: rules": ["nft", "delete", "table", "ip", plan.table],
-        "had changed: no address translation": [
+        "had changed: rules inside": [
             "ip",
             "netns",
             "exec",

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from netns import model
-from netns.model import Neighbour, NetworkPlan, Port, address6, mac_of, tap_name, vni_of
+from netns.model import Exposed, Neighbour, NetworkPlan, Port, address6, mac_of, tap_name, vni_of
 
 NETWORK = "g-lan"
 HEAD = Port(tap_name(NETWORK, "head"), mac_of(NETWORK, "10.1.0.2"), "10.1.0.2", "head")
@@ -19,8 +19,18 @@ PLAN = NetworkPlan(
 )
 
 
+DOOR = Exposed(HEAD.address, 443, "tcp", 31443)
+
+
+def at_host(*ways: Exposed) -> dict[str, object]:
+    return {"exposed": ways, "exposed_at": "198.51.100.7"}
+
+
 def test_a_sensible_plan_is_accepted() -> None:
     PLAN.check()
+    replace(
+        PLAN, **at_host(DOOR, replace(DOOR, protocol="udp"), replace(DOOR, outside=31444))
+    ).check()
     replace(PLAN, sealed=True, neighbours=(replace(FAR, via="", peer="ab" * 16),)).check()
 
 
@@ -63,6 +73,15 @@ def test_what_a_sealed_network_leaves_of_a_packet() -> None:
         ({"neighbours": (replace(FAR, via="far"),)}, "via 'far'"),
         ({"neighbours": (replace(FAR, name="head"),)}, "name head is there 2 times"),
         ({"sealed": True}, "far: it is not said which peer has it"),
+        ({"exposed": (DOOR,)}, "it is not said at which address of this host port 31443 is"),
+        (
+            at_host(replace(DOOR, address=FAR.address)),
+            "10.1.0.3, to which port 31443 leads, is no port's here",
+        ),
+        (at_host(replace(DOOR, protocol="sctp")), "port 31443: 'sctp' is neither tcp nor udp"),
+        (at_host(replace(DOOR, port=0)), "port 31443 leads to port 0"),
+        (at_host(replace(DOOR, outside=70_000)), "port 70000 leads to port 443"),
+        (at_host(DOOR, replace(DOOR, port=80)), "exposed port 31443/tcp is there 2 times"),
     ],
 )
 def test_a_senseless_plan_is_refused(change: dict[str, object], said: str) -> None:

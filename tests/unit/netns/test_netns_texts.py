@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from netns import model
 from netns.inside import Wireguard, WireguardPeer, inside_address
 from netns.model import MTU_MAX, Egress, Neighbour, NetworkPlan, Port, mac_of, tap_name
 from netns.plan import dnsmasq, filter_text, tunnel_text, way_text, wireguard_text
@@ -83,6 +84,16 @@ SIX = replace(
 )
 
 
+def _exposed(plan: NetworkPlan) -> NetworkPlan:
+    head = PLAN.ports[0].address
+    ways = (
+        model.Exposed(head, 443, "tcp", 31443),
+        model.Exposed(head, 53, "udp", 31443),
+        model.Exposed(head, 22, "tcp", 30022),
+    )
+    return replace(plan, exposed=ways, exposed_at="198.51.100.7")
+
+
 TEXTS: dict[str, Callable[[NetworkPlan], str]] = {
     "filter.nft": filter_text.ruleset,
     "dnsmasq.conf": lambda plan: dnsmasq.config(plan, OUTSIDE),
@@ -101,8 +112,16 @@ TEXTS: dict[str, Callable[[NetworkPlan], str]] = {
     "tunnel-sealed.nft": lambda _: tunnel_text.ruleset(SEALED),
     "tunnel-inside.nft": lambda _: tunnel_text.ruleset(INSIDE),
     "wireguard.nft": lambda _: _wireguard().filter.ruleset,
-    "way.nft": lambda plan: way_text.ruleset(plan.table, plan.way, 0, EGRESS),
-    "way-host.nft": lambda plan: way_text.ruleset(plan.table, plan.way, 0, HOSTS),
+    "way.nft": lambda plan: way_text.ruleset(_out(plan), 0),
+    "way-host.nft": lambda plan: way_text.ruleset(replace(plan, egress=HOSTS), 0),
+    "way-exposed.nft": lambda plan: way_text.ruleset(_exposed(_out(plan)), 0),
+    "way-in.nft": lambda plan: way_text.ruleset(_exposed(plan), 0),
+    "inside.nft": lambda plan: way_text.inner_ruleset(_out(plan)),
+    "inside-exposed.nft": lambda plan: way_text.inner_ruleset(_exposed(_out(plan))),
+    "inside-in.nft": lambda plan: way_text.inner_ruleset(_exposed(plan)),
+    "filter-exposed.nft": lambda plan: filter_text.ruleset(_exposed(_out(plan))),
+    "dnsmasq-in.conf": lambda plan: dnsmasq.config(_exposed(plan), OUTSIDE),
+    "dhcp-hosts-in": lambda plan: dnsmasq.dhcp_hosts(_exposed(plan)),
 }
 
 
@@ -112,6 +131,13 @@ def test_text_is_the_golden_one(name: str) -> None:
     if os.environ.get("UPDATE_GOLDEN"):
         (GOLDEN / name).write_text(text)
     assert text == (GOLDEN / name).read_text()
+
+
+def test_who_gets_out_is_exposed_by_what_the_same_server_says() -> None:
+    """A port that comes or goes does not stop names and leases for a moment."""
+    plan = _out(PLAN)
+    assert dnsmasq.config(_exposed(plan), OUTSIDE) == dnsmasq.config(plan, OUTSIDE)
+    assert dnsmasq.dhcp_hosts(_exposed(plan)) == dnsmasq.dhcp_hosts(plan)
 
 
 def test_a_sealed_network_has_the_rules_of_a_plain_one_at_another_door() -> None:
