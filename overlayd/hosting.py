@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from overlayd.adapters import exposure
 from overlayd.adapters.attachments import DirectoryAttachments
 from overlayd.adapters.commits import DirectoryCommits
 from overlayd.adapters.egress import fault_of, way_out
@@ -241,6 +242,7 @@ class Hosting:
         hosts = self._view.underlays() if network.egress is EgressUse.NAT else ()
         egress = way_out(network, hosts)
         inside = (network.wireguard_port, self._wireguard.now.key)
+        exposed_at = exposure.entered_at(network, self._config.overlay, now.address)
         return plan.Site(
             self._view.me,
             self._owner_tag,
@@ -251,6 +253,7 @@ class Hosting:
             int(network.guest_rate or 0),
             *inside,
             ipv6=_IPV6.is_dir(),
+            exposed_at=exposed_at,
         )
 
     @property
@@ -346,7 +349,6 @@ class Hosting:
                 cpus_milli=int(min(offer.cpus_milli, caps.cpus or offer.cpus_milli)),
                 memory_bytes=int(min(offer.memory_bytes, caps.memory or offer.memory_bytes)),
                 disk_bytes=int(min(disk_bytes, caps.disk or disk_bytes)),
-                devices=tuple(sorted(caps.devices.items())),
                 network_bits_s=await self._rates(),
             ),
             architecture=offer.architecture,
@@ -375,10 +377,13 @@ class Hosting:
 
     def _with_underlay(self, facts: HostFacts, now: Underlay) -> HostFacts:
         """The facts with what the host's own network is like now."""
-        fault = fault_of(self._config.network)
         seals, network, inside = not self.sealing.why, self._config.network, self._wireguard.now
+        fault, ports = fault_of(network), exposure.given(network, self._config.overlay, now.address)
+        devices = self._config.offer.devices | exposure.counted(ports)
+        capacity = msgspec.structs.replace(facts.capacity, devices=tuple(sorted(devices.items())))
         return msgspec.structs.replace(
             facts,
+            capacity=capacity,
             encrypts=seals,
             tunnel_port=self._config.network.tunnel_port if seals else 0,
             wireguard=WireguardEnd(inside.key, network.wireguard_port) if inside.key else None,
@@ -386,8 +391,10 @@ class Hosting:
             underlay=now.address,
             mtu=now.mtu,
             underlay_fault=now.fault,
-            egress=self._config.network.egress is EgressUse.NAT and not fault,
+            egress=network.egress is EgressUse.NAT and not fault,
             egress_fault=fault,
+            ports=ports,
+            ports_fault=exposure.fault_of(network, self._config.overlay, now.address),
         )
 
 

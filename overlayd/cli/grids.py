@@ -226,6 +226,7 @@ def _grid(view: GridView) -> None:
             *_networks(view),
             *_volumes(grid),
             *_files(view),
+            *_exposed(view),
             *_elastic(view),
             *grid.lost,
             "",
@@ -257,6 +258,12 @@ def _files(view: GridView) -> list[str]:
         f"{f.cluster} {short(f.digest)} ({size})" for f, size in zip(view.files, sizes, strict=True)
     ]
     return [f"user-data   {', '.join(told)}"] if told else []
+
+
+def _exposed(view: GridView) -> list[str]:
+    """Where its workspaces are reached from outside, a line for each port."""
+    told = [way for row in view.workspaces for way in row.exposed]
+    return [f"{'' if number else 'exposed':<12}{way}" for number, way in enumerate(told)]
 
 
 def _elastic(view: GridView) -> list[str]:

@@ -40,7 +40,7 @@ def plan_lines(
     memory = max((len(row[2]) for row in rows), default=0)
     lines += [f"{a}  {b:<{cpus}}  {c:<{memory}}  {d}" for a, b, c, d in rows]
     notes = [f"  note: {line}" for line in view.warnings]
-    lines += _short(spec, placed) + _devices(spec) + _consoles(view)
+    lines += _exposed(spec, view) + _short(spec, placed) + _devices(spec) + _consoles(view)
     lines += _user_data(spec, files)
     return [*lines, *notes, _sum(spec, view)]
 
@@ -62,6 +62,19 @@ def _short(spec: GridSpec, placed: dict[str, Planned]) -> list[str]:
         if there < cluster.count:
             asked = f"{cluster.count} asked, at least {cluster.least}"
             lines.append(f"  {there} of {cluster.name} fit now; {asked}")
+    return lines
+
+
+def _exposed(spec: GridSpec, view: RequestView) -> list[str]:
+    """Where workspaces are to be reached from outside, and which of them so share no host."""
+    lines = [f"  exposed: {way}" for row in view.placement for way in row.exposed]
+    for cluster in spec.clusters:
+        fixed = [str(each.outside) for each in cluster.expose if each.outside]
+        if fixed and cluster.count > 1:
+            named = f"{cluster.name} names {', '.join(fixed)} of its hosts"
+            lines.append(
+                f"  note: {named}, which each have it once: at most one of {cluster.name} a host"
+            )
     return lines
 
 

@@ -33,19 +33,21 @@ from overlayd.config.values import (
     Duration,
     Endpoint,
     FilePath,
+    Ipv4,
     Label,
     Name,
+    PortRange,
     Rate,
     Size,
     UnderlaySource,
     UserIds,
-    is_address,
 )
 from protocol.grid.limits import NETWORK_BITS_S_MIN
 from protocol.grid.problem import quoted
 from protocol.grid.syntax import label_problem
 from protocol.terms.limits import LEVELS_ABOVE, MTU_LEAST, MTU_MOST, MTU_USUAL
 from protocol.terms.quantities import format_cpus, format_rate, format_size
+from protocol.terms.ranges import PORT_MOST
 
 DEFAULT_CONFIG = Path("/etc/overlayd/overlayd.toml")
 
@@ -59,7 +61,6 @@ LEVELS_LEAST, LEVELS_MOST = 16, 10_000
 """Fewer peers are nearly a full mesh. More would cost 5 % of a core for adverts alone."""
 
 DEFAULT_PORT = 7700
-PORT_MOST = 65_535
 _KEY = Meta(examples=["/etc/overlayd/host.key"])
 
 
@@ -244,7 +245,11 @@ class NetworkTable(Table, frozen=True, kw_only=True):
     )
     """Ranges that guests do not reach all the same; left out, all that is not public. This host, its own
     networks and other hosts of the overlay are closed in any case."""
-    resolvers: Annotated[tuple[str, ...], Meta(examples=[["192.0.2.53"]])] = ()
+    expose: Annotated[PortRange, Meta(examples=["30000-32767"])] = PortRange()
+    """This host's ports that grids may have, each for one workspace; left out, none. It must forward."""
+    expose_address: Ipv4 = Ipv4()
+    """Where these are; left out, where others reach this host. A router in front may have it, and pass on."""
+    resolvers: Annotated[tuple[Ipv4, ...], Meta(examples=[["192.0.2.53"]])] = ()
     """DNS servers that are asked about names of the outside; left out, those of /etc/resolv.conf, whatever it
     says next. One on this host's loopback will do."""
     guest_rate: Annotated[Rate | None, Meta(examples=["1G"])] = None
@@ -381,9 +386,6 @@ def _egress_problems(network: NetworkTable) -> Iterator[tuple[KeyPath, str]]:
             ("network", "guest-rate"),
             f"found {format_rate(network.guest_rate)}; {least} is the least",
         )
-    for text in network.resolvers:
-        if not is_address(text):
-            yield ("network", "resolvers"), f"found {quoted(text)}; write an IPv4 address"
 
 
 def _too_deep(state: str, uri: ComputeUri) -> str | None:

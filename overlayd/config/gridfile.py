@@ -189,6 +189,7 @@ def _cluster(name: str, keys: ClusterKeys) -> model.ClusterSpec:
         ),
         elastic=keys.elastic,
         network_bits_s=int(keys.network_rate or 0),
+        expose=tuple(written.exposure for written in keys.expose),
     )
 
 

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta, field
 
 from overlayd.config.moments import Moment
-from overlayd.config.values import Cpus, DiskSize, Duration, Milliseconds, Rate, Size
+from overlayd.config.values import Cpus, DiskSize, Duration, ExposedPort, Milliseconds, Rate, Size
 from protocol.grid.model import (
     SIX_AUTO,
     Compact,
@@ -153,7 +153,6 @@ class ClusterKeys(Keys, frozen=True, kw_only=True):
     """A number of equal workspaces, named CLUSTER-1, CLUSTER-2, ..."""
 
     NOT_YET: ClassVar[Mapping[str, str]] = {
-        "expose": "workspaces are reached from inside the grid; leave it out",
         "within": "it is a rule of the whole grid; write it under placement",
     }
     count: Annotated[int, Meta(description="How many workspaces, 1 to 1024.")] = 1
@@ -258,6 +257,14 @@ class ClusterKeys(Keys, frozen=True, kw_only=True):
             examples=["100M"],
         ),
     ] = None
+    expose: Annotated[
+        tuple[ExposedPort, ...],
+        Meta(
+            description="Ports of each workspace that are reached from outside, at ports of its host: one that"
+            " the host chooses and `overlayctl show` tells, or the one under `as`, which a host has once.",
+            examples=[[443, "53/udp", {"port": 22, "as": 2222}]],
+        ),
+    ] = ()
     volumes: Annotated[
         dict[str, str],
         Meta(description="Volumes and where to mount them.", examples=[{"scratch": "/srv"}]),

@@ -15,9 +15,9 @@ from overlayd.config.documents import DocumentError, KeyPath, Source, combined, 
 from overlayd.config.gridkeys import Keys
 from overlayd.config.toml_source import parse_toml
 from overlayd.config.typed import read
-from overlayd.config.values import Cpus, Label, Name, Size
+from overlayd.config.values import Cpus, Label, Name, PortRange, Size
 from overlayd.config.yaml_source import parse_yaml
-from protocol.capacity.advert import HostFacts
+from protocol.capacity.advert import GivenPorts, HostFacts
 from protocol.capacity.quantum import Quantum
 from protocol.grid.model import Driver, GridSpec, ImageRef
 from protocol.grid.syntax import label_problem
@@ -61,6 +61,10 @@ class HostKeys(Keys, frozen=True, kw_only=True):
     encrypts: Annotated[
         bool, Meta(description="Whether it encrypts what its grids send to other hosts.")
     ] = True
+    expose: Annotated[
+        PortRange,
+        Meta(description="Its ports that can lead to workspaces.", examples=["30000-32767"]),
+    ] = PortRange()
     egress: Annotated[
         bool, Meta(description="Whether networks with `internet` reach the outside from it.")
     ] = False
@@ -127,7 +131,7 @@ def _problems(keys: HostsKeys) -> Iterator[tuple[KeyPath, str]]:
 
 
 def _offers(name: str, keys: HostKeys, spec: GridSpec) -> Iterator[Offer]:
-    devices = tuple(sorted(keys.devices.items()))
+    devices = tuple(sorted((keys.devices | keys.expose.counted).items()))
     for index in range(keys.count):
         host = name if keys.count == 1 else f"{name}-{index + 1}"
         free = Quantum(int(keys.cpus), int(keys.memory), int(keys.disk), devices)
@@ -145,6 +149,7 @@ def _offers(name: str, keys: HostKeys, spec: GridSpec) -> Iterator[Offer]:
                 underlay="",
                 encrypts=keys.encrypts,
                 egress=keys.egress,
+                ports=GivenPorts(*keys.expose.ends),
                 labels=tuple(str(label) for label in keys.labels),
             ),
             free=free,

@@ -9,12 +9,16 @@ from collections.abc import Callable, Mapping
 from ipaddress import AddressValueError, IPv4Address
 from typing import Any, ClassVar, Protocol, Self
 
+from protocol.grid.model import Exposure, Transport
 from protocol.grid.syntax import label_problem, tag_problem
 from protocol.terms.address import Address, Ip, ip_of, read_address
 from protocol.terms.ids import PeerId, is_64_digits
 from protocol.terms.quantities import parse_cpus, parse_duration, parse_rate, parse_size
+from protocol.terms.ranges import PORT_MOST
+from protocol.terms.refusal import PORTS
 
 _HOST = r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])"
+_PORT = re.compile(r"([0-9]{1,5})(?:/(tcp|udp))?")
 _LINK = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,14}")
 """Linux takes 15 characters. One that begins with a digit would be read as a mistyped address."""
 
@@ -289,6 +293,99 @@ class Contact(str):
         except ValueError as error:
             raise ValueError(f"behind the @, {error}") from None
         return cls(f"{key.lower()}@{where}")
+
+
+class ExposedPort(str):
+    """A port of a guest, and perhaps which of its host's leads to it: `443/tcp`, `53/udp as 5353`."""
+
+    __slots__ = ()
+    ALLOWED: ClassVar[str] = "write 443, 53/udp or {port: 22, as: 2222}"
+    SCHEMA: ClassVar[Mapping[str, Any]] = {
+        "oneOf": [
+            {"type": ["integer", "string"], "pattern": "^[0-9]+(/(tcp|udp))?$"},
+            {
+                "type": "object",
+                "properties": {
+                    "port": {"type": ["integer", "string"], "pattern": "^[0-9]+(/(tcp|udp))?$"},
+                    "as": {"type": "integer", "minimum": 1, "maximum": 65535},
+                },
+                "required": ["port"],
+                "additionalProperties": False,
+            },
+        ],
+        "examples": [443, "53/udp", {"port": 22, "as": 2222}],
+    }
+
+    @classmethod
+    def from_written(cls, found: object) -> Self:
+        outside: object = 1
+        port = found
+        if isinstance(found, dict):
+            if not {"port"} <= found.keys() <= {"port", "as"}:
+                raise ValueError(cls.ALLOWED)
+            port, outside = found["port"], found.get("as", 1)
+        match = _PORT.fullmatch(str(_text_or_number(port, cls.ALLOWED)))
+        if match is None or isinstance(outside, bool) or not isinstance(outside, int):
+            raise ValueError(cls.ALLOWED)
+        if not 1 <= outside <= PORT_MOST:
+            raise ValueError(f"allowed under `as` are 1 to {PORT_MOST}")
+        chosen = f" as {outside}" if isinstance(found, dict) and "as" in found else ""
+        return cls(f"{match[1]}/{match[2] or Transport.TCP}{chosen}")
+
+    @property
+    def exposure(self) -> Exposure:
+        """What it asks for; of a placeholder, nothing that is allowed."""
+        inside, _, outside = self.partition(" as ")
+        port, _, transport = inside.partition("/")
+        return Exposure(int(port or 1), Transport(transport or Transport.TCP), int(outside or 0))
+
+
+class Ipv4(str):
+    """An IPv4 address. Empty: it is not said."""
+
+    __slots__ = ()
+    SCHEMA: ClassVar[Mapping[str, Any]] = {"type": "string", "examples": ["198.51.100.7"]}
+
+    @classmethod
+    def from_written(cls, found: object) -> Self:
+        text = _text(found, "write an IPv4 address")
+        if text and not is_address(text):
+            raise ValueError("write an IPv4 address")
+        return cls(text)
+
+
+class PortRange(str):
+    """Ports of a host, the first and the last. Empty: none."""
+
+    __slots__ = ()
+    ALLOWED: ClassVar[str] = "write the first and the last, for example 30000-32767"
+    SCHEMA: ClassVar[Mapping[str, Any]] = {
+        "type": "string",
+        "pattern": "^([1-9][0-9]{0,4}-[1-9][0-9]{0,4})?$",
+        "examples": ["30000-32767"],
+    }
+
+    @classmethod
+    def from_written(cls, found: object) -> Self:
+        text = _text(found, cls.ALLOWED)
+        match = re.fullmatch(r"([1-9][0-9]{0,4})-([1-9][0-9]{0,4})", text)
+        if not text:
+            return cls()
+        if match is None or not int(match[1]) <= int(match[2]) <= PORT_MOST:
+            raise ValueError(cls.ALLOWED)
+        return cls(text)
+
+    @property
+    def ends(self) -> tuple[int, int]:
+        """The first and the last; twice 0 if there are none."""
+        first, _, last = self.partition("-")
+        return int(first or 0), int(last or 0)
+
+    @property
+    def counted(self) -> dict[str, int]:
+        """How many there are, as a host's capacity has it."""
+        first, last = self.ends
+        return {PORTS: last - first + 1} if first else {}
 
 
 class FilePath(str):

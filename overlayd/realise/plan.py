@@ -10,6 +10,7 @@ from netns.model import (
     MTU6_MIN,
     PREFIX6_BITS,
     Egress,
+    Exposed,
     Neighbour,
     NetworkPlan,
     Port,
@@ -31,6 +32,7 @@ from overlayd.realise.paths import (
 from protocol.grid.addresses import Card, gateway
 from protocol.grid.apply import cpus_seen, most_of
 from protocol.grid.carrier import Carrier, carriers_of
+from protocol.grid.exposed import ports_of_workspaces
 from protocol.grid.lifecycle import Power
 from protocol.grid.model import SCRATCH, SCRATCH_PATH
 from protocol.grid.six import address6, cidr6_of
@@ -59,6 +61,8 @@ class Site(msgspec.Struct, frozen=True):
     """Its public key of that; empty if it has none."""
     ipv6: bool = False
     """Whether its kernel has IPv6."""
+    exposed_at: str = ""
+    """The address of this host at whose ports guests are reached."""
 
 
 def networks(
@@ -105,6 +109,8 @@ def networks(
                 neighbours=neighbours,
                 others=tuple((card.workspace, card.address) for card in others),
                 egress=site.egress if network.internet else None,
+                exposed=tuple(_exposed(part, network.name)) if site.exposed_at else (),
+                exposed_at=site.exposed_at,
                 sealed=carrier is Carrier.SEALED,
                 wireguard=_wireguard(part, site, neighbours)
                 if carrier is Carrier.WIREGUARD
@@ -130,6 +136,29 @@ def _sixes(cards: Iterable[Card], six: dict[str, str]) -> Iterator[tuple[str, st
     for card in cards:
         if cidr6 := six.get(card.network):
             yield card.workspace, address6(cidr6, card.address)
+
+
+def _exposed(part: Part, network: str) -> Iterator[Exposed]:
+    """The ports of this host that lead to guests by a network: to those that run, and ask for them now."""
+    for mine in filter(runs, part.mine):
+        card = _cards(part, mine).get(network)
+        if card is None or _way_out(part, mine) != network:
+            continue
+        asked = {(each.port, each.transport): None for each in mine.workspace.expose}
+        for port in ports_of_workspaces(part.exposes, (mine.workspace.name,)):
+            if (port.port, port.transport) in asked:
+                yield Exposed(card.address, port.port, str(port.transport), port.outside)
+
+
+def _way_out(part: Part, mine: PartOf) -> str:
+    """The network by which a guest sends what is for none of its networks; empty if there is none.
+
+    It is the first with a way out. A guest that is reached from outside answers by its first, if there is none.
+    """
+    networks = {network.name: network for network in part.spec.networks}
+    names = list(_cards(part, mine))
+    reached = names[:1] if mine.workspace.expose else []
+    return next((name for name in names if networks[name].internet), "".join(reached))
 
 
 def _others(part: Part, network: str, there: set[str]) -> tuple[Card, ...]:
@@ -266,7 +295,7 @@ def _seed_nics(part: Part, mine: PartOf, mtu: dict[str, int]) -> tuple[SeedNic, 
     networks = {network.name: network for network in part.spec.networks}
     cards, six = _cards(part, mine), _ranges6(part, mtu)
     names = list(cards)
-    out = next((name for name in names if networks[name].internet), "")
+    out = _way_out(part, mine)
     nics = []
     for name, card in cards.items():
         cidr6 = six.get(name, "")

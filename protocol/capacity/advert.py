@@ -14,7 +14,7 @@ from protocol.capacity.room import Step
 from protocol.terms.coordinate import NOWHERE, Coordinate
 from protocol.terms.limits import MTU_MOST
 from protocol.terms.login import Login
-from protocol.terms.ranges import Amount, Count, Line, Moment, Name, Place, shown
+from protocol.terms.ranges import PORT_MOST, Amount, Count, Line, Moment, Name, Place, Port, shown
 from protocol.terms.wireguard import WireguardEnd
 
 KIND = "advert"
@@ -32,6 +32,21 @@ SHAPES: tuple[tuple[str, Quantum], ...] = (
 
 CONFINED_MOST = 200
 """Characters of what a host says of how its guests are confined."""
+
+
+class GivenPorts(msgspec.Struct, frozen=True):
+    """The ports of a host at which it lets guests be reached."""
+
+    first: Annotated[int, Meta(ge=0, le=PORT_MOST)] = 0
+    """0: it gives none."""
+    last: Annotated[int, Meta(ge=0, le=PORT_MOST)] = 0
+    address: Place = ""
+    """Where they are, for people and their programs."""
+    used: tuple[tuple[Port, Line], ...] = ()
+    """Those of them that are the host's own, and for what. Others are not told."""
+
+    def __contains__(self, number: int) -> bool:
+        return 0 < self.first <= number <= self.last
 
 
 class HostFacts(msgspec.Struct, frozen=True):
@@ -59,6 +74,10 @@ class HostFacts(msgspec.Struct, frozen=True):
     """Whether its guests may reach the outside by networks with `internet`."""
     egress_fault: Line = ""
     """Why they may not though they are to, for people; empty if nothing stops it."""
+    ports: GivenPorts = GivenPorts()
+    """At which of its ports guests may be reached. How many are free is part of `capacity`."""
+    ports_fault: Line = ""
+    """Why they may not though they are to, for people; empty if nothing stops it."""
     unfit: Line = ""
     """Why this host takes nothing new, however much room it has; empty if it takes what fits."""
     confined: Annotated[str, Meta(max_length=CONFINED_MOST)] = ""
@@ -80,6 +99,7 @@ class HostFacts(msgspec.Struct, frozen=True):
             accelerator_why=shown(self.accelerator_why),
             underlay_fault=shown(self.underlay_fault),
             egress_fault=shown(self.egress_fault),
+            ports_fault=shown(self.ports_fault),
             unfit=shown(self.unfit),
             wireguard_why=shown(self.wireguard_why),
         )
@@ -87,6 +107,12 @@ class HostFacts(msgspec.Struct, frozen=True):
     def without_reasons(self) -> "HostFacts":
         """The same without what only people read, and no rule of placement does."""
         return msgspec.structs.replace(self, accelerator_why="", wireguard_why="")
+
+    def public(self) -> "HostFacts":
+        """The same without what only this host goes by: which of its ports are its own."""
+        if not self.ports.used:
+            return self
+        return msgspec.structs.replace(self, ports=msgspec.structs.replace(self.ports, used=()))
 
     @property
     def runs_by(self) -> tuple[str, ...]:

@@ -13,6 +13,17 @@ Devices = tuple[tuple[Name, Amount], ...]
 
 UNCOUNTED = AMOUNT_MOST
 """What a host has of the rate of networks if it offers none in particular: as much as anybody asks for."""
+_ONE_PORT = "exposed port "
+
+
+def port_named(number: int) -> str:
+    """What one port is called. A host has one of each, and nobody says so: it would be thousands."""
+    return f"{_ONE_PORT}{number}"
+
+
+def is_port(name: str) -> bool:
+    """Whether a device is one port."""
+    return name.startswith(_ONE_PORT)
 
 
 class Quantum(msgspec.Struct, frozen=True):
@@ -84,7 +95,13 @@ class Quantum(msgspec.Struct, frozen=True):
 
     def devices_of(self, name: str) -> int:
         """How many devices of that name there are."""
-        return dict(self.devices).get(name, 0)
+        return dict(self.devices).get(name, 0) + is_port(name)
+
+    def sayable(self, ports: Iterable[int] = ()) -> "Quantum":
+        """The same without single ports but those: who asks about some is not told of all that were given."""
+        said = [port_named(number) for number in ports] if self.devices else []
+        devices = tuple(d for d in self.devices if not is_port(d[0]) or d[0] in said)
+        return msgspec.structs.replace(self, devices=devices)
 
     def fits(self, room: "Quantum") -> bool:
         """Whether this fits in `room`, in every component."""
@@ -129,7 +146,7 @@ def _least(ours: Devices, theirs: Devices) -> Devices:
 
 def _covered(asked: Devices, room: Devices) -> bool:
     a, b = dict(asked), dict(room)
-    return all(a.get(name, 0) <= b.get(name, 0) for name in a | b)
+    return all(a.get(name, 0) <= b.get(name, 0) + is_port(name) for name in a | b)
 
 
 def total(quanta: Iterable[Quantum]) -> Quantum:

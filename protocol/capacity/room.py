@@ -29,6 +29,11 @@ class Step(msgspec.Struct, frozen=True, array_like=True):
     free: Quantum
 
 
+def sayable(steps: tuple[Step, ...]) -> tuple[Step, ...]:
+    """The same without single ports: of these nobody is told when they get free."""
+    return tuple(Step(step.in_s, step.free.sayable()) for step in steps)
+
+
 class Room:
     """Free room at every instant. `at_s` (Unix seconds) ascends from minus infinity; `free` is as long."""
 

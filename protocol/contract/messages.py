@@ -1,6 +1,9 @@
 """What a requester says to hosts, and hosts to a requester."""
 
+from typing import Annotated
+
 import msgspec
+from msgspec import Meta
 
 from protocol.capacity.advert import HostFacts
 from protocol.capacity.quantum import Quantum
@@ -8,10 +11,11 @@ from protocol.capacity.room import Step
 from protocol.grid.decision import Certificate
 from protocol.grid.grant import SignedGrant
 from protocol.grid.lease import LeaseTime
+from protocol.grid.limits import FIXED_PORTS_MAX
 from protocol.grid.seal import Signature
 from protocol.terms.coordinate import Coordinate
 from protocol.terms.ids import GridId, RequestId
-from protocol.terms.ranges import Count, Moment, Name, Number, Said, cut
+from protocol.terms.ranges import Count, Line, Moment, Name, Number, Port, Said, cut
 from protocol.terms.refusal import Refusal
 from protocol.trust.order import SignedOrder
 
@@ -30,6 +34,8 @@ class QuoteAsk(msgspec.Struct, frozen=True, tag="quote-ask"):
     """The order that it is for; empty for a plan."""
     since_s: Moment = 0.0
     """When that order was signed; 0 if it was not yet. What older orders claim is not offered."""
+    ports: Annotated[tuple[Port, ...], Meta(max_length=FIXED_PORTS_MAX)] = ()
+    """Ports of the host that the grid names."""
 
 
 class Quote(msgspec.Struct, frozen=True, tag="quote"):
@@ -55,6 +61,8 @@ class Quote(msgspec.Struct, frozen=True, tag="quote"):
     """What it holds for others and is not decided yet. In a few seconds it is leased, or free."""
     kept: Quantum = Quantum()
     """The room that it keeps for older orders; `free` does not include it."""
+    shut: Annotated[tuple[tuple[Port, Line], ...], Meta(max_length=FIXED_PORTS_MAX)] = ()
+    """Those of the ports asked about that it does not give, and why, for people."""
 
 
 class HoldAsk(msgspec.Struct, frozen=True, tag="hold-ask"):

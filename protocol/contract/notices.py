@@ -8,13 +8,14 @@ from msgspec import Meta
 
 from protocol.contract.story import GridStory
 from protocol.grid.expand import workspace_name
+from protocol.grid.exposed import ExposedPort
 from protocol.grid.lifecycle import Status
 from protocol.grid.model import GridSpec
 from protocol.grid.record import GridRecord, GridState
 from protocol.terms.ids import GridId, KeyId, PeerId
 from protocol.terms.limits import STORY_CHARACTERS
 from protocol.terms.login import Login
-from protocol.terms.ranges import Amount, Count, Moment, Name, Number, WholeSeconds, shown
+from protocol.terms.ranges import Amount, Count, Moment, Name, Number, Place, WholeSeconds, shown
 from protocol.wire.codec import Malformed, MalformedReason, decode
 
 NOTICE = "grid"
@@ -105,6 +106,11 @@ class Notice(msgspec.Struct, frozen=True):
     """Workspaces on this host that are still as they were before the grid was changed, or are on their way."""
     lacks: tuple[Name, ...] = ()
     """Workspaces that the grid has on this host, or has larger, and for which there is no room now."""
+
+    exposes: tuple[ExposedPort, ...] = ()
+    """The ports of this host that lead to its workspaces. Of very many it tells the first."""
+    exposed_at: Place = ""
+    """The address where these are, as this host says."""
 
     @property
     def placed(self) -> tuple[tuple[str, PeerId], ...]:

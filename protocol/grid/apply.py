@@ -52,7 +52,7 @@ _MADE_OF = ("user_data", "driver", "architecture")
 _FROM_A_START = ("networks", "mounts", "devices", "root_bytes", "scratch_bytes")
 _WHILE_IT_RUNS = (
     "cpus_milli", "memory_bytes", "max_cpus_milli", "max_memory_bytes", "console_bytes",
-    "network_bits_s",
+    "network_bits_s", "expose",
 )  # fmt: skip
 
 
@@ -62,7 +62,7 @@ def manner_of(old: Workspace, new: Workspace) -> Manner:
     shrinks = new.root_bytes < old.root_bytes or new.scratch_bytes < old.scratch_bytes
     if shrinks or _made_of(old.image) != _made_of(new.image) or _differ(old, new, _MADE_OF):
         return Manner.REBUILD
-    if _differ(old, new, _FROM_A_START):
+    if _differ(old, new, _FROM_A_START) or (new.expose and not routed(old)):
         return Manner.RESTART
     if not _differ(old, new, _WHILE_IT_RUNS):
         return Manner.SAME
@@ -85,6 +85,11 @@ def most_of(workspace: Workspace) -> tuple[int, int]:
 def cpus_seen(cpus_milli: int) -> int:
     """How many cpus a guest sees that has so many thousandths of one."""
     return max(1, -(-cpus_milli // 1000))
+
+
+def routed(workspace: Workspace) -> bool:
+    """Whether its guest is told of a way to what is not on its networks."""
+    return workspace.internet or bool(workspace.expose)
 
 
 def _made_of(image: ImageRef) -> str:

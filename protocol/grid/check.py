@@ -7,6 +7,7 @@ may trust sizes or names: too many of anything is said first, and alone.
 from collections.abc import Callable, Iterator, Sequence
 
 from protocol.grid import limits
+from protocol.grid.check_expose import expose_problems, too_many_fixed
 from protocol.grid.check_lease import lease_problems
 from protocol.grid.check_networks import network_problems
 from protocol.grid.check_placement import (
@@ -31,6 +32,7 @@ _SMALL_LISTS = (
     "preferred_labels",
     "devices",
     "sizes",
+    "expose",
 )
 
 
@@ -70,6 +72,7 @@ def _too_many(spec: GridSpec) -> Iterator[Problem]:
     for path, entries, most in lists:
         if len(entries) > most:
             yield Problem(path, f"found {len(entries)} entries; at most {most} are allowed")
+    yield from too_many_fixed(spec)
     total = sum(max(0, cluster.count) for cluster in spec.clusters)
     if total > limits.WORKSPACES_MAX and all(_count_allowed(c.count) for c in spec.clusters):
         message = f"found {total} workspaces in all; a grid has at most {limits.WORKSPACES_MAX}"
@@ -189,6 +192,7 @@ def _cluster_problems(spec: GridSpec, index: int) -> Iterator[Problem]:
         yield Problem(
             (*at, "networks"), f"{said}; at most {limits.DISKS_AND_CARDS_MAX} are allowed"
         )
+    yield from expose_problems(spec, cluster, at)
     yield from _mount_problems(spec, cluster, at)
     yield from cluster_placement_problems(spec, cluster, at)
 

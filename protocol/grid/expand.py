@@ -107,6 +107,7 @@ def _workspace(
         max_cpus_milli=cluster.max_cpus_milli,
         max_memory_bytes=cluster.max_memory_bytes,
         network_bits_s=cluster.network_bits_s,
+        expose=cluster.expose,
     )
 
 

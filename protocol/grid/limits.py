@@ -57,6 +57,9 @@ DEVICES_MAX: Final = 16
 WITHIN_MS_MAX: Final = 10_000
 """A longer round trip is no distance but a fault."""
 
+FIXED_PORTS_MAX: Final = 64
+"""Ports of hosts that one grid names: each host is asked about all of them, and says of each why not."""
+
 KEYS_MAX: Final = 32
 KEY_LENGTH_MAX: Final = 1024
 """SSH public keys of one grid, and characters of each (RSA 4096 with a comment has about 750)."""

@@ -111,6 +111,32 @@ class DeviceCount(msgspec.Struct, frozen=True, array_like=True):
     count: int
 
 
+class Transport(StrEnum):
+    """What a port is a port of."""
+
+    TCP = "tcp"
+    UDP = "udp"
+
+
+class Exposure(msgspec.Struct, frozen=True, array_like=True):
+    """A port of a guest that is reached from outside, at a port of the host that carries it."""
+
+    port: int
+    """Of the guest."""
+    transport: Transport = Transport.TCP
+    outside: int = 0
+    """Of its host. 0: one that the host chooses."""
+
+    @property
+    def suffix(self) -> str:
+        """What follows a port where it is written; TCP goes without saying."""
+        return "/udp" if self.transport is Transport.UDP else ""
+
+    def __str__(self) -> str:
+        plain = f"{self.port}{self.suffix}"
+        return f"{plain} as {self.outside}" if self.outside else plain
+
+
 class ImageRef(msgspec.Struct, frozen=True):
     """A guest image: the name a person wrote and, once resolved, the SHA-256 it stands for."""
 
@@ -229,6 +255,8 @@ class ClusterSpec(msgspec.Struct, frozen=True):
     network_bits_s: int = 0
     """What each workspace is promised, and held to, on each of its networks, each way: bits a second. 0: it is
     promised nothing, and its host says whether it is held to something."""
+    expose: tuple[Exposure, ...] = ()
+    """Ports of each workspace that are reached from outside."""
 
     @property
     def least(self) -> int:
@@ -314,3 +342,4 @@ class Workspace(msgspec.Struct, frozen=True):
     max_memory_bytes: int = 0
     network_bits_s: int = 0
     """On each of its networks, each way."""
+    expose: tuple[Exposure, ...] = ()

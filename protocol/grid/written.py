@@ -22,6 +22,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "console_bytes": ("console",),
     "stop_within_s": ("stop-within",),
     "minimum": ("min",),
+    "outside": ("as",),
     "update_at_once": ("update", "at-once"),
     "update_wait": ("update", "wait"),
     "mounts": ("volumes",),

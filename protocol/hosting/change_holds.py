@@ -25,6 +25,7 @@ from protocol.contract.outcomes import Answer, RoomChanged
 from protocol.grid.apply_faults import apply_faults
 from protocol.grid.decision import Certificate
 from protocol.grid.elastic import is_attempt_at, missing
+from protocol.grid.exposed import ports_of_workspaces
 from protocol.grid.lease import asked, kept_s, start_fault, window
 from protocol.grid.limits import LEASE_S_MAX
 from protocol.grid.model import Workspace
@@ -33,6 +34,7 @@ from protocol.grid.record import ApplyTerms, GridState, change_terms, order_part
 from protocol.grid.volumes import volumes_at
 from protocol.hosting.change_needs import ChangeNeeds
 from protocol.hosting.claims import Claims
+from protocol.hosting.exposing import ports_for
 from protocol.hosting.foundlings import Foundlings
 from protocol.hosting.hold_conflicts import asked_fault, spent, too_many, vnis_taken
 from protocol.hosting.hold_replies import Granting, refuse
@@ -122,7 +124,7 @@ class ChangeHolds:
             believed.deployment.owner_site, believed.deployment.name, spec.placement.apart
         )
         return self._held(
-            requester, believed, old, msgspec.structs.replace(offer, clashes=apart), now
+            requester, believed, old, msgspec.structs.replace(offer, clashes=apart), taken, now
         )
 
     # -- what is believed
@@ -278,6 +280,7 @@ class ChangeHolds:
         asked_for: _Asked,
         old: HoldRow | None,
         offer: Offer,
+        taken: Taken,
         now: float,
     ) -> Answer:
         ask, deployment = asked_for.ask, asked_for.deployment
@@ -290,6 +293,7 @@ class ChangeHolds:
         fresh: list[str] = []
         refused: list[tuple[str, Refusal]] = []
         company = [offer] if asked_for.row is not None else []
+        ports = ports_for(offer.facts.ports, taken, deployment.spec, ask.of, plan, asked_for.row)
         for name in ask.workspaces:
             needs = asked_for.needs.of(name) if name not in takes else None
             if needs is not None:
@@ -298,6 +302,9 @@ class ChangeHolds:
                     asked_for, name, needs, offer, company, new.window, None if own else now
                 ):
                     refused.append((name, why))
+                    continue
+                if shut := ports.refused(asked_for.members[name], self._host):
+                    refused.append((name, shut[0]))
                     continue
                 takes[name] = needs
                 fresh.append(name)
@@ -309,7 +316,12 @@ class ChangeHolds:
                 self._holds.back(plan)
             return [Send(requester, self._reply(asked_for, held if takes else [], refused))], []
         self._claims.end(deployment.order)
-        row = msgspec.structs.replace(new, workspaces=tuple(takes), takes=tuple(takes.items()))
+        row = msgspec.structs.replace(
+            new,
+            workspaces=tuple(takes),
+            takes=tuple(takes.items()),
+            exposes=(*ports_of_workspaces(new.exposes, takes), *ports.chosen),
+        )
         what = f"{', '.join(fresh)} for {ask.hold_s:.0f} s, to change {ask.of}"
         over = self._holds.replaced(plan, now) if plan is not None else []
         instead = plan.grid if plan is not None else ""
@@ -412,7 +424,8 @@ class ChangeHolds:
         """Why this host cannot have it on the further networks that it is to be on."""
         becomes, row = asked_for.members[name], asked_for.row
         before = self._leases.members(row).get(name) if row is not None else None
-        if before is None or set(becomes.networks) <= set(before.networks):
+        same = before is not None and before.expose == becomes.expose
+        if before is None or (same and set(becomes.networks) <= set(before.networks)):
             return []
         return unconnected(becomes, offer, rules_of(asked_for.deployment.spec))
 

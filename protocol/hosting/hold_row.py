@@ -6,6 +6,7 @@ import msgspec
 
 from protocol.capacity.quantum import Quantum
 from protocol.capacity.timetable import Window
+from protocol.grid.exposed import ExposedPort
 from protocol.grid.record import (
     ApplyTerms,
     GridRecord,
@@ -55,6 +56,8 @@ class HoldRow(msgspec.Struct, frozen=True):
     """For a change: what each of `workspaces` takes beside what a lease has here already."""
     ends_s: float = 0.0
     """For a change of a grid of which nothing was here: when its lease ends, Unix seconds."""
+    exposes: tuple[ExposedPort, ...] = ()
+    """The ports of this host at which its workspaces will be reached."""
     grows: bool = False
     """Whether room came for it, so that `change` is the order by which the grid stands already."""
 

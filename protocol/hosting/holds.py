@@ -22,10 +22,12 @@ from protocol.contract.authority import Authority, Deployment
 from protocol.contract.messages import HoldAsk, HoldRelease, HoldReply
 from protocol.contract.outcomes import Answer, Outcome, Propose, RoomChanged, VoidHold
 from protocol.grid.decision import Decision
+from protocol.grid.exposed import ports_of_workspaces
 from protocol.grid.lease import asked, late, start_fault, window
 from protocol.grid.model import Workspace
 from protocol.grid.record import GridRecord, GridState, Register, order_part, was_decided
 from protocol.hosting.claims import Claims
+from protocol.hosting.exposing import PortsFor, ports_for
 from protocol.hosting.hold_conflicts import asked_fault, conflict, spent
 from protocol.hosting.hold_replies import Granting, refuse, yields_held
 from protocol.hosting.hold_row import (
@@ -166,10 +168,8 @@ class Holds:
             return refuse(self._host, requester, ask, Constraint.TIME, untimely), []
         apart = taken.apart_from(deployment.owner_site, deployment.name, spec.placement.apart)
         offer = msgspec.structs.replace(offer, clashes=apart)
-        if offer.refused is not None:
-            return refuse(
-                self._host, requester, ask, offer.refused.constraint, offer.refused.detail
-            ), []
+        if (no := offer.refused) is not None:
+            return refuse(self._host, requester, ask, no.constraint, no.detail), []
         yields = spec.lease.best_effort and offer.facts.suspends
         time = window(asked(spec, ask.start_s), now, yields)
         if not deployment.commits and not ask.start_s:
@@ -182,8 +182,9 @@ class Holds:
             self.leave(plan)
         # A plan's room is its own, whatever others claim. A reservation ignores claims, which are for now.
         heeds = plan is None and not ask.start_s
+        ports = ports_for(offer.facts.ports, taken, spec, ask.grid, old, plan)
         held, fresh, refused = self._grant(
-            ask, deployment, offer, time, yields, displacing, now if heeds else None
+            ask, deployment, offer, time, yields, displacing, now if heeds else None, ports
         )
         if not fresh:
             if plan is not None:
@@ -211,15 +212,14 @@ class Holds:
             plan=not deployment.commits,
             requester=requester,
             asked=ask.asked,
+            exposes=(*(old.exposes if old is not None else ()), *ports.chosen),
         )
         self._rows[ask.grid] = row
-        rows = [Row(TABLE, ask.grid, encode(row))]
-        if plan is not None:
-            rows += self.replaced(plan, now)
+        over = self.replaced(plan, now) if plan is not None else []
         instead = plan.grid if plan is not None else ""
         return [
             Persist(
-                tuple(rows),
+                (Row(TABLE, ask.grid, encode(row)), *over),
                 otherwise=HoldNotSaved(ask.grid, tuple(fresh), requester, instead),
             ),
             Send(requester, self._reply(ask, deployment, held, refused)),
@@ -370,9 +370,9 @@ class Holds:
                 # A plan, or an order of an older build, of which no stewards decide.
                 self._strike(grid, row.workspaces)
                 used = self._used.use(row.ordered, row.owner, now)
-                effects.append(Persist((Row(TABLE, grid, None), *used), Untidied()))
+                over = Persist((Row(TABLE, grid, None), *used), Untidied())
                 what = "a plan" if row.plan else "an order of an older build"
-                effects.append(Note("hold.expired", row.name, f"{what} whose time is up"))
+                effects += [over, Note("hold.expired", row.name, f"{what} whose time is up")]
                 proposals.append(RoomChanged())
                 continue
             self._ask_s[grid] = now + 60.0
@@ -430,6 +430,7 @@ class Holds:
         yields: bool,
         displacing: bool,
         heeds_s: float | None,
+        ports: PortsFor,
     ) -> tuple[list[str], list[str], list[tuple[str, Refusal]]]:
         """What is held now, what of that is new, and what is refused.
 
@@ -455,7 +456,7 @@ class Holds:
                     )
                     offer, free = msgspec.structs.replace(offer, kept=kept), free - kept
                 found = refusals(workspace, offer, free, rules, company)
-                if found:
+                if found := found or ports.refused(workspace, self._host):
                     refused.append((name, found[-1]))
                     continue
                 how = yields_held(ask.grid, workspace) if yields else None
@@ -483,12 +484,12 @@ class Holds:
         row = self._rows.get(grid)
         if row is None:
             return
-        for name in names:
-            if name in row.workspaces:
-                self._ledger.strike((grid, name))
+        for name in (name for name in names if name in row.workspaces):
+            self._ledger.strike((grid, name))
         left = tuple(name for name in row.workspaces if name not in names)
         if left:
-            self._rows[grid] = msgspec.structs.replace(row, workspaces=left)
+            exposes = ports_of_workspaces(row.exposes, left)
+            self._rows[grid] = msgspec.structs.replace(row, workspaces=left, exposes=exposes)
         else:
             del self._rows[grid]
             self._ask_s.pop(grid, None)

@@ -8,7 +8,7 @@ from protocol.capacity.ledger import Ledger
 from protocol.capacity.quantum import Quantum
 from protocol.capacity.rates import TABLE as RATES
 from protocol.capacity.rates import Rates
-from protocol.capacity.timetable import ALWAYS
+from protocol.capacity.room import sayable
 from protocol.contract.authority import Authority
 from protocol.contract.messages import (
     Act,
@@ -35,6 +35,7 @@ from protocol.contract.outcomes import (
 )
 from protocol.contract.told import Notices
 from protocol.grid.decision import Certificate, Decision
+from protocol.grid.exposed import ExposedPort
 from protocol.grid.lease import window
 from protocol.grid.lifecycle import Status
 from protocol.grid.record import GridState
@@ -45,6 +46,7 @@ from protocol.hosting.change_holds import ChangeHolds
 from protocol.hosting.chronicle import TABLE as STORIES
 from protocol.hosting.chronicle import Chronicle
 from protocol.hosting.claims import Claims
+from protocol.hosting.exposing import PortsFor, all_shut
 from protocol.hosting.foundlings import Foundlings
 from protocol.hosting.giving_back import GivingBack
 from protocol.hosting.guest_words import GuestWords
@@ -60,6 +62,7 @@ from protocol.hosting.names import Names
 from protocol.hosting.probing import probed_notes, told
 from protocol.hosting.surroundings import HostSurroundings
 from protocol.hosting.taken import Taken
+from protocol.hosting.taking_up import promised
 from protocol.hosting.tunnels import Tunnels
 from protocol.hosting.yielding import Yielding
 from protocol.placement.fit import Offer
@@ -124,6 +127,7 @@ class Host:
             used,
             surroundings.tunnel,
             notices,
+            self._choosing,
         )
         self._words = GuestWords(self.leases)
         self._giving_back = GivingBack(self.leases)
@@ -203,11 +207,11 @@ class Host:
         """What everybody is told. Without `now` it is as of the last time that this host was given."""
         self.ledger.advance(now)
         free = self.ledger.free - self.claims.kept("", 0.0, self.ledger.free, self.ledger.now_s)
-        later = self.ledger.room.steps(self.ledger.now_s, LATER_STEPS)
-        facts = told(self._facts, leaving=self._surroundings.leaving())
+        later = sayable(self.ledger.room.steps(self.ledger.now_s, LATER_STEPS))
+        facts = told(self._facts, leaving=self._surroundings.leaving()).public()
         return Advert(
             facts=facts,
-            free=free,
+            free=free.sayable(),
             shapes=shapes_in(Quantum() if facts.unfit else free),
             images=self._images,
             workspaces=len(self.ledger),
@@ -411,11 +415,10 @@ class Host:
         self.leases.check()
         self.foundlings.check()
         self.used.check()
-        promised = sum(len(row.workspaces) for row in self.holds.rows())
-        carried = sum(len(row.wanted) for row in self.leases.rows())
-        found = len(self.foundlings)
+        held = sum(len(row.workspaces) for row in self.holds.rows())
+        carried, found = sum(len(row.wanted) for row in self.leases.rows()), len(self.foundlings)
         every = len(self.ledger)
-        assert promised + carried + found == every, (promised, carried, found, every)
+        assert held + carried + found == every, (held, carried, found, every)
 
     # -- parts
 
@@ -424,6 +427,10 @@ class Host:
         effects, outcomes = answer
         return (effects + self.claims.tell(now) if len(self.claims) else effects), outcomes
 
+    def _choosing(self, grid: GridId, had: tuple[ExposedPort, ...]) -> PortsFor:
+        """The choice of ports for a grid that is carried here."""
+        return PortsFor(self._facts.ports, self._taken().ports, (grid,), had)
+
     def _taken(self) -> Taken:
         return taken_by(self.holds, self.leases, self.foundlings, self._authority)
 
@@ -431,23 +438,24 @@ class Host:
         offer = self.offer(ask.time.start_s)
         time = window(ask.time, now, self._facts.suspends)
         free = self.ledger.free_for(time, self._displacing(ask.time.start_s, now))
-        kept = Quantum()
+        kept, taken = Quantum(), self._taken()
         if not ask.time.start_s:
             kept = self.claims.kept(ask.order, ask.since_s, free, now)
         return Quote(
             request=ask.request,
             host=offer.host,
             site=offer.site,
-            facts=offer.facts.without_reasons(),
-            free=free - kept,
+            facts=offer.facts.public().without_reasons(),
+            free=(free - kept).sayable(ask.ports),
             images=offer.images,
-            later=self.ledger.room.steps(now, LATER_STEPS),
+            later=sayable(self.ledger.room.steps(now, LATER_STEPS)),
             refused=offer.refused,
             coordinate=offer.coordinate,
-            clashes=self._taken().apart_from(ask.site, ask.grid, ask.apart),
+            clashes=taken.apart_from(ask.site, ask.grid, ask.apart),
             hidden=self._surroundings.hidden(),
-            held=self.holds.held(),
-            kept=kept,
+            held=self.holds.held().sayable(ask.ports),
+            kept=kept.sayable(ask.ports),
+            shut=all_shut(self._facts.ports, ask.ports, taken.ports_of_others(ask.site, ask.grid)),
         )
 
     def _shown(self, sender: PeerId, certificate: Certificate, now: float) -> Answer:
@@ -466,17 +474,11 @@ class Host:
             self.foundlings.hurry(record.id, now)
             return [], []
         row = self.holds.meant(record)
-        held = row.workspaces if row is not None else ()
         if fault := self.holds.fault(sender, record, self._identity.peer):
             return [Note("record.refused", record.name, fault)], []
         try:
-            time = row.window if row is not None else ALWAYS
-            yields = row is not None and row.yields
-            ends_s = row.ends_s if row is not None else 0.0
             over = tuple(Row(HELD, hold.grid, None) for hold in self.holds.over(record))
-            known, effects, outcomes = self.leases.decided(
-                decision, held, now, time, yields, ends_s, over
-            )
+            known, effects, outcomes = self.leases.decided(decision, promised(row, over), now)
         except Untrusted as error:
             return [Note("record.refused", record.name, str(error))], []
         if not known:

@@ -19,6 +19,7 @@ from protocol.grid.apply import Manner
 from protocol.grid.attached import Attached
 from protocol.grid.decision import Certificate, Proof, certificate_of, stewards_by
 from protocol.grid.expand import state_bytes
+from protocol.grid.exposed import ExposedPort
 from protocol.grid.lease import kept_s
 from protocol.grid.lifecycle import Phase, Power, Wanted, Word
 from protocol.grid.model import GridSpec, LeaseTerms, OnExpiry, Workspace
@@ -116,6 +117,9 @@ class Lease(msgspec.Struct, frozen=True):
     """(workspace, Unix seconds) of those that a change brought here, if the grid was carried here before."""
     attached: tuple[Attached, ...] = ()
     """Hosts that are on its networks though they carry nothing of it."""
+
+    exposes: tuple[ExposedPort, ...] = ()
+    """The ports of this host at which its workspaces are reached."""
 
     @property
     def certificate(self) -> Certificate | None:

@@ -13,7 +13,6 @@ import msgspec
 from protocol.capacity.advert import ImageLabel
 from protocol.capacity.ledger import Ledger
 from protocol.capacity.rates import Rates
-from protocol.capacity.timetable import ALWAYS, Window
 from protocol.contract.authority import Authority
 from protocol.contract.messages import Act, DecidedAck, LeaseAsk, LeaseReply
 from protocol.contract.notices import Notice
@@ -32,6 +31,7 @@ from protocol.hosting.acting import CHANGING, Acting
 from protocol.hosting.auditing import Auditing, decidable, restored
 from protocol.hosting.definitions import members_of
 from protocol.hosting.events import Happened
+from protocol.hosting.exposing import Choosing, no_ports, settled
 from protocol.hosting.extension import Extension
 from protocol.hosting.handing_over import joined, stewards_told
 from protocol.hosting.holds import TABLE as HOLD_TABLE
@@ -73,6 +73,7 @@ class Leases:
         used: UsedOrders | None = None,
         telling: Telling = untold,
         notices: Notices | None = None,
+        choosing: Choosing = no_ports,
     ) -> None:
         """`clock` answers what is to be thought of this host's clock now, `images` what it has, `telling` where
         another host takes traffic. `used` has the orders that were carried out here, `notices` what hosts tell.
@@ -80,6 +81,7 @@ class Leases:
         self._used = used if used is not None else UsedOrders({}, now)
         self._me, self._ledger, self._authority = me, ledger, authority
         self._auditing, self._telling = Auditing(dice), telling
+        self._choosing = choosing
         self._book = book = LeaseBook(
             ledger, authority, rows, now, sure=not (clock().doubt or clock().alone)
         )
@@ -197,24 +199,17 @@ class Leases:
     def decided(
         self,
         decision: Decision,
-        held: tuple[str, ...],
+        promise: Promise,
         now: float,
-        window: Window = ALWAYS,
-        yields: bool = False,
-        ends_s: float = 0.0,
-        over: tuple[Row, ...] = (),
     ) -> tuple[bool, list[Effect], list[Outcome]]:
         """A record was decided. True if this host acts on it, or did already.
 
-        `held` has the workspaces for which this host holds what they take, `window` the time for which it does,
-        and `yields` says whether they make room for others. `ends_s` is when the lease of a grid ends
-        that began before; `over` is part of the write. Unless this host holds or carries part of the grid, it
-        does nothing. Raises Untrusted if the record says more than its orders.
+        Unless this host holds or carries part of the grid, it does nothing. Raises Untrusted if the record says
+        more than its orders.
         """
         if (record := decision.register.record) is None:
             return False, [], []
         told, due = stewards_told(self._book, decision)
-        promise = Promise(held, window, yields, ends_s, over)
         known, effects, outcomes = self._record(record, proof_of(decision), promise, now)
         return known, told + effects, due + outcomes
 
@@ -266,6 +261,7 @@ class Leases:
                 proof=proof,
             )
             row = self._taking_up.completed(row)
+        row, unexposed = settled(row, self._authority, held, promise.exposes, self._choosing)
         spent = self._used.use(record.order, record.owner, now) if old is None else ()
         if record.applied is not None and row.record.standing != (old and old.record.standing):
             spent = (*spent, *self._used.use(record.standing, record.owner, now))
@@ -279,7 +275,7 @@ class Leases:
             elif member.power is Power.GONE:
                 self._book.tell(record.id, Status(member.workspace, Phase.ENDING, "", now))
         note = Note("grid.decided", record.name, f"epoch {record.epoch}, {record.state}", record.id)
-        notes = [note, *Extension.told(old, row), *self._taking_up.told(old, row)]
+        notes = [note, *Extension.told(old, row), *self._taking_up.told(old, row), *unexposed]
         return (
             True,
             [save, *notes, Realise(record.id, record.id)],
@@ -334,12 +330,13 @@ class Leases:
         grid, record = row.record.id, row.record
         ends = newest(record, row.ends, self._telling, self._me)
         row = msgspec.structs.replace(row, ends=ends)
+        row, unexposed = settled(row, self._authority, (), (), self._choosing)
         save = self._book.change(row, also=self._used.use(record.order, record.owner, now))
         self._clock.enter_stage(row, now)
         self._auditing.started(grid, now)
         for wanted in row.wanted:
             self._book.tell(grid, Status(wanted.workspace, Phase.HELD, "taken up again", now))
-        return [save, Realise(grid, grid)], [NoticeDue(grid), RoomChanged()]
+        return [save, *unexposed, Realise(grid, grid)], [NoticeDue(grid), RoomChanged()]
 
     def _let_go(self, grid: GridId, register: Register, now: float) -> Answer:
         """Gives back the time of extensions that were voted down. Their orders promise nothing any more."""

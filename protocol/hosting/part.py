@@ -8,6 +8,7 @@ from protocol.contract.ordered import OrderedGrid
 from protocol.contract.told import Notices
 from protocol.grid.addresses import Card
 from protocol.grid.attached import Attached
+from protocol.grid.exposed import ExposedPort
 from protocol.grid.lifecycle import Power, Wanted, Word
 from protocol.grid.model import GridSpec, Workspace
 from protocol.grid.record import GridRecord
@@ -54,6 +55,8 @@ class Part(msgspec.Struct, frozen=True):
     nothing yet."""
     attached: tuple[Attached, ...] = ()
     """Hosts that are on its networks though they carry nothing of it."""
+    exposes: tuple[ExposedPort, ...] = ()
+    """The ports of this host that are to lead to its workspaces."""
     out: tuple[PeerId, ...] = ()
     """Other hosts of the record with which nothing is exchanged any more: a certificate was revoked, theirs or
     this host's own."""
@@ -98,7 +101,8 @@ def part_of(leases: Leases, notices: Notices, grid: GridId, now: float = inf) ->
     # A change may have given the address to a workspace. The host is told when it asks again.
     had = {(card.network, card.address) for card in cards}
     attached = tuple(a for a in row.attached if (a.network, a.address) not in had)
-    return Part(row.record, spec, cards, mine, leases.keeps(row), ends, attached)
+    keeps = leases.keeps(row)
+    return Part(row.record, spec, cards, mine, keeps, ends, attached, row.exposes)
 
 
 def _as_built(workspace: Workspace, wanted: Wanted) -> Workspace:

@@ -13,6 +13,7 @@ from protocol.contract.notices import NOTICE, Notice
 from protocol.contract.told import KnownGrid, known_of
 from protocol.grid.addresses import Card
 from protocol.grid.decision import Proof
+from protocol.grid.exposed import ports_of_workspaces
 from protocol.grid.lifecycle import Phase
 from protocol.grid.model import GridSpec
 from protocol.grid.six import address6, cidr6_of
@@ -129,6 +130,8 @@ class Publishing:
             logins=self._logins(row),
             behind=leases.not_yet_changed(row),
             lacks=row.lacks,
+            exposes=ports_of_workspaces(row.exposes, here)[:ADDRESSES_TOLD],
+            exposed_at=self._host.facts.ports.address if row.exposes else "",
         )
         over = leases.row(record.id) is None
         if over:

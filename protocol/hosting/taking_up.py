@@ -13,6 +13,7 @@ from protocol.capacity.quantum import Quantum
 from protocol.capacity.timetable import ALWAYS, Window
 from protocol.contract.authority import Authority
 from protocol.grid.apply import Manner, delta, manner_of
+from protocol.grid.exposed import ExposedPort
 from protocol.grid.lifecycle import Power, Wanted, follow
 from protocol.grid.model import ImageRef
 from protocol.grid.record import GridRecord, GridState
@@ -24,6 +25,7 @@ from protocol.hosting.definitions import (
     unused_by,
     with_memory,
 )
+from protocol.hosting.hold_row import HoldRow
 from protocol.hosting.lease import Behind, Lease
 from protocol.hosting.rolling import Rolling
 from protocol.terms.effects import Note, Row
@@ -33,13 +35,27 @@ _ANEW = (Manner.RESTART, Manner.REBUILD)
 
 
 class Promise(msgspec.Struct, frozen=True):
-    """What this host holds for a record, as `Leases.decided` has it."""
+    """What this host holds for a record."""
 
     held: tuple[str, ...] = ()
+    """The workspaces for which it holds what they take."""
     window: Window = ALWAYS
+    """The time for which it does."""
     yields: bool = False
+    """Whether they make room for others."""
     ends_s: float = 0.0
+    """When the lease of a grid ends that began before, Unix seconds."""
     over: tuple[Row, ...] = ()
+    """What is to be part of the write."""
+    exposes: tuple[ExposedPort, ...] = ()
+    """The ports of this host at which they are to be reached."""
+
+
+def promised(row: HoldRow | None, over: tuple[Row, ...]) -> Promise:
+    """What a row of the holds has for a record; nothing if there is none."""
+    if row is None:
+        return Promise(over=over)
+    return Promise(row.workspaces, row.window, row.yields, row.ends_s, over, row.exposes)
 
 
 class TakingUp:

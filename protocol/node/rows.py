@@ -107,6 +107,8 @@ class WorkspaceRow(msgspec.Struct, frozen=True):
     """The SSH host keys that its guest named, best first: `TYPE BASE64`."""
     login: str = ""
     """Who logs in to it, as its image says; empty if it says nobody."""
+    exposed: tuple[str, ...] = ()
+    """Where it is reached from outside, as its host says: `198.51.100.7:31443 -> head-1:443`."""
 
 
 class GridRow(msgspec.Struct, frozen=True):

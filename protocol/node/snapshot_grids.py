@@ -2,6 +2,7 @@
 
 from protocol.contract.notices import Notice
 from protocol.contract.told import HeardNotice
+from protocol.grid.exposed import ports_of_workspaces
 from protocol.grid.lifecycle import Phase, Power, Status
 from protocol.grid.model import ImageRef
 from protocol.grid.record import GridRecord, GridState, is_about
@@ -135,6 +136,7 @@ def workspaces(node: Node, grid: GridId, now: float) -> list[WorkspaceRow]:
                 told=where.told,
                 silent_s=_silent_s(silence, now),
                 host_keys=status.host_keys if status is not None else (),
+                exposed=_exposed(heard, name),
                 login=next((login for workspace, login in logins if workspace == name), ""),
             )
         )
@@ -154,6 +156,14 @@ def _halted(heard: HeardNotice | None, phase: Phase) -> str:
     """Why a workspace is stopped, if that is because its grid's owner ordered it."""
     halted = heard is not None and heard.notice.halted and phase is Phase.EXPIRED
     return "stopped: down ordered, waits for its stewards" if halted else ""
+
+
+def _exposed(heard: HeardNotice | None, workspace: str) -> tuple[str, ...]:
+    """Where a workspace is reached from outside, as its host tells."""
+    if heard is None or heard.notice.state is not GridState.UP:
+        return ()
+    mine = ports_of_workspaces(heard.notice.exposes, (workspace,))
+    return tuple(f"{heard.notice.exposed_at}:{port}" for port in mine)
 
 
 def _silent_s(silence: Silence | None, now: float) -> float | None:

@@ -82,6 +82,7 @@ def problems(node: Node, now: float) -> list[Problem]:
         *_underlay(node),
         *_sealed(node, now),
         *_egress(node),
+        *_ports(node),
     )
     return [*mine, *_host(node), *_unknown(node)]
 
@@ -189,6 +190,11 @@ def _silent(node: Node, now: float) -> list[Problem]:
     said = f"UDP to {places} does not come back for {lasts}: guests here and there do not hear each other"
     ports = f"{node.host.facts.tunnel_port} here and {silent[0][1].told.port} there"
     return [Problem("sealed", said, f"UDP ports {ports} open in the firewalls on the way")]
+
+
+def _ports(node: Node) -> list[Problem]:
+    said, _, help_ = node.host.facts.ports_fault.partition("; ")
+    return [Problem("expose", said, help_)] if said else []
 
 
 def _egress(node: Node) -> list[Problem]:

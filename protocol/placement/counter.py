@@ -322,6 +322,16 @@ def _networks(**changes: object) -> Callable[[GridSpec], GridSpec]:
     )
 
 
+def _ports_chosen(spec: GridSpec) -> GridSpec:
+    clusters = tuple(
+        msgspec.structs.replace(
+            c, expose=tuple(msgspec.structs.replace(each, outside=0) for each in c.expose)
+        )
+        for c in spec.clusters
+    )
+    return msgspec.structs.replace(spec, clusters=clusters)
+
+
 def _any_driver(spec: GridSpec) -> GridSpec:
     """Without `driver`. An image with a root disk is for virtual machines or for containers only."""
 
@@ -348,6 +358,7 @@ _RULES: dict[str, Callable[[GridSpec], GridSpec]] = {
         encryption=Encryption.NONE
     ),
     "`internet: true` in its networks": _networks(internet=False),
+    "ports under `as`: hosts choose them": _ports_chosen,
 }
 
 _BY_CONSTRAINT = {
@@ -360,6 +371,7 @@ _BY_CONSTRAINT = {
     Constraint.DRIVER: ("driver",),
     Constraint.ENCRYPTION: ("sealing of networks (`encryption: none`: readable on the way)",),
     Constraint.EGRESS: ("`internet: true` in its networks",),
+    Constraint.PORT: ("ports under `as`: hosts choose them",),
 }
 """Rules that may be left out when one binds. Not the architecture: the image would not start on another."""
 

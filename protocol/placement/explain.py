@@ -20,6 +20,8 @@ _ADVICE = {
     Constraint.UNDERLAY: "hosts of one site, or none behind NAT, all IPv4 or all IPv6; `overlayctl peers`",
     Constraint.ENCRYPTION: "hosts that seal networks; the log of one that cannot says why: networks.not-sealed",
     Constraint.EGRESS: 'hosts with `[network] egress = "nat"`, or leave out `internet`',
+    Constraint.PORT: "a free port, or none under `as`: its host then chooses one; "
+    "or hosts with another `[network] expose`",
     Constraint.ARCHITECTURE: "another architecture, with an image for it",
     Constraint.DRIVER: "hosts with another driver; `overlayctl peers` shows what runs guests where",
     Constraint.LABEL: "ask for those labels under `preferred`; `overlayctl peers` shows who has which",

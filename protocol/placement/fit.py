@@ -7,17 +7,25 @@ knows only the members on itself, so it asks with those.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from math import inf
 
 import msgspec
 
-from protocol.capacity.advert import HostFacts
-from protocol.capacity.quantum import Quantum
-from protocol.grid.model import Compact, Encryption, GridSpec, Spread, Strict, Workspace
+from protocol.capacity.advert import GivenPorts, HostFacts
+from protocol.capacity.quantum import Quantum, is_port, port_named
+from protocol.grid.model import (
+    Compact,
+    Encryption,
+    Exposure,
+    GridSpec,
+    Spread,
+    Strict,
+    Workspace,
+)
 from protocol.terms.coordinate import Coordinate, distance_s, known
 from protocol.terms.ids import PeerId
-from protocol.terms.refusal import Constraint, Refusal
+from protocol.terms.refusal import PORTS, Constraint, Refusal
 
 
 class Offer(msgspec.Struct, frozen=True):
@@ -39,6 +47,8 @@ class Offer(msgspec.Struct, frozen=True):
     """Not every host can reach it, so tunnels of grid networks do not leave its site."""
     kept: Quantum = Quantum()
     """Room it keeps for older orders; not in `free`."""
+    shut: tuple[tuple[int, str], ...] = ()
+    """Ports that the grid names and the host does not give, and why."""
 
     @property
     def by_ipv6(self) -> bool:
@@ -116,14 +126,24 @@ def sealed_networks(spec: GridSpec) -> list[str]:
 
 def quantum_of(workspace: Workspace) -> Quantum:
     """What a workspace takes from its host."""
-    devices = tuple(sorted((device.name, device.count) for device in workspace.devices))
+    devices = [(device.name, device.count) for device in workspace.devices]
+    if workspace.expose:
+        devices += ports_of(workspace.expose)
     return Quantum(
         workspace.cpus_milli,
         workspace.memory_bytes,
         workspace.disk_bytes,
-        devices,
+        tuple(sorted(devices)),
         workspace.network_bits_s * len(workspace.networks),
     )
+
+
+def ports_of(expose: Iterable[Exposure]) -> list[tuple[str, int]]:
+    """How many ports of its host a workspace takes, and each one that it names. Where the host chooses, a port
+    of the guest takes one by TCP and UDP together."""
+    fixed = dict.fromkeys(each.outside for each in expose if each.outside)
+    chosen = dict.fromkeys(each.port for each in expose if not each.outside)
+    return [(PORTS, len(fixed) + len(chosen)), *((port_named(number), 1) for number in fixed)]
 
 
 def refusals(
@@ -180,25 +200,52 @@ def unsuitable(workspace: Workspace, offer: Offer, rules: Rules) -> list[Refusal
     if workspace.internet and not facts.egress:
         none = "it gives guests no way out, and a network asks for `internet`"
         no(Constraint.EGRESS, facts.egress_fault or none)
+    if workspace.expose:
+        for detail in _unexposed(workspace, offer):
+            no(Constraint.PORT, detail)
     missing = [label for label in workspace.labels if label not in facts.labels]
     if missing:
         no(Constraint.LABEL, f"it has no label {', '.join(missing)}")
     return found
 
 
+def _unexposed(workspace: Workspace, offer: Offer) -> Iterator[str]:
+    """Why a host does not give the ports that a workspace names, or any."""
+    ports, shut = offer.facts.ports, dict(offer.shut)
+    if not ports.first:
+        yield offer.facts.ports_fault or "it gives no ports at which guests are reached"
+        return
+    for number in dict.fromkeys(each.outside for each in workspace.expose if each.outside):
+        if number in shut:
+            yield shut[number]
+        elif number not in ports:
+            yield f"it gives the ports {ports.first}-{ports.last}, asked: {number}"
+
+
+def to_be_exposed(workspace: Workspace, ports: GivenPorts) -> tuple[str, ...]:
+    """Where it would be reached from outside on a host with these ports, a line for each port; for people."""
+    chosen = f"{ports.first}-{ports.last}"
+    return tuple(
+        f"{ports.address}:{e.outside or chosen}{e.suffix} -> {workspace.name}:{e.port}"
+        for e in workspace.expose
+    )
+
+
 def unconnected(workspace: Workspace, offer: Offer, rules: Rules) -> list[Refusal]:
     """What of that is about its networks, as one that is here already may be put on further ones."""
-    about = (Constraint.UNDERLAY, Constraint.EGRESS)
+    about = (Constraint.UNDERLAY, Constraint.EGRESS, Constraint.PORT)
     return [r for r in unsuitable(workspace, offer, rules) if r.constraint in about]
 
 
 def lacking(asked: Quantum, host: str, free: Quantum) -> list[Refusal]:
     """What there is too little of, and by how much."""
-    found = [
-        Refusal(Constraint.DEVICE, host, need, max(0, free.devices_of(name)), name)
-        for name, need in asked.devices
-        if need > free.devices_of(name)
-    ]
+    found = []
+    for name, need in asked.devices:
+        if need > (have := free.devices_of(name)):
+            once = f"the {name} has another workspace there, and a host gives each to one"
+            port = Refusal(Constraint.PORT, host, detail=once)
+            few = Refusal(Constraint.DEVICE, host, need, max(0, have), name)
+            found.append(port if is_port(name) else few)
     for (name, need), (_, have) in zip(asked.by_constraint(), free.by_constraint(), strict=True):
         if need > have:
             found.append(Refusal(name, host, asked=need, available=max(0, have)))

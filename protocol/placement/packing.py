@@ -14,6 +14,7 @@ from protocol.placement.fit import Offer, Rules, conflict, quantum_of, unsuitabl
 from protocol.placement.quality import Ladder, closeness, label_degree, site_degree
 from protocol.terms.dice import Dice
 from protocol.terms.ids import PeerId
+from protocol.terms.refusal import PORTS
 
 SAME = 1e-9
 _POOL = 64
@@ -247,7 +248,7 @@ class Packing:
     def spoiled(self, kind: Kind, host: int) -> float:
         free = self.free[host]
         spoiled = self.table.room.spoiled(free, kind.asked)
-        if free.devices and not kind.asked.devices:
+        if not kind.asked.devices and any(name != PORTS for name, _ in free.devices):
             spoiled += _DEVICES_WASTED
         return spoiled
 

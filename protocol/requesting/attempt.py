@@ -11,6 +11,7 @@ import msgspec
 from protocol.capacity.quantum import Quantum
 from protocol.contract.authority import Deployment
 from protocol.contract.messages import HoldAsk, HoldRelease, HoldReply, Quote, QuoteAsk
+from protocol.grid.check_expose import fixed_ports
 from protocol.grid.grant import HoldGrant, SignedGrant
 from protocol.grid.lease import asked
 from protocol.grid.model import Workspace
@@ -19,7 +20,7 @@ from protocol.grid.record import Assignment, GridRecord, GridState, HostRef, vni
 from protocol.placement.choose import Choice, choose
 from protocol.placement.counter import CounterOffer, counter_offers
 from protocol.placement.explain import Explanation, explain
-from protocol.placement.fit import Offer, quantum_of, rules_of
+from protocol.placement.fit import Offer, quantum_of, rules_of, to_be_exposed
 from protocol.placement.narrowed import narrowed
 from protocol.requesting.change import Change
 from protocol.requesting.claiming import Shares, wanted
@@ -98,8 +99,7 @@ class Attempt:
 
     def request_quotes(self) -> list[Effect]:
         """Asks the hosts drawn first for a quote, and the others too if everybody is asked at once."""
-        requests = self._requests(tuple(self._invited))
-        return requests + self.widen() if self._everybody else requests
+        return self._requests(tuple(self._invited)) + (self.widen() if self._everybody else [])
 
     def widen(self) -> list[Effect]:
         """Asks all others too; no effects if there are none."""
@@ -120,6 +120,7 @@ class Attempt:
             deployment.spec.placement.apart,
             deployment.order,
             deployment.issued_at_s,
+            fixed_ports(deployment.spec),
         )
         return [Send(peer, request, self._request) for peer in peers]
 
@@ -294,9 +295,8 @@ class Attempt:
     def _rows(self, choice: Choice, names: tuple[str, ...] | None) -> tuple[Planned, ...]:
         """The rows of those workspaces; of all without `names`."""
         planned = []
-        for workspace in self._deployment.workspaces:
-            if names is not None and workspace.name not in names:
-                continue
+        members = self._deployment.workspaces
+        for workspace in (w for w in members if names is None or w.name in names):
             offer = self._offers.get(choice.placed.get(workspace.name, PeerId("")))
             if offer is None:
                 continue
@@ -314,6 +314,7 @@ class Attempt:
                     mtu=offer.facts.mtu or MTU_USUAL,
                     console_bytes=workspace.console_bytes,
                     wireguard=offer.facts.wireguard is not None and not offer.hidden,
+                    exposed=to_be_exposed(workspace, offer.facts.ports),
                 )
             )
         return tuple(planned)
@@ -471,8 +472,7 @@ class Attempt:
         before = tuple(name for name, peer in self._held.items() if peer == sender)
         meant = (self.grid, GridId(""), vnis, self.start_s, sender)
         if self.change is not None:
-            record = self.change.record
-            meant = (record.id, self.grid, vnis, record.start_s, sender)
+            meant = (self.change.record.id, self.grid, vnis, self.change.record.start_s, sender)
         if (grant.grid, grant.change, grant.vnis, grant.start_s, reply.grant.host) != meant:
             return "it granted something else than was asked"
         if grant.workspaces != reply.held or any(name not in reply.held for name in before):

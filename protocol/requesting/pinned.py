@@ -65,7 +65,7 @@ def ill_connected(
     if name not in change.changed:
         return []
     was, becomes = change.was[name], change.becomes[name]
-    if set(becomes.networks) <= set(was.networks):
+    if set(becomes.networks) <= set(was.networks) and becomes.expose == was.expose:
         return []
     rules = rules_of(change.new, offers)
     found = unconnected(becomes, offer, rules)

@@ -50,6 +50,8 @@ class Planned(msgspec.Struct, frozen=True):
     """What its console's log may take of its host's disk."""
     wireguard: bool = False
     """Whether its host carries networks by WireGuard."""
+    exposed: tuple[str, ...] = ()
+    """Where it is to be reached from outside: `198.51.100.7:30000-32767 -> head-1:443`, as the host chooses."""
 
 
 class Moved(msgspec.Struct, frozen=True):

@@ -12,13 +12,14 @@ import re
 from ipaddress import AddressValueError, IPv4Address, IPv6Address, IPv6Network
 from typing import NamedTuple
 
+from protocol.terms.ranges import PORT_MOST
+
 Ip = IPv4Address | IPv6Address
 
 NAME_MOST = 253
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _NAME = re.compile(rf"(?:{_LABEL}\.)*(?=[a-z]){_LABEL}")
 _PORT = re.compile(r"[1-9][0-9]{0,4}")
-_PORT_MOST = 65_535
 _NAT64 = IPv6Network("64:ff9b::/96")
 """IPv4 addresses as a translator gives them to hosts that have IPv6 only (RFC 6052)."""
 
@@ -49,8 +50,8 @@ def read_address(text: str) -> Address:
         raise ValueError(f"an IPv6 address goes in brackets: [{host}]:{port}")
     if not colon or not _PORT.fullmatch(port) or bracketed != (":" in host):
         raise ValueError(_FORM)
-    if int(port) > _PORT_MOST:
-        raise ValueError(f"ports are 1 to {_PORT_MOST}")
+    if int(port) > PORT_MOST:
+        raise ValueError(f"ports are 1 to {PORT_MOST}")
     return Address(read_host(host[1:-1] if bracketed else host), int(port))
 
 

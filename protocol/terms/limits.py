@@ -180,7 +180,7 @@ PRESENCE_EVERY_S = 21600.0
 NOTICE_AT_MOST_EVERY_S = 0.25
 
 ADDRESSES_TOLD = 512
-"""So many addresses a host tells of one grid. With more, of each workspace the first: everybody hears them."""
+"""So many addresses, and ports, a host tells of one grid; of more addresses the first of each workspace."""
 
 NEWS_SLOTS = 64
 """How many lines of news of one host are kept."""

@@ -33,6 +33,10 @@ RATE_LEAST, RATE_MOST = 1.0, 1e15
 BytesPerSecond = Annotated[float, Meta(ge=RATE_LEAST, le=RATE_MOST)]
 """A rate. At least one byte a second, since it is divided by."""
 
+PORT_MOST = 65_535
+Port = Annotated[int, Meta(ge=1, le=PORT_MOST)]
+"""Of TCP or UDP."""
+
 SHOWN = r"\A[^\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]*\Z"
 """Text that is only seen: no control characters, no line ends, nothing that turns the direction of writing."""
 LINE_MOST = 1024

@@ -11,6 +11,9 @@ import msgspec
 from protocol.terms.quantities import format_cpus, format_rate, format_size
 from protocol.terms.ranges import Amount, Name, Said, cut
 
+PORTS = "exposed ports"
+"""What is counted as a device: ports of a host that it gives to workspaces. No device is called so."""
+
 
 class Constraint(StrEnum):
     """What can stop a workspace from being carried by a host."""
@@ -32,6 +35,8 @@ class Constraint(StrEnum):
     ENCRYPTION = "encryption"
     EGRESS = "egress"
     """The host gives guests no way out, and a network of the grid is to have one."""
+    PORT = "port"
+    """The host does not give a port at which a guest is to be reached, or not that one."""
     TIME = "time"
     """The lease cannot begin or end when it is to."""
     CLOCK = "clock"
@@ -77,6 +82,7 @@ PASSING = (
     Constraint.CONTENDED,
     Constraint.OLDER,
     Constraint.NETWORK_ID,
+    Constraint.PORT,
     *QUANTITIES,
 )
 """Reasons to refuse a hold that may pass in a moment, so that another attempt is worth it."""
@@ -104,6 +110,8 @@ class Refusal(msgspec.Struct, frozen=True):
     def what(self) -> str:
         """What is lacking, in words: `memory`, `device gpu`."""
         named = self.constraint is Constraint.DEVICE
+        if self.detail == PORTS:
+            return PORTS
         return f"device {self.detail}" if named else str(self.constraint)
 
     def amount(self, value: int) -> str:

@@ -10,11 +10,14 @@ import msgspec
 import pytest
 import yaml
 from asked_daemon import Daemon
-from one_host import image_file
+from one_host import FACTS, image_file
 
 from overlayd.api.views import GridView
+from protocol.capacity.advert import GivenPorts
+from protocol.node.events import Probed
 from protocol.node.rows import GridRow
 from protocol.requesting.request import RequestView
+from protocol.terms.refusal import PORTS
 
 PLAN = """\
 demo, 6 h from when it is up
@@ -27,11 +30,21 @@ demo, 6 h from when it is up
 3 workspaces, 1 network, 1 volume on 1 host at 1 site. Nothing is held.
 """
 
+EXPOSING = "networks: [lan]\n    expose: [{port: 53/udp, as: 30003}, 443]"
 TOO_BIG = """\
 error: cannot place 2 of 2 worker: each needs 0.25 cpus, 8 GiB, 2 GiB disk
   1 host holds 1 of the 3 workspaces
   1 host lacks memory; the nearest, h1, by 4.2 GiB
   would work: memory 1920M for worker, now
+"""
+
+
+ONCE = """\
+error: cannot place 1 of 2 worker: each needs 0.25 cpus, 128 MiB, 2 GiB disk
+  1 host holds 2 of the 3 workspaces
+  1 host: port: the exposed port 30002 has another workspace there, and a host gives each to one (h1)
+  would work: count 1 of worker, now
+  would work: without ports under `as`: hosts choose them, now
 """
 
 
@@ -214,6 +227,33 @@ def test_ps_and_show(daemon: Daemon) -> None:
         "workspaces  3 on 1 host at 1 site: 3 ready",
         "networks    lan (plain, mtu 1450)",
     ]
+
+
+def test_where_workspaces_are_reached_from_outside_is_planned_and_shown(daemon: Daemon) -> None:
+    capacity = msgspec.structs.replace(FACTS.capacity, devices=((PORTS, 11),))
+    ports = GivenPorts(30_000, 30_010, "198.51.100.7")
+    gives = Probed(msgspec.structs.replace(FACTS, capacity=capacity, ports=ports))
+    daemon.call(lambda: daemon.host.submit(gives))
+    text = daemon.grid_file.read_text().replace("networks: [lan]", EXPOSING, 1)
+    worker = text.replace("    count: 2\n", "    count: 2\n    expose: [{port: 22, as: 30002}]\n")
+    daemon.grid_file.write_text(worker)
+    refused = daemon.ask("up", daemon.grid_file, code=1).stderr
+    assert refused == ONCE
+    daemon.grid_file.write_text(text)
+    planned = daemon.ask("plan", daemon.grid_file).stdout
+    assert "  exposed: 198.51.100.7:30000-30010 -> head-1:443\n" in planned
+    assert "  exposed: 198.51.100.7:30003/udp -> head-1:53\n" in planned
+    assert " note: " not in planned
+    daemon.up()
+    shown = daemon.ask("show", "demo").stdout.splitlines()
+    (first,) = [
+        line for line in shown if line.startswith("exposed     198.51.100.7:30003/udp -> head-1:53")
+    ]
+    chosen = shown[shown.index(first) + 1]
+    assert re.fullmatch(r" {12}198\.51\.100\.7:300(0\d|10) -> head-1:443", chosen)
+    view = msgspec.json.decode(daemon.ask("show", "demo", "-o", "json").stdout, type=GridView)
+    assert view.workspaces[0].exposed == (first[12:], chosen[12:])
+    assert view.workspaces[1].exposed == ()
 
 
 def test_all_addresses_of_a_workspace_are_shown(daemon: Daemon) -> None:

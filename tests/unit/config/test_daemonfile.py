@@ -200,6 +200,7 @@ def test_what_the_example_comments_out_is_the_default(folder: Path) -> None:
                 "devices",
                 "egress-closed",
                 "resolvers",
+                "expose",
             )
         )
     )
@@ -385,7 +386,7 @@ TABLE = {
         [
             'd.toml:11:17: network.egress-closed: found "10.0.0.1/8", 10.0.0.1/8 has host bits set;'
             " write a range as 10.0.0.0/8",
-            'd.toml:12:13: network.resolvers: found "dns"; write an IPv4 address',
+            'd.toml:12:14: network.resolvers[0]: found "dns"; write an IPv4 address',
         ],
     ),
     "rates": (
@@ -394,6 +395,15 @@ TABLE = {
         [
             "d.toml:11:16: offer.network-rate: found 0 bit/s; leave it out to not count it",
             "d.toml:13:14: network.guest-rate: found 10 kbit/s; 256 kbit/s is the least",
+        ],
+    ),
+    "expose": (
+        "[identity]",
+        '[network]\nexpose = "32767-30000"\nexpose-address = "gate"\n\n[identity]',
+        [
+            'd.toml:11:10: network.expose: found "32767-30000"; write the first and the last, for example'
+            " 30000-32767",
+            'd.toml:12:18: network.expose-address: found "gate"; write an IPv4 address',
         ],
     ),
     "underlay": (

@@ -17,6 +17,7 @@ from protocol.grid.model import (
     SIX_AUTO,
     ClusterSpec,
     Encryption,
+    Exposure,
     GridSpec,
     ImageRef,
     LeaseTerms,
@@ -26,6 +27,7 @@ from protocol.grid.model import (
     PlacementSpec,
     Restart,
     Spread,
+    Transport,
     VolumeSpec,
 )
 
@@ -107,6 +109,18 @@ def test_the_whole_file_is_read() -> None:
 def test_a_profile_is_written_over_the_file_and_keeps_the_rest() -> None:
     worker = parse_grid(GOOD, "star.yaml", "test").clusters[1]
     assert (worker.count, worker.cpus_milli, worker.memory_bytes) == (2, 250, 512 << 20)
+
+
+def test_ports_that_a_cluster_exposes() -> None:
+    ports = "[443, 53/udp, {port: 22, as: 2222}, 80/tcp, {port: 5353/udp, as: 53}]"
+    text = GOOD.replace("    count: 16", f"    count: 16\n    expose: {ports}")
+    assert parse_grid(text, "f").clusters[1].expose == (
+        Exposure(443),
+        Exposure(53, Transport.UDP),
+        Exposure(22, outside=2222),
+        Exposure(80),
+        Exposure(5353, Transport.UDP, 53),
+    )
 
 
 def test_the_terms_of_a_lease() -> None:
@@ -276,10 +290,15 @@ TABLE = {
     ),
     "expose": (
         "    count: 16",
-        "    count: 16\n    expose: [443]",
+        "    count: 16\n    expose: [443, 80/sctp, {port: 22, at: 2222}, {port: 22, as: ssh}, 0]",
         [
-            f"star.yaml:18:5: clusters.worker.expose: {UNSUPPORTED}workspaces are reached from"
-            " inside the grid; leave it out"
+            'star.yaml:18:19: clusters.worker.expose[1]: found "80/sctp"; '
+            "write 443, 53/udp or {port: 22, as: 2222}",
+            'star.yaml:18:28: clusters.worker.expose[2]: found a mapping of "port" and "at"; '
+            "write 443, 53/udp or {port: 22, as: 2222}",
+            'star.yaml:18:50: clusters.worker.expose[3]: found a mapping of "port" and "as"; '
+            "write 443, 53/udp or {port: 22, as: 2222}",
+            "star.yaml:18:71: clusters.worker.expose[4].port: found 0; allowed are 1 to 65535",
         ],
     ),
     "within": (

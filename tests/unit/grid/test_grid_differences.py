@@ -14,6 +14,7 @@ from protocol.grid.expand import workspaces
 from protocol.grid.model import (
     ClusterSpec,
     DeviceCount,
+    Exposure,
     GridSpec,
     ImageRef,
     LeaseTerms,
@@ -21,6 +22,7 @@ from protocol.grid.model import (
     NetworkSpec,
     OwnSize,
     PlacementSpec,
+    Transport,
     VolumeSpec,
 )
 from protocol.grid.written import keys_of
@@ -83,6 +85,10 @@ TABLE = {
     "devices": (
         worker(devices=(DeviceCount("gpu", 2),)),
         "clusters.worker.devices: 2 gpu in the file, none up",
+    ),
+    "exposed ports": (
+        worker(expose=(Exposure(443), Exposure(53, Transport.UDP, 5353))),
+        "clusters.worker.expose: 443 and 53/udp as 5353 in the file, none up",
     ),
     "another image": (
         worker(image=ImageRef("alpine")),
@@ -215,7 +221,12 @@ def changed(type_: type, value: object) -> object:
 
 
 def _first(entry: type) -> tuple[object, ...]:
-    made = {Mount: Mount("v", "/v"), DeviceCount: DeviceCount("gpu", 1), int: 7}
+    made = {
+        Exposure: Exposure(443),
+        Mount: Mount("v", "/v"),
+        DeviceCount: DeviceCount("gpu", 1),
+        int: 7,
+    }
     return (next(iter(entry)) if issubclass(entry, StrEnum) else made.get(entry, "other"),)
 
 
@@ -253,7 +264,7 @@ def test_no_field_of_the_model_is_forgotten(
 
 def test_the_structs_of_a_grid_are_all_walked() -> None:
     """So that a new one joins PARTS, or is one of those that are compared whole."""
-    whole = {ImageRef, Mount, DeviceCount, OwnSize}
+    whole = {ImageRef, Mount, DeviceCount, OwnSize, Exposure}
     seen: set[type] = set()
     todo: list[object] = [GridSpec]
     while todo:

@@ -11,7 +11,14 @@ from overlayd.config.gridkeys import (
     PlacementKeys,
     VolumeKeys,
 )
-from protocol.grid.model import ClusterSpec, GridSpec, LeaseTerms, PlacementSpec, VolumeSpec
+from protocol.grid.model import (
+    ClusterSpec,
+    Exposure,
+    GridSpec,
+    LeaseTerms,
+    PlacementSpec,
+    VolumeSpec,
+)
 from protocol.grid.written import KEYS, keys_of
 
 WRITTEN: dict[type[msgspec.Struct], type[Keys]] = {
@@ -33,5 +40,7 @@ def test_every_field_leads_to_a_key_of_the_file(struct: type[msgspec.Struct]) ->
 
 
 def test_every_renamed_field_is_one_of_the_model() -> None:
-    fields = {field.name for struct in WRITTEN for field in msgspec.structs.fields(struct)}
+    fields = {
+        field.name for struct in (*WRITTEN, Exposure) for field in msgspec.structs.fields(struct)
+    }
     assert set(KEYS) <= fields

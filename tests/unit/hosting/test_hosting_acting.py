@@ -17,6 +17,7 @@ from protocol.grid.record import GridState, LeaseChange, Register, grid_id
 from protocol.hosting.lease import Lease
 from protocol.hosting.lease_book import TABLE
 from protocol.hosting.leases import Leases
+from protocol.hosting.taking_up import Promise
 from protocol.terms.effects import Effect, Note, Persist, Realise, Send
 from protocol.terms.ids import GridId, PeerId, RequestId
 from protocol.terms.limits import HALTED_EVERY_S
@@ -36,7 +37,7 @@ def carrying(yields: bool = True) -> tuple[Leases, Ledger]:
     """A carries web-1 and web-2, B the third."""
     ledger = Ledger(ROOM, NOW)
     leases = Leases(A, ledger, AUTHORITY, Random(1), {}, NOW)
-    leases.decided(decided(RECORD), ("web-1", "web-2"), NOW, yields=yields)
+    leases.decided(decided(RECORD), Promise(("web-1", "web-2"), yields=yields), NOW)
     for name in ("web-1", "web-2"):
         leases.progress(GRID, Status(name, Phase.RUNNING, "", NOW))
     return leases, ledger

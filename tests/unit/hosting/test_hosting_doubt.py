@@ -16,6 +16,7 @@ from protocol.grid.model import LeaseTerms
 from protocol.grid.record import GridRecord, GridState, LeaseChange, grid_id
 from protocol.hosting.lease import yielded
 from protocol.hosting.leases import Leases
+from protocol.hosting.taking_up import Promise
 from protocol.membership.clocks import ALONE, SURE, ClockView
 from protocol.terms.effects import Effect, Note, Persist, Send
 from protocol.terms.ids import RequestId
@@ -52,7 +53,7 @@ class Host:
         self.start(NOW)
         self.grid = grid_id(order)
         known, effects, _ = self.leases.decided(
-            decided(self.record), ("web-1",), NOW, Window(NOW, END, END)
+            decided(self.record), Promise(("web-1",), Window(NOW, END, END)), NOW
         )
         assert known
         self.keep(effects)
@@ -80,7 +81,7 @@ class Host:
         return effects
 
     def hears(self, record: GridRecord, now: float) -> None:
-        _, effects, _ = self.leases.decided(decided(record), (), now)
+        _, effects, _ = self.leases.decided(decided(record), Promise(), now)
         self.keep(effects)
 
     def power(self) -> Power:

@@ -18,6 +18,7 @@ from protocol.hosting.lease import Lease
 from protocol.hosting.lease_book import TABLE
 from protocol.hosting.leases import Leases
 from protocol.hosting.part import part_of
+from protocol.hosting.taking_up import Promise
 from protocol.terms.effects import Effect, Note, Persist, Realise, Untidied
 from protocol.trust.order import Action
 from protocol.wire.codec import decode, encode
@@ -32,7 +33,7 @@ READY = GuestSaid(GRID, "web-1", 1, (KEY,))
 def carrying(rows: dict[str, bytes] | None = None) -> Leases:
     leases = Leases(A, Ledger(ROOM, NOW), AUTHORITY, Random(1), rows or {}, NOW)
     if rows is None:
-        leases.decided(decided(RECORD), ("web-1", "web-2"), NOW)
+        leases.decided(decided(RECORD), Promise(("web-1", "web-2")), NOW)
     return leases
 
 

@@ -15,6 +15,7 @@ from protocol.hosting.keepsake import keepsake_of, read_keepsake
 from protocol.hosting.lease import Lease
 from protocol.hosting.lease_book import TABLE
 from protocol.hosting.leases import Leases
+from protocol.hosting.taking_up import Promise
 from protocol.sim.people import Admin
 from protocol.terms.effects import Note, Persist
 from protocol.terms.ids import PeerId
@@ -33,7 +34,7 @@ FORK = handed_over(MADE, C, E)
 
 def carrying() -> tuple[Leases, dict[str, bytes]]:
     leases, rows = Leases(A, Ledger(ROOM, NOW), AUTHORITY, Random(1), {}, NOW), dict[str, bytes]()
-    _, effects, _ = leases.decided(decided(RECORD), ("web-1",), NOW)
+    _, effects, _ = leases.decided(decided(RECORD), Promise(("web-1",)), NOW)
     keep(rows, effects)
     return leases, rows
 
@@ -60,13 +61,13 @@ def down(register: Register) -> Register:
 def test_it_keeps_who_they_are_now_and_tells_everybody_once() -> None:
     leases, rows = carrying()
     for register, stewards in [(ONCE, (A, B, D)), (TWICE, (A, E, D))]:
-        known, effects, outcomes = leases.decided(decision(register), (), NOW)
+        known, effects, outcomes = leases.decided(decision(register), Promise(), NOW)
         assert known
         assert NoticeDue(RECORD.id) in outcomes
         assert [e.kind for e in effects if isinstance(e, Note)] == ["grid.stewards"]
         keep(rows, effects)
         assert row_of(leases).stewards == stewards
-        assert leases.decided(decision(register), (), NOW) == (True, [], [])
+        assert leases.decided(decision(register), Promise(), NOW) == (True, [], [])
     again = Leases(A, Ledger(ROOM, NOW), AUTHORITY, Random(1), rows, NOW)
     assert row_of(again).stewards == (A, E, D), "after a restart too"
     certificate = row_of(again).certificate
@@ -76,9 +77,9 @@ def test_it_keeps_who_they_are_now_and_tells_everybody_once() -> None:
 
 def test_what_is_closed_names_the_heirs_already() -> None:
     leases, _ = carrying()
-    leases.decided(decision(closed(MADE, C, D)), (), NOW)
+    leases.decided(decision(closed(MADE, C, D)), Promise(), NOW)
     assert row_of(leases).stewards == (A, B, D)
-    assert leases.decided(decision(ONCE), (), NOW) == (True, [], []), "nothing new"
+    assert leases.decided(decision(ONCE), Promise(), NOW) == (True, [], []), "nothing new"
 
 
 def test_it_asks_them_from_then_on_and_so_does_the_machine() -> None:
@@ -95,8 +96,8 @@ def test_it_asks_them_from_then_on_and_so_does_the_machine() -> None:
 
 def test_what_the_stewards_of_before_decided_before_is_old_and_no_more() -> None:
     leases, _ = carrying()
-    leases.decided(decision(ONCE), (), NOW)
-    assert leases.decided(decided(RECORD), (), NOW) == (True, [], [])
+    leases.decided(decision(ONCE), Promise(), NOW)
+    assert leases.decided(decided(RECORD), Promise(), NOW) == (True, [], [])
     assert row_of(leases).stewards == (A, B, D)
 
 
@@ -111,11 +112,11 @@ def test_what_the_stewards_of_before_decided_before_is_old_and_no_more() -> None
 )
 def test_other_stewards_than_are_known_are_not_believed(register: Register) -> None:
     leases, rows = carrying()
-    _, effects, _ = leases.decided(decision(ONCE), (), NOW)
+    _, effects, _ = leases.decided(decision(ONCE), Promise(), NOW)
     keep(rows, effects)
     for at in (leases, Leases(A, Ledger(ROOM, NOW), AUTHORITY, Random(1), rows, NOW)):
         with pytest.raises(Untrusted):
-            at.decided(decision(register), (), NOW)
+            at.decided(decision(register), Promise(), NOW)
         with pytest.raises(Untrusted):
             at.audited(RECORD.id, decision(register), NOW)
         assert row_of(at).stewards == (A, B, D)
@@ -124,7 +125,7 @@ def test_other_stewards_than_are_known_are_not_believed(register: Register) -> N
 
 def test_what_the_heirs_decide_is_done() -> None:
     leases, _ = carrying()
-    known, _, _ = leases.decided(decision(down(TWICE)), (), NOW)
+    known, _, _ = leases.decided(decision(down(TWICE)), Promise(), NOW)
     assert known
     assert row_of(leases).record.state is GridState.DOWN
     assert row_of(leases).stewards == (A, E, D)

@@ -17,6 +17,7 @@ from protocol.grid.model import LeaseTerms, OnExpiry
 from protocol.grid.record import GridRecord, GridState, LeaseChange, extension_id, grid_id
 from protocol.hosting.lease import Lease, LeaseStage, next_change_s, stage_of, yielded
 from protocol.hosting.leases import Leases
+from protocol.hosting.taking_up import Promise
 from protocol.terms.effects import Effect, Note, Persist, Realise, Send
 from protocol.terms.ids import RequestId
 from protocol.trust.order import Action
@@ -44,7 +45,7 @@ class Host:
 
     def take(self, record: GridRecord, now: float) -> list[Effect]:
         window = Window(START, END + 60, DELETED + 60)
-        known, effects, _ = self.leases.decided(decided(record), ("web-1",), now, window)
+        known, effects, _ = self.leases.decided(decided(record), Promise(("web-1",), window), now)
         assert known
         return self.keep(effects)
 
@@ -190,7 +191,7 @@ def test_a_host_that_learns_late_ends_with_what_it_held() -> None:
     record = record_of(order, {"web-1": A})
     host = Host()
     window = Window(NOW, NOW + FOR + 60, NOW + FOR + 86460)
-    host.leases.decided(decided(record), ("web-1",), NOW + 500, window)
+    host.leases.decided(decided(record), Promise(("web-1",), window), NOW + 500)
     row = host.leases.row(record.id)
     assert row is not None
     assert row.lease_until_s == NOW + FOR + 30, "others may have been promised what comes after"
@@ -373,7 +374,7 @@ def test_time_stands_still_while_suspended_and_while_restored() -> None:
         epoch=2,
         changes=(ADMIN.order(Action.TERMINATE, record.id, NOW, workspace="web-2"),),
     )
-    assert leases.decided(decided(less), (), NOW + 950)[0]
+    assert leases.decided(decided(less), Promise(), NOW + 950)[0]
     changed = leases.row(record.id)
     assert changed is not None
     assert (changed.off, changed.stopped_s) == (off.off, off.stopped_s), "also when it is changed"

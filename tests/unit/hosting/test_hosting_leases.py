@@ -15,6 +15,7 @@ from protocol.grid.record import GridRecord, GridState, grid_id
 from protocol.hosting.holds import TABLE as HELD
 from protocol.hosting.lease_book import TABLE
 from protocol.hosting.leases import Leases
+from protocol.hosting.taking_up import Promise
 from protocol.placement.fit import quantum_of
 from protocol.terms.effects import Effect, Persist, Realise, Send
 from protocol.terms.ids import PeerId, RequestId
@@ -43,7 +44,7 @@ def later(record: GridRecord, order: SignedOrder) -> GridRecord:
 
 def carrying() -> tuple[Leases, Ledger]:
     leases, ledger = host()
-    known, _, _ = leases.decided(decided(RECORD), ("web-1",), NOW)
+    known, _, _ = leases.decided(decided(RECORD), Promise(("web-1",)), NOW)
     assert known
     leases.check()
     return leases, ledger
@@ -68,7 +69,7 @@ def problem(effects: list[Effect]) -> str:
 
 def test_a_hold_becomes_a_contract_in_one_write() -> None:
     leases, _ = host()
-    known, effects, outcomes = leases.decided(decided(RECORD), ("web-1",), NOW)
+    known, effects, outcomes = leases.decided(decided(RECORD), Promise(("web-1",)), NOW)
     assert known
     save = effects[0]
     assert isinstance(save, Persist)
@@ -85,21 +86,21 @@ def test_a_hold_becomes_a_contract_in_one_write() -> None:
 
 def test_nothing_is_done_on_somebodys_word() -> None:
     leases, ledger = host()
-    assert leases.decided(decided(RECORD), (), NOW) == (False, [], [])
-    assert leases.decided(decided(RECORD), ("web-2",), NOW) == (False, [], [])
+    assert leases.decided(decided(RECORD), Promise(), NOW) == (False, [], [])
+    assert leases.decided(decided(RECORD), Promise(("web-2",)), NOW) == (False, [], [])
     assert len(ledger) == 0
 
 
 def test_told_again_it_only_acknowledges() -> None:
     leases, _ = carrying()
-    assert leases.decided(decided(RECORD), (), NOW) == (True, [], [])
+    assert leases.decided(decided(RECORD), Promise(), NOW) == (True, [], [])
     assert leases.acknowledge(B, RECORD) == [Send(B, DecidedAck(GRID, 1), GRID)]
 
 
 def test_the_end_of_what_was_never_here_is_acknowledged() -> None:
     leases, _ = host()
     down = later(RECORD, DOWN)
-    assert leases.decided(decided(down), (), NOW) == (True, [], [])
+    assert leases.decided(decided(down), Promise(), NOW) == (True, [], [])
     assert leases.acknowledge(B, down) == [Send(B, DecidedAck(GRID, 2), GRID)]
 
 
@@ -138,7 +139,7 @@ def test_the_end_of_what_was_never_here_is_acknowledged() -> None:
 def test_a_record_without_authority_is_refused(record: GridRecord, rule: str) -> None:
     leases, ledger = host()
     with pytest.raises(Untrusted, match=f"^{rule}"):
-        leases.decided(decided(record), ("web-1", "web-9"), NOW)
+        leases.decided(decided(record), Promise(("web-1", "web-9")), NOW)
     assert leases.rows() == []
     assert len(ledger) == 0
 
@@ -158,12 +159,12 @@ def test_a_grid_is_not_ended_without_authority(changes: tuple[SignedOrder, ...],
     down = record_of(ORDER, {"web-1": A, "web-2": B}, None, 2, GridState.DOWN, changes)
     carrier, _ = carrying()
     with pytest.raises(Untrusted, match=f"^{rule}"):
-        carrier.decided(decided(down), (), NOW)
+        carrier.decided(decided(down), Promise(), NOW)
     assert wanted(carrier) == {"web-1": Power.RUNNING}
     holder, _ = host()
     with pytest.raises(Untrusted, match=f"^{rule}"):
-        holder.decided(decided(down), ("web-1",), NOW)
-    assert holder.decided(decided(down), (), NOW) == (True, [], []), (
+        holder.decided(decided(down), Promise(("web-1",)), NOW)
+    assert holder.decided(decided(down), Promise(), NOW) == (True, [], []), (
         "nothing here that it could end"
     )
 
@@ -172,16 +173,16 @@ def test_workspaces_do_not_vanish_without_an_order() -> None:
     leases, _ = carrying()
     less = msgspec.structs.replace(RECORD, assignments=RECORD.assignments[1:], epoch=2)
     with pytest.raises(Untrusted, match="web-1 vanished without an order"):
-        leases.decided(decided(less), (), NOW)
+        leases.decided(decided(less), Promise(), NOW)
     ordered = ADMIN.order(Action.TERMINATE, GRID, NOW, workspace="web-1")
     fine = msgspec.structs.replace(less, changes=(ordered,))
-    assert leases.decided(decided(fine), (), NOW)[0]
+    assert leases.decided(decided(fine), Promise(), NOW)[0]
     assert wanted(leases) == {"web-1": Power.GONE}
 
 
 def test_down_then_gone_then_cleared() -> None:
     leases, ledger = carrying()
-    leases.decided(decided(later(RECORD, DOWN)), (), NOW + 1)
+    leases.decided(decided(later(RECORD, DOWN)), Promise(), NOW + 1)
     assert wanted(leases) == {"web-1": Power.GONE}
     assert [s.phase for s in leases.statuses(GRID)] == [Phase.ENDING]
     assert len(ledger) == 1, "its room is free when it is gone, not when it is to go"
@@ -240,7 +241,7 @@ def test_who_may_not_act() -> None:
 
 def test_what_goes_is_not_paused() -> None:
     leases, _ = carrying()
-    leases.decided(decided(later(RECORD, DOWN)), (), NOW)
+    leases.decided(decided(later(RECORD, DOWN)), Promise(), NOW)
     assert problem(act(leases, Action.PAUSE)) == "web-1 is wanted gone: pause does not apply"
 
 
@@ -260,7 +261,7 @@ def test_the_lease_ends() -> None:
 
 def test_found_on_disk() -> None:
     leases, _ = host()
-    _, effects, _ = leases.decided(decided(RECORD), ("web-1",), NOW)
+    _, effects, _ = leases.decided(decided(RECORD), Promise(("web-1",)), NOW)
     save = effects[0]
     assert isinstance(save, Persist)
     value = save.rows[0].value

@@ -34,6 +34,7 @@ from protocol.hosting.events import Happened
 from protocol.hosting.lease import Lease
 from protocol.hosting.lease_book import TABLE
 from protocol.hosting.leases import Leases
+from protocol.hosting.taking_up import Promise
 from protocol.terms.effects import Deadline, Effect, Note, Persist, Realise, Row, Send
 from protocol.terms.ids import GridId
 from protocol.terms.limits import HOLD_S, YIELD_EARLY_S
@@ -52,7 +53,7 @@ EACH = Quantum(500, 128 * MIB, 0)
 def carrying(record: GridRecord = RECORD, room: Quantum = ROOM) -> tuple[Leases, Ledger]:
     ledger = Ledger(room, NOW)
     leases = Leases(A, ledger, AUTHORITY, Random(1), {}, NOW)
-    assert leases.decided(decided(record), record.on(A), NOW)[0]
+    assert leases.decided(decided(record), Promise(record.on(A)), NOW)[0]
     return leases, ledger
 
 
@@ -118,7 +119,7 @@ def test_what_rests_may_give_its_room_back(phase: Phase) -> None:
 
 def test_what_is_gone_is_off_the_disk_before_it_is_told() -> None:
     leases, ledger = carrying()
-    leases.decided(decided(DOWN), (), NOW)
+    leases.decided(decided(DOWN), Promise(), NOW)
     (save, note), outcomes = reports(leases, Phase.GONE)
     assert save == Persist((Row(TABLE, GRID, encode(row_of(leases))),))
     assert [w.workspace for w in row_of(leases).wanted] == ["web-2"]
@@ -138,7 +139,7 @@ def storing(delete: bool = False) -> tuple[Leases, Ledger]:
     body = encode(TerminateTerms(delete_volumes=True)) if delete else b""
     order = ADMIN.order(Action.TERMINATE, record.id, NOW, workspace="web-1", body=body)
     less = msgspec.structs.replace(record, epoch=2, assignments=(), changes=(order,))
-    assert leases.decided(decided(less), (), NOW)[0]
+    assert leases.decided(decided(less), Promise(), NOW)[0]
     return leases, ledger
 
 
@@ -158,7 +159,7 @@ def test_a_volume_outlives_its_workspace_and_keeps_its_room_until_the_grid_is_do
         state=GridState.DOWN,
         changes=(*row.record.changes, ADMIN.order(Action.DOWN, row.record.id, NOW)),
     )
-    assert Realise(grid, grid) in leases.decided(decided(down), (), NOW)[1]
+    assert Realise(grid, grid) in leases.decided(decided(down), Promise(), NOW)[1]
     assert leases.keeps(leases.rows()[0]) == ()
     reports(leases, Phase.GONE, grid=grid)
     leases.cleared(grid)
@@ -194,8 +195,8 @@ def test_what_waits_for_room_is_looked_at_when_some_is_left(phase: Phase) -> Non
     later = record_of(ADMIN.up(other, NOW), {"web-1": A})
     for name in ("web-1", "web-2"):
         reports(leases, Phase.RUNNING, name)
-    leases.decided(decided(DOWN), (), NOW)
-    leases.decided(decided(later), ("web-1",), NOW)
+    leases.decided(decided(DOWN), Promise(), NOW)
+    leases.decided(decided(later), Promise(("web-1",)), NOW)
     assert leases.not_yet(later.id) == "waits for shop/web-1 to leave its room"
     looks = Realise(later.id, GRID)
     assert looks not in reports(leases, Phase.ENDING)[0], "it takes room yet"
@@ -208,7 +209,7 @@ def test_what_waits_for_room_is_looked_at_when_some_is_left(phase: Phase) -> Non
 def test_what_is_cleared_is_forgotten() -> None:
     leases, _ = carrying()
     leases.preemption.heard(GRID, B, ("web",))
-    leases.decided(decided(DOWN), (), NOW)
+    leases.decided(decided(DOWN), Promise(), NOW)
     reports(leases, Phase.GONE, "web-1")
     assert leases.cleared(GRID) == ([], []), "one is there yet"
     reports(leases, Phase.GONE, "web-2")
@@ -303,7 +304,7 @@ def yielding() -> tuple[Leases, Ledger]:
     record = record_of(order, {"web-1": A, "web-2": A})
     ledger = Ledger(msgspec.structs.replace(ROOM, disk_bytes=4096 * MIB), NOW)
     leases = Leases(A, ledger, AUTHORITY, Random(1), {}, NOW)
-    leases.decided(decided(record), record.on(A), NOW, yields=True)
+    leases.decided(decided(record), Promise(record.on(A), yields=True), NOW)
     save_s = 2 * 128 * MIB / (32 * MIB)
     start_s = NOW + 100 + save_s + YIELD_EARLY_S
     ledger.enter(("exam", "a"), Quantum(4000), Window(start_s, start_s + 60, 0.0))

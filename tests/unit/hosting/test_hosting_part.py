@@ -16,6 +16,7 @@ from protocol.grid.record import GridRecord, grid_id
 from protocol.grid.stopping import RebuildTerms, StopTerms
 from protocol.hosting.leases import Leases
 from protocol.hosting.part import Part, PartOf, part_of
+from protocol.hosting.taking_up import Promise
 from protocol.terms.effects import Persist
 from protocol.terms.ids import GridId, PeerId, RequestId
 from protocol.trust.order import Action
@@ -44,7 +45,7 @@ RECORD = tiers_record()
 
 def carrying(record: GridRecord = RECORD) -> Leases:
     leases = Leases(A, Ledger(ROOM, NOW), AUTHORITY, Random(1), {}, NOW)
-    assert leases.decided(decided(record), ("web-1", "db-1"), NOW)[0]
+    assert leases.decided(decided(record), Promise(("web-1", "db-1")), NOW)[0]
     return leases
 
 
@@ -114,7 +115,7 @@ def test_before_its_time_nothing_is_made_but_what_is_to_go_goes() -> None:
     gone = ADMIN.order(Action.TERMINATE, record.id, NOW, workspace="web-1")
     left = tuple(a for a in record.assignments if a.workspace != "web-1")
     less = msgspec.structs.replace(record, epoch=2, assignments=left, changes=(gone,))
-    leases.decided(decided(less), (), NOW)
+    leases.decided(decided(less), Promise(), NOW)
     found = part(leases, grid=record.id)
     assert [(one.workspace.name, one.wanted.power, bool(one.not_yet)) for one in found.mine] == [
         ("db-1", Power.RUNNING, True),

@@ -12,6 +12,7 @@ from protocol.grid.record import GridRecord, GridState, grid_id
 from protocol.hosting.host import Host
 from protocol.hosting.publishing import Publishing
 from protocol.hosting.surroundings import Alone
+from protocol.hosting.taking_up import Promise
 from protocol.sim.keys import SimSealer, SimVerifier
 from protocol.terms.coordinate import NOWHERE, Coordinate
 from protocol.terms.effects import Deadline
@@ -62,7 +63,7 @@ class World:
         self.surroundings = Moving()
         self.host = Host(me, facts, (), AUTHORITY, Random(1), {}, NOW, self.surroundings)
         if carries:
-            self.host.leases.decided(decided(RECORD), ("web-1",), NOW)
+            self.host.leases.decided(decided(RECORD), Promise(("web-1",)), NOW)
         self.publishing = Publishing(self.host)
 
     def told(self, now: float) -> list[str]:
@@ -209,7 +210,7 @@ def test_the_last_notice_stands_for_ten_minutes_and_is_the_last() -> None:
     down = ADMIN.order(Action.DOWN, GRID, NOW)
     ended = read_register(ending(GRID, down)(committed(RECORD))).record
     assert ended is not None
-    world.host.leases.decided(decided(ended), (), NOW)
+    world.host.leases.decided(decided(ended), Promise(), NOW)
     world.host.leases.progress(GRID, Status("web-1", Phase.GONE, "", NOW))
     world.host.leases.cleared(GRID)
     notice, ttl_s = world.notice(NOW)

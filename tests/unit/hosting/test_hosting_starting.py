@@ -14,6 +14,7 @@ from protocol.grid.record import GridRecord, GridState, grid_id
 from protocol.hosting.leases import Leases
 from protocol.hosting.part import part_of
 from protocol.hosting.starting import Starting
+from protocol.hosting.taking_up import Promise
 from protocol.terms.effects import Realise
 from protocol.terms.ids import GridId, PeerId
 from protocol.trust.order import Action
@@ -40,7 +41,7 @@ class Scene:
         self.notices = Notices()
         self.starting = Starting(self.leases, self.notices)
         self.record = record
-        known, _, _ = self.leases.decided(decided(record), record.on(A), NOW)
+        known, _, _ = self.leases.decided(decided(record), Promise(record.on(A)), NOW)
         assert known
 
     def told(self, peer: PeerId, phase: Phase, *, final: bool = False) -> list[Realise]:
@@ -113,7 +114,7 @@ def test_a_grid_this_host_does_not_carry_is_not_looked_at() -> None:
 def test_each_grid_is_seen_by_itself() -> None:
     scene = Scene()
     other = record_of(ADMIN.up(SPEC, NOW), {"db-1": B, "db-2": C, "web-1": A})
-    scene.leases.decided(decided(other), ("web-1",), NOW)
+    scene.leases.decided(decided(other), Promise(("web-1",)), NOW)
     scene.told(B, Phase.READY)
     scene.notices.put(B, notice(other, (Status("db-1", Phase.READY),)), NOW)
     assert scene.looks(other.id) == [Realise(other.id, other.id)]
@@ -128,10 +129,10 @@ def test_what_was_cleared_is_forgotten_with_the_next_word_of_it() -> None:
     ended = read_register(ending(GRID, down)(committed(RECORD))).record
     assert ended is not None
     assert ended.state is GridState.DOWN
-    scene.leases.decided(decided(ended), (), NOW)
+    scene.leases.decided(decided(ended), Promise(), NOW)
     scene.leases.progress(GRID, Status("web-1", Phase.GONE))
     scene.leases.cleared(GRID)
     assert scene.leases.row(GRID) is None
     assert scene.looks(GRID) == []
-    scene.leases.decided(decided(RECORD), ("web-1",), NOW)
+    scene.leases.decided(decided(RECORD), Promise(("web-1",)), NOW)
     assert scene.looks(GRID) == LOOK

@@ -145,6 +145,17 @@ def test_a_host_that_is_to_give_a_way_out_and_does_not_says_what_would_help() ->
     assert (problem.kind, problem.what, problem.would_work) == ("egress", said, help_)
 
 
+def test_a_host_that_is_to_give_ports_and_does_not_says_what_would_help() -> None:
+    peer = started()
+    fault = (
+        "guests are not reached from outside: this host does not forward packets; `sysctl -w x=1`"
+    )
+    peer.handle(Probed(msgspec.structs.replace(peer.host.facts, ports_fault=fault)), NOW + 1)
+    (problem,) = status(peer).problems
+    said, _, help_ = fault.partition("; ")
+    assert (problem.kind, problem.what, problem.would_work) == ("expose", said, help_)
+
+
 def test_a_peer_that_is_dialled_elsewhere_says_so_in_a_new_presence() -> None:
     peer = started()
     before = peer.broadcast.incarnation

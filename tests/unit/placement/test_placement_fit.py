@@ -4,22 +4,35 @@ import pytest
 from asking import GIB, cluster, grid, host, point, probed
 from msgspec.structs import replace
 
+from protocol.capacity.advert import GivenPorts
+from protocol.capacity.quantum import port_named
 from protocol.grid.expand import workspaces
 from protocol.grid.model import (
     Compact,
     DeviceCount,
     Driver,
+    Exposure,
     GridSpec,
     Mount,
     NetworkSpec,
     Spread,
     Strict,
+    Transport,
     VolumeSpec,
+    Workspace,
 )
-from protocol.placement.fit import apart_ms, conflict, quantum_of, refusals, rules_of
+from protocol.placement.fit import (
+    Offer,
+    apart_ms,
+    conflict,
+    quantum_of,
+    refusals,
+    rules_of,
+    unsuitable,
+)
 from protocol.terms.architecture import Architecture
 from protocol.terms.coordinate import NOWHERE
-from protocol.terms.refusal import Constraint
+from protocol.terms.refusal import PORTS, Constraint
 
 
 @pytest.mark.parametrize(
@@ -181,3 +194,48 @@ def test_a_quantum_is_more_than_cpus() -> None:
     quantum = quantum_of(workspace)
     assert quantum.devices == (("fpga", 2), ("gpu", 1)), "by name, so equal ones are equal"
     assert quantum.memory_bytes == 2 * GIB
+
+
+def exposing(*ports: Exposure, count: int = 1) -> tuple[Workspace, ...]:
+    return workspaces(grid(cluster(count=count, expose=ports)))
+
+
+def giving(name: str = "h1", **more: object) -> Offer:
+    """A host that gives four ports."""
+    offer = host(name, devices=((PORTS, 4),))
+    return replace(probed(offer, ports=GivenPorts(30_000, 30_003, "198.51.100.7")), **more)
+
+
+@pytest.mark.parametrize(
+    ("offer", "port", "detail"),
+    [
+        (host("h1"), 0, "it gives no ports at which guests are reached"),
+        (probed(host("h1"), ports_fault="it does not forward"), 0, "it does not forward"),
+        (giving(), 2222, "it gives the ports 30000-30003, asked: 2222"),
+        (giving(shut=((30_001, "port 30001 is taken"),)), 30_001, "port 30001 is taken"),
+    ],
+)
+def test_a_host_without_the_port_that_is_asked_for(offer: Offer, port: int, detail: str) -> None:
+    (workspace,) = exposing(Exposure(22, outside=port))
+    found = unsuitable(workspace, offer, rules_of(grid()))
+    assert [(r.constraint, r.detail) for r in found] == [(Constraint.PORT, detail)]
+    (plain,) = workspaces(grid(cluster()))
+    assert unsuitable(plain, offer, rules_of(grid())) == []
+
+
+def test_ports_are_counted_and_a_host_has_each_of_them_once() -> None:
+    """A guest's port by both transports is one of the host's; four numbers in all."""
+    both = (Exposure(443), Exposure(443, Transport.UDP), Exposure(80))
+    one, other = exposing(*both, Exposure(22, outside=30_001), count=2)
+    offer, rules = giving(), rules_of(grid())
+    assert dict(quantum_of(one).devices) == {PORTS: 3, port_named(30_001): 1}
+    assert refusals(one, offer, offer.free, rules) == []
+    left = offer.free - quantum_of(one)
+    found = refusals(other, offer, left, rules)
+    assert [str(each) for each in found] == [
+        "h1: port: the exposed port 30001 has another workspace there, and a host gives each to one",
+        "h1 lacks exposed ports: asked 3, free 1",
+    ]
+    assert quantum_of(one).times_in(offer.free) == 1
+    assert left.sayable().devices == ((PORTS, 1),)
+    assert left.sayable([30_001]) == left

@@ -7,16 +7,25 @@ import msgspec
 from host_world import GRID, ME, OTHER, HostWorld
 
 from netns.inside import Wireguard, inside_address
-from netns.model import Egress, NetworkPlan
+from netns.model import Egress, Exposed, NetworkPlan
 from overlayd.ports.seeds import Seed, SeedNic
 from overlayd.realise import plan
 from overlayd.realise.paths import network_name
 from overlayd.realise.sealing import networks_of
 from protocol.grid.addresses import plan as cards_of
 from protocol.grid.expand import workspaces
+from protocol.grid.exposed import ExposedPort
 from protocol.grid.grant import HoldGrant, SignedGrant
 from protocol.grid.lifecycle import Power, Wanted
-from protocol.grid.model import SIX_AUTO, ClusterSpec, Encryption, ImageRef, NetworkSpec
+from protocol.grid.model import (
+    SIX_AUTO,
+    ClusterSpec,
+    Encryption,
+    Exposure,
+    ImageRef,
+    NetworkSpec,
+    Transport,
+)
 from protocol.grid.record import Applied, Assignment, KeptVolume
 from protocol.grid.six import address6, cidr6_of
 from protocol.grid.tunnel import TunnelEnd
@@ -160,6 +169,61 @@ def test_groups_are_heard_everywhere_where_a_network_asks_for_that(tmp_path: Pat
         found = network(msgspec.structs.replace(part, spec=spec))
         (sealed,) = networks_of([found])
         assert (found.multicast, sealed.multicast) == (asked, asked)
+
+
+def exposing(part: Part, *expose: Exposure, exposes: tuple[ExposedPort, ...]) -> Part:
+    """The same, its first workspace being reached from outside."""
+    first, *others = part.mine
+    workspace = msgspec.structs.replace(first.workspace, expose=expose)
+    mine = (msgspec.structs.replace(first, workspace=workspace), *others)
+    return msgspec.structs.replace(part, mine=mine, exposes=exposes)
+
+
+def test_ports_lead_to_guests_that_run_and_ask_for_them(tmp_path: Path) -> None:
+    part = part_of(tmp_path)
+    site = msgspec.structs.replace(SITE, exposed_at="198.51.100.7")
+    name = part.mine[0].workspace.name
+    held = tuple(ExposedPort(name, port, Transport.TCP, 31_000 + port) for port in (22, 443))
+    reached = exposing(part, Exposure(443), exposes=held)
+    found = network(reached, site)
+    address = next(port.address for port in found.ports if port.name == name)
+    assert found.exposed == (Exposed(address, 443, "tcp", 31_443),), "22 is to come in its turn"
+    assert found.exposed_at == "198.51.100.7"
+    assert network(part, site) == msgspec.structs.replace(found, exposed=())
+    first, *others = reached.mine
+    off = msgspec.structs.replace(first, wanted=Wanted(name, Power.OFF))
+    stopped = msgspec.structs.replace(reached, mine=(off, *others))
+    plans = plan.networks(stopped, site, ending=frozenset({name}))
+    assert [each.exposed for each in plans] == [()]
+
+
+def test_a_guest_is_reached_by_the_network_that_its_answers_go_out_by(tmp_path: Path) -> None:
+    """The first with a way out; without any, the first, which so gets the default route."""
+    part = part_of(tmp_path)
+    lan, far, wan = (
+        NetworkSpec(name, f"10.{n}.0.0/24", Encryption.NONE, internet=name == "wan")
+        for n, name in enumerate(("lan", "far", "wan"), start=42)
+    )
+    for networks, by in (((lan, far), "lan"), ((lan, far, wan), "wan")):
+        head = ClusterSpec(
+            "head", 1, ImageRef("tiny"), 250, 128 << 20,
+            networks=tuple(n.name for n in networks), expose=(Exposure(443),),
+        )  # fmt: skip
+        spec = msgspec.structs.replace(part.spec, networks=networks, clusters=(head,))
+        (member,) = workspaces(spec)
+        mine = PartOf(member, Wanted(member.name), ())
+        record = msgspec.structs.replace(
+            part.record,
+            assignments=(Assignment(member.name, ME),),
+            vnis=tuple((n.name, i) for i, n in enumerate(networks, start=1)),
+        )
+        exposes = (ExposedPort(member.name, 443, Transport.TCP, 31_443),)
+        whole = Part(record, spec, cards_of(spec), (mine,), keeps=(), exposes=exposes)
+        site = msgspec.structs.replace(SITE, exposed_at="198.51.100.7")
+        ways = [p.network.rpartition(".")[2] for p in plan.networks(whole, site) if p.exposed]
+        assert ways == [by]
+        nics = plan.seed(whole, mine, plan.mtu_of(whole, site)).nics
+        assert [nic.way_out for nic in nics] == [n.name == by for n in networks]
 
 
 def test_a_network_knows_by_name_who_is_on_the_other_network_of_a_guest(tmp_path: Path) -> None:
