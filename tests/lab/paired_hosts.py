@@ -44,6 +44,8 @@ class Pair:
         self.lab = Lab(Topology(tag, sites))
         self.daemons = Daemons(folder, uri="test:///default")
         self.encryption = encryption
+        self.bits_s = 0
+        """The `network-rate` of each guest."""
         self.guests: dict[str, list[Guest]] = {}
         self.ids: dict[str, str] = {}
 
@@ -82,7 +84,9 @@ class Pair:
 
     def spec(self, name: str) -> GridSpec:
         plain = orders.spec(name, self.image, 2)
-        cluster = msgspec.structs.replace(plain.clusters[0], networks=("lan",))
+        cluster = msgspec.structs.replace(
+            plain.clusters[0], networks=("lan",), network_bits_s=self.bits_s
+        )
         return msgspec.structs.replace(
             plain,
             clusters=(cluster,),

@@ -5,6 +5,7 @@ import signal
 from collections.abc import Iterator
 from ipaddress import IPv4Address
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 from federation import traces
@@ -13,6 +14,7 @@ from federation.launch import PORT, wait_for
 from netns_world import GROUP, Guest, Talk, echos_received, mac_bytes
 from paired_hosts import Pair
 
+from netns import program
 from netns.kernel import namespaces
 from netns.lab.topology import Host, Site
 from netns.tunnel import client
@@ -34,6 +36,8 @@ def pair(folder: Path) -> Iterator[Pair]:
     try:
         made.enrol()
         made.listens_everywhere("b")
+        made.bits_s = 100_000_000
+        made.configure("b", "[offer]", '[offer]\nnetwork-rate = "300M"')
         made.start()
         yield made
     finally:
@@ -45,6 +49,7 @@ def test_a_network_crosses_sites_and_nobody_reads_it(pair: Pair) -> None:
     wait_for(pair.meet, WITHIN_S, "guests meet")
     assert pair.meet(1418), "the largest packet"
     _guests_meet_over_ipv6(pair)
+    _guests_are_held_to_what_a_host_has_left_for_them(pair)
     wait_for(lambda: _shows_both_ways(pair), WITHIN_S, "both hosts tell of their paths")
     with Talk(one, other) as talk:
         _nothing_is_read_on_the_way(pair, talk)
@@ -77,6 +82,27 @@ def _shows_both_ways(pair: Pair) -> bool:
         if not all("direct" in row and "1418" in row and "ms" in row for row in rows):
             return False
     return True
+
+
+def _guests_are_held_to_what_a_host_has_left_for_them(pair: Pair) -> None:
+    def held(rate: str) -> bool:
+        taps = [guest.port.tap for guest in pair.guests["pair"]]
+        return all(
+            f" rate {rate} "
+            in program.run(["tc", "-n", pair.lab.namespace(host), "qdisc", "show", "dev", tap])
+            for host, tap in zip(("a", "b"), taps, strict=True)
+        )
+
+    def resize(rate: str) -> CompletedProcess[str]:
+        return pair.daemons.ctl("a", "resize", "pair/n", "--network-rate", rate, "-y")
+
+    wait_for(lambda: held("100Mbit"), WITHIN_S, "the rate")
+    refused = resize("400M")
+    assert refused.returncode != 0
+    assert "would work: network-rate 300M for n, now" in refused.stderr
+    done = resize("200M")
+    assert done.returncode == 0, done.stderr
+    wait_for(lambda: held("200Mbit"), WITHIN_S, "the other rate")
 
 
 def _nothing_is_read_on_the_way(pair: Pair, talk: Talk) -> None:
