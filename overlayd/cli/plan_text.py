@@ -5,7 +5,7 @@ from overlayd.cli.words import moment, short
 from overlayd.config.userdata import Attachment
 from protocol.grid.carrier import carrier_of, carries
 from protocol.grid.expand import workspaces
-from protocol.grid.model import GridSpec
+from protocol.grid.model import SIX_AUTO, GridSpec
 from protocol.requesting.request import Planned, RequestState, RequestView
 from protocol.terms.limits import MTU_LEAST
 from protocol.terms.quantities import counted, cpus_in_words, format_duration, format_size
@@ -123,7 +123,10 @@ def _shared(spec: GridSpec, placed: dict[str, Planned]) -> list[tuple[str, str]]
         sites = len(dict.fromkeys(row.site for row in on))
         carrier = carrier_of(network, bool(on) and all(row.wireguard for row in on))
         mtu = f", mtu {carries(carrier, min(row.mtu for row in on), MTU_LEAST)}" if on else ""
-        lines.append((network.name, f"{network.cidr}, {counted(sites, 'site')}, {carrier}{mtu}"))
+        ranges = network.cidr
+        if network.cidr6 not in ("", SIX_AUTO):
+            ranges += f" and {network.cidr6}"
+        lines.append((network.name, f"{ranges}, {counted(sites, 'site')}, {carrier}{mtu}"))
     for volume in spec.volumes:
         on = [
             placed[w.name]

@@ -33,7 +33,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 def take_addresses(world: World) -> None:
     for guest in world.guests.values():
         six = address6(CIDR6, guest.port.address)
-        guest.run("ip", "address", "add", f"{six}/64", "dev", "eth0")
+        guest.run("ip", "address", "add", f"{six}/64", "dev", "eth0", "nodad")
 
 
 def neighbours(guest: Guest) -> str:
@@ -79,7 +79,7 @@ def test_a_guest_hears_from_its_router_what_to_do_and_that_it_is_none(world: Wor
     assert "default" not in routes
     assert " dynamic " not in near.run("ip", "-6", "address"), "addresses come by DHCPv6 alone"
     near.run("ip", "link", "set", "eth0", "mtu", "1400")
-    near.run("ip", "address", "replace", f"{NEAR}/64", "dev", "eth0")
+    near.run("ip", "address", "replace", f"{NEAR}/64", "dev", "eth0", "nodad")
 
 
 @pytest.mark.parametrize(("name", "address"), [("near", NEAR), ("far", FAR)])
@@ -182,6 +182,33 @@ def test_lies_about_neighbours_and_routers_are_dropped(world: World) -> None:
             frame = ear.recv(2000)
             heard += [frame] if frame[6:12] == me else []
     assert heard == [honest]
+
+
+def test_no_guest_tells_the_gateway_where_another_is(world: World) -> None:
+    """It hears of their link-local addresses from them, of the others it knows."""
+    head, near = world.guests["head"], world.guests["near"]
+    gateway = mac_bytes(world.plans["a"].gateway_mac)
+    me, mine, yours, theirs = (
+        mac_bytes(near.port.mac),
+        *(socket.inet_pton(socket.AF_INET6, text) for text in (NEAR, HEAD, GATEWAY)),
+    )
+    assert head.pings(GATEWAY)
+    lie = _icmp(mine, theirs, 136, b"\x60\0\0\0" + yours + b"\2\1" + me)
+    checked = lie[:44] + struct.pack(">H", _checksum(lie)) + lie[46:]
+    namespaces.inside(near.namespace, lambda: send_frames(gateway + me + checked))
+    assert near.pings(GATEWAY)
+    known = program.run(["ip", "-n", world.plans["a"].namespace, "-6", "neigh", "show", HEAD])
+    assert head.port.mac in known
+
+
+def _checksum(packet: bytes) -> int:
+    """Of ICMPv6 in what follows the MACs of a frame, whose own field is zero."""
+    body = packet[42:]
+    pseudo = packet[10:42] + struct.pack(">II", len(body), 58)
+    total = sum(struct.unpack(f">{(len(pseudo) + len(body)) // 2}H", pseudo + body))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
 
 
 def _listener() -> socket.socket:

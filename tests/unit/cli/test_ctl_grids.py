@@ -56,6 +56,16 @@ def test_plan_prints_where_everything_would_go_and_says_so_by_its_code(daemon: D
     assert again.stdout == "demo is up already: 3 workspaces on 1 host at 1 site\n"
 
 
+def test_plan_names_the_ipv6_that_a_file_gives_a_network(daemon: Daemon) -> None:
+    text = daemon.grid_file.read_text()
+    six = text.replace("{cidr: 10.42.0.0/24,", "{cidr: 10.42.0.0/24, cidr6: fd42:17::/64,")
+    daemon.grid_file.write_text(six)
+    lan = "lan       10.42.0.0/24 and fd42:17::/64, 1 site, plain"
+    assert lan in daemon.ask("plan", daemon.grid_file).stdout
+    daemon.up()
+    assert "fd42:17::a2a:a" in daemon.ask("show", "demo").stdout
+
+
 def test_what_does_not_fit_is_explained(daemon: Daemon) -> None:
     plan = daemon.ask("plan", daemon.grid_file, "--profile", "big", code=1)
     assert (plan.stdout, plan.stderr) == ("", TOO_BIG)
