@@ -18,7 +18,9 @@ systemctl stop "postgresql@$version-main"
 [ -e "/etc/postgresql/$version/main" ] || pg_createcluster "$version" main
 conf=/etc/postgresql/$version/main
 pg_conftool "$version" main set listen_addresses '*'
-grep -q '10.45.1.0/24' "$conf/pg_hba.conf" || echo "host site site 10.45.1.0/24 trust" >>"$conf/pg_hba.conf"
+for range in 10.45.1.0/24 fd45:1::/64; do
+    grep -q "$range" "$conf/pg_hba.conf" || echo "host site site $range trust" >>"$conf/pg_hba.conf"
+done
 systemctl enable "postgresql@$version-main"
 systemctl restart "postgresql@$version-main"
 cd /
