@@ -87,6 +87,8 @@ class Neighbour(msgspec.Struct, frozen=True):
     name: str
     via: str = ""
     peer: str = ""
+    four_alone: bool = False
+    """Whether it has no IPv6 address, though its network has IPv6."""
 
 
 class Egress(msgspec.Struct, frozen=True):

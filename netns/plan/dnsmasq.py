@@ -16,7 +16,13 @@ same wherever the state lies.
 
 from ipaddress import IPv4Network
 
-from netns.model import METADATA_ADDRESS, PORTS_MAX, PREFIX6_BITS, Egress, NetworkPlan
+from netns.model import (
+    METADATA_ADDRESS,
+    PORTS_MAX,
+    PREFIX6_BITS,
+    Egress,
+    NetworkPlan,
+)
 from netns.resources import INNER_LINK
 
 RESOLV_CONF = "/etc/resolv.conf"
@@ -135,6 +141,7 @@ def names(plan: NetworkPlan) -> str:
     members = [(port.name, port.address) for port in plan.ports]
     members += [(neighbour.name, neighbour.address) for neighbour in plan.neighbours]
     if plan.cidr6:
-        members += [(name, plan.six(address)) for name, address in members]
+        alone = {neighbour.name for neighbour in plan.neighbours if neighbour.four_alone}
+        members += [(name, plan.six(address)) for name, address in members if name not in alone]
     members += [*plan.others, *plan.others6]
     return "".join(f"{address} {name}.{plan.domain} {name}\n" for name, address in sorted(members))

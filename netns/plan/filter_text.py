@@ -89,8 +89,9 @@ def _sets(plan: NetworkPlan) -> list[str]:
 
 def _six_sets(plan: NetworkPlan) -> list[str]:
     own = [(f'"{port.tap}" . {port.mac} . ', plan.six(port.address)) for port in _ports(plan)]
-    afar = [(f"{one.mac} . ", plan.six(one.address)) for one in plan.neighbours]
-    members: tuple[Port | Neighbour, ...] = (*plan.ports, *plan.neighbours)
+    with_six = [one for one in plan.neighbours if not one.four_alone]
+    afar = [(f"{one.mac} . ", plan.six(one.address)) for one in with_six]
+    members: tuple[Port | Neighbour, ...] = (*plan.ports, *with_six)
     asked = {plan.six(member.address): member.mac for member in members}
     asked |= {plan.six(plan.gateway): plan.gateway_mac, GATEWAY_LINK_ADDRESS: plan.gateway_mac}
     groups = sorted(

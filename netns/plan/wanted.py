@@ -98,7 +98,7 @@ def wanted(plan: NetworkPlan, slot: int = 0) -> tuple[Resource, ...]:
             continue
         entries.append(TunnelEntry(plan.vxlan, neighbour.mac, neighbour.via))
         entries.append(ArpEntry(plan.vxlan, neighbour.address, neighbour.mac))
-        if plan.cidr6:
+        if plan.cidr6 and not neighbour.four_alone:
             entries.append(ArpEntry(plan.vxlan, plan.six(neighbour.address), neighbour.mac))
     if plan.multicast and not plan.sealed:
         vias = dict.fromkeys(neighbour.via for neighbour in plan.neighbours)

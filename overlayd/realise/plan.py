@@ -234,7 +234,7 @@ def _attached(part: Part, network: str, name: str) -> Iterator[Neighbour]:
     for each in part.attached:
         if each.network == network and each.peer not in part.out:
             mac = mac_of(name, each.address)
-            yield Neighbour(mac, each.address, each.name, peer=each.peer)
+            yield Neighbour(mac, each.address, each.name, peer=each.peer, four_alone=True)
 
 
 def _vias(part: Part, site: Site) -> dict[PeerId, str]:

@@ -200,3 +200,16 @@ def test_what_a_guest_sends_too_long_reaches_the_forwarder() -> None:
         mtus = {r.name: r.mtu for r in wanted(mixed) if isinstance(r, LinkSettings)}
         assert (mtus[mixed.tunnel], mtus[card.tap]) == (most, most)
         assert mtus[mixed.ports[1].tap] == mtus[mixed.veth] == mixed.mtu
+
+
+def test_who_has_ipv4_alone_is_not_looked_for_over_ipv6() -> None:
+    """A guest that asks for it by name would begin with that, and wait."""
+    first, *others = SIX.neighbours
+    alone = replace(SIX, neighbours=(replace(first, four_alone=True), *others))
+    six = SIX.six(first.address)
+    assert f"{six} {first.name}.star {first.name}\n" in dnsmasq.names(SIX)
+    assert six not in dnsmasq.names(alone)
+    assert f"{first.address} {first.name}.star {first.name}\n" in dnsmasq.names(alone)
+    assert six in filter_text.ruleset(SIX)
+    assert six not in filter_text.ruleset(alone)
+    assert first.mac in filter_text.ruleset(alone)

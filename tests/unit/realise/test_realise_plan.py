@@ -13,6 +13,7 @@ from overlayd.realise import plan
 from overlayd.realise.paths import network_name
 from overlayd.realise.sealing import networks_of
 from protocol.grid.addresses import plan as cards_of
+from protocol.grid.attached import Attached
 from protocol.grid.expand import workspaces
 from protocol.grid.exposed import ExposedPort
 from protocol.grid.grant import HoldGrant, SignedGrant
@@ -288,6 +289,17 @@ def test_a_network_has_ipv6_where_kernel_and_packets_allow_it(tmp_path: Path) ->
     assert nic.address6 == f"{address6(cidr6, nic.address.partition('/')[0])}/64"
     (nic, *_) = plan.seed(part, mine, {"lan": 1279}).nics
     assert nic.address6 == ""
+
+
+def test_a_host_that_is_attached_is_known_by_its_ipv4_address_alone(tmp_path: Path) -> None:
+    part = with_six(part_of(tmp_path))
+    lan = msgspec.structs.replace(part.spec.networks[0], encryption=Encryption.REQUIRED)
+    part = msgspec.structs.replace(
+        part,
+        spec=msgspec.structs.replace(part.spec, networks=(lan,)),
+        attached=(Attached("lan", OTHER, "10.42.0.99", "bnl"),),
+    )
+    assert [one.four_alone for one in network(part, SITE_WITH_SIX).neighbours] == [False, True]
 
 
 def with_six(part: Part) -> Part:
