@@ -194,7 +194,8 @@ def test_the_root_disk_has_the_size_that_was_asked_for(guests: Guests) -> None:
 
 
 def test_they_reach_each_other_by_name(guests: Guests) -> None:
-    guests.run("bios-1", "ping -c 1 -W 5 uefi-1")
+    guests.run("bios-1", "ping -4 -c 1 -W 5 uefi-1")
+    guests.run("bios-1", "ping -6 -c 1 -W 5 uefi-1")
 
 
 def test_packages_come_from_outside_and_no_host_is_reached(guests: Guests) -> None:
