@@ -1,7 +1,8 @@
 """What carries guests' frames between two hosts: ours beside what people use, in one run on one machine.
 
-TCP of one and of eight streams, without loss and with, datagrams of 64 bytes, round trip, cpu. The cpu is the
-whole machine's, so nothing else should run. Rows whose program is not installed say how to get it.
+TCP of one and of eight streams, without loss and with, datagrams of 64 bytes, round trip, cpu; with packets of
+1,500 and of 9,000 bytes between the hosts. Then a sealed forwarder by itself: another table, idling. The cpu of
+TCP is the whole machine's, so nothing else should run. Rows whose program is not installed say how to get it.
 """
 
 import argparse
@@ -16,13 +17,15 @@ from federation.launch import wait_for
 from rich.console import Console
 from rich.table import Table
 
+from benches.dataplane_alone import Bound, alone
 from benches.dataplane_carriers import CARRIERS
 from benches.dataplane_floods import FLOODS, costs_us
 from benches.dataplane_flows import Ends, answers, round_trip_us, small_kpps, tcp
-from benches.dataplane_hosts import WITHIN_S, Hosts
+from benches.dataplane_hosts import MTU, WITHIN_S, Hosts
 
 LOSSES = (0.0, 0.001, 0.01)
 STREAMS = (1, 8)
+MTUS = (MTU, 9_000)
 WIDTH = 160
 KPPS, ROUND_TRIP, CPU = "64 B, kpps", "round trip, us", "cpu-s a GB"
 
@@ -89,11 +92,11 @@ def measured(hosts: Hosts, ends: Ends, options: argparse.Namespace) -> Iterator[
     hosts.check_wire()
 
 
-def run(row: str, options: argparse.Namespace) -> Figures:
-    """A row, between two hosts made for it."""
+def run(row: str, mtu: int, options: argparse.Namespace) -> Figures:
+    """A row, between two hosts made for it, with frames of that size on their link."""
     with (
         tempfile.TemporaryDirectory(prefix="ovl", dir="/tmp") as folder,
-        Hosts(Path(folder)) as hosts,
+        Hosts(Path(folder), mtu) as hosts,
     ):
         return dict(measured(hosts, CARRIERS[row].set_up(hosts), options))
 
@@ -103,10 +106,10 @@ def median(runs: list[Figures]) -> Figures:
     return {column: statistics.median(each[column] for each in runs) for column in runs[0]}
 
 
-def table_of(rows: dict[str, Figures]) -> Table:
-    """What was measured."""
+def table_of(rows: dict[str, Figures], mtu: int = MTU) -> Table:
+    """What was measured, with packets of so many bytes underneath."""
     columns = list(next(iter(rows.values()), {}))
-    table = Table("", *columns)
+    table = Table(f"{mtu:,} bytes underneath", *columns)
     for row, figures in rows.items():
         shown = [f"{figures[c]:.0f}" if figures[c] >= 10 else f"{figures[c]:.2f}" for c in columns]
         table.add_row(row, *shown)
@@ -114,8 +117,8 @@ def table_of(rows: dict[str, Figures]) -> Table:
 
 
 def ratios_of(rows: dict[str, Figures]) -> Table:
-    """What is to be reached, and what was."""
-    table = Table("", "beside", "to reach", "reached", "")
+    """What is to be reached with packets of wire size underneath, and what was."""
+    table = Table(f"{MTU:,} bytes underneath", "beside", "to reach", "reached", "")
     for reach in REACHES:
         got = reach.reached(rows)
         if got is not None:
@@ -129,6 +132,15 @@ def ratios_of(rows: dict[str, Figures]) -> Table:
                 f"{got:.2f} x",
                 "" if good else "short",
             )
+    return table
+
+
+def alone_of(figures: dict[Bound, float]) -> Table:
+    """What a forwarder does by itself, beside what it may."""
+    table = Table("a sealed forwarder by itself", "", "at most", "")
+    for bound, got in figures.items():
+        short = "" if got <= bound.most else "short"
+        table.add_row(bound.what, f"{got:.2g} {bound.unit}", f"{bound.most:g} {bound.unit}", short)
     return table
 
 
@@ -146,22 +158,28 @@ def main() -> int:
     parser.add_argument("--rows", nargs="+", choices=list(CARRIERS), default=list(CARRIERS), metavar="ROW",
                         help=f"of: {', '.join(CARRIERS)}")  # fmt: skip
     parser.add_argument("--loss", nargs="*", type=float, default=list(LOSSES), metavar="SHARE")
+    parser.add_argument("--mtu", nargs="+", type=int, default=list(MTUS), metavar="BYTES",
+                        help="packets between the hosts; guests' as large as each carrier takes")  # fmt: skip
     parser.add_argument("--seconds", type=float, default=5.0, help="of each flow")
     parser.add_argument("--runs", type=int, default=1, help="of each row; the table has medians")
     parser.add_argument("--floods", action="store_true", help="what strangers' datagrams cost, too")
     options = parser.parse_args()
     console = Console(width=WIDTH)
-    rows: dict[str, list[Figures]] = {}
-    for _ in range(options.runs):
-        for row in options.rows:
-            if missing := CARRIERS[row].missing():
-                console.print(f"{row}: not installed here: {missing}", style="dim")
-                continue
-            rows.setdefault(row, []).append(run(row, options))
-            console.print(f"{row}: {rows[row][-1]}", style="dim")
-    medians = {row: median(runs) for row, runs in rows.items()}
-    console.print(table_of(medians))
-    console.print(ratios_of(medians))
+    there = [row for row in options.rows if not CARRIERS[row].missing()]
+    for row in options.rows:
+        if missing := CARRIERS[row].missing():
+            console.print(f"{row}: not installed here: {missing}", style="dim")
+    for mtu in options.mtu:
+        rows: dict[str, list[Figures]] = {row: [] for row in there}
+        for _ in range(options.runs):
+            for row in there:
+                rows[row].append(run(row, mtu, options))
+                console.print(f"{mtu:,} bytes: {row}: {rows[row][-1]}", style="dim")
+        medians = {row: median(runs) for row, runs in rows.items()}
+        console.print(table_of(medians, mtu))
+        if mtu == MTU:
+            console.print(ratios_of(medians))
+    console.print(alone_of(alone()))
     if options.floods:
         console.print(floods_of({"in C": True, "in Python": False}, options.seconds))
     return 0

@@ -16,10 +16,30 @@ from federation.launch import wait_for
 from nacl.public import PrivateKey
 
 from benches.dataplane_flows import Ends
-from benches.dataplane_hosts import GUESTS, HOSTS, INSIDE, MACS, UNDERLAY, WITHIN_S, Hosts
+from benches.dataplane_hosts import (
+    GUESTS,
+    HOSTS,
+    INSIDE,
+    MACS,
+    UNDERLAY,
+    UNDERLAY6,
+    WITHIN_S,
+    Hosts,
+)
 from netns import apply, program
 from netns.kernel import namespaces
-from netns.model import Neighbour, NetworkPlan, Port, card_name, mac_of, tap_name, vni_of
+from netns.model import (
+    IPV6_MORE_BYTES,
+    SEALED_OVERHEAD_BYTES,
+    VXLAN_OVERHEAD_BYTES,
+    Neighbour,
+    NetworkPlan,
+    Port,
+    card_name,
+    mac_of,
+    tap_name,
+    vni_of,
+)
 from netns.tunnel import client, process
 from netns.tunnel.tables import (
     Member,
@@ -33,7 +53,9 @@ from netns.tunnel.tables import (
 TUNNEL = ("10.9.0.1", "10.9.0.2")
 """Addresses of the hosts inside a tunnel."""
 NETWORK = "bench.lan"
-SEALED_PORT, SEALED_MTU = 7790, 1_418
+SEALED_PORT, TAP = 7790, "sealed0"
+WIREGUARD_BYTES, NEBULA_BYTES, OPENVPN_BYTES, TINC_BYTES = 80, 60, 80, 80
+"""What each adds to a packet at most, in bytes."""
 KEYS = (bytes([1] * 32), bytes([2] * 32))
 """What each host seals with in the rows of ours."""
 
@@ -52,7 +74,7 @@ class Carrier(NamedTuple):
 
 def vxlan(hosts: Hosts) -> Ends:
     """VXLAN as a person types it."""
-    return _vxlan_over(hosts, UNDERLAY, 1_450)
+    return _vxlan_over(hosts, UNDERLAY, hosts.mtu - VXLAN_OVERHEAD_BYTES)
 
 
 def plain(hosts: Hosts) -> Ends:
@@ -61,11 +83,12 @@ def plain(hosts: Hosts) -> Ends:
         Port(tap_name(NETWORK, n), mac_of(NETWORK, a), a, n, paired=True)
         for n, a in zip("ab", INSIDE, strict=True)
     ]
+    mtu = hosts.mtu - VXLAN_OVERHEAD_BYTES
     for end, mine in enumerate(ports):
         other = ports[1 - end]
         far = Neighbour(other.mac, other.address, other.name, UNDERLAY[1 - end])
         plan = NetworkPlan(
-            NETWORK, f"bench{'ab'[end]}", vni_of(NETWORK), "10.42.0.0/24", "10.42.0.1", 1_450, UNDERLAY[end],
+            NETWORK, f"bench{'ab'[end]}", vni_of(NETWORK), "10.42.0.0/24", "10.42.0.1", mtu, UNDERLAY[end],
             "bench", 1, (mine,), (far,),
         )  # fmt: skip
         run_dir = hosts.folder / f"run{end}"
@@ -73,27 +96,27 @@ def plain(hosts: Hosts) -> Ends:
         namespaces.inside(HOSTS[end], lambda p=plan, d=run_dir: apply.ensure(p, d))
         hosts.at_end(end, lambda p=plan, d=run_dir: apply.remove(NETWORK, d, p.owner_tag))
         hosts.ip(end, f"link set {card_name(mine.tap)} netns {GUESTS[end]} name eth0")
-        hosts.dress(end, 1_450, mine.mac)
+        hosts.dress(end, mtu, mine.mac)
     return _guests()
 
 
-def sealed(hosts: Hosts, native: bool = True) -> Ends:
+def sealed(hosts: Hosts, native: bool = True, ipv6: bool = False) -> Ends:
     """A sealed network of ours: the forwarders as they are, with keys and tables from here."""
-    hosts.guests(SEALED_MTU)
+    underlay = UNDERLAY6 if ipv6 else UNDERLAY
+    mtu = hosts.mtu - SEALED_OVERHEAD_BYTES - (IPV6_MORE_BYTES if ipv6 else 0)
+    hosts.guests(mtu)
     made_s = time.monotonic()
     for end, far in ((0, 1), (1, 0)):
         run_dir = hosts.folder / f"run{end}"
-        hosts.ip(end, "tuntap add sealed0 mode tap vnet_hdr")
-        hosts.bridged(end, "sealed0")
+        hosts.ip(end, f"tuntap add {TAP} mode tap vnet_hdr")
+        hosts.bridged(end, TAP, mtu)
         hosts.at_end(end, lambda d=run_dir: client.stop(d))
         process.start(run_dir, native=native)
         namespaces.inside(HOSTS[end], lambda d=run_dir: client.ensure(d, SEALED_PORT))
         member = Member(MACS[far], INSIDE[far], "far")
-        network = SealedNetwork(
-            7, "sealed0", SEALED_MTU, (MACS[end],), "02:00:00:00:00:01", (member,)
-        )
+        network = SealedNetwork(7, TAP, mtu, (MACS[end],), "02:00:00:00:00:01", (member,))
         session = Session(end + 1, far + 1, KEYS[end], KEYS[far], made_s)
-        peer = SealedPeer("far", UNDERLAY[far], SEALED_PORT, (session,))
+        peer = SealedPeer("far", underlay[far], SEALED_PORT, (session,))
         told = Networks(1, (network,))
         namespaces.inside(HOSTS[end], lambda d=run_dir, t=told: client.tell_networks(d, t))
         state = client.tell_peers(run_dir, client.state(run_dir).instance, Peers(1, (peer,)))
@@ -116,8 +139,8 @@ def wireguard_go(hosts: Hosts) -> Ends:
             f"allowed_ip={TUNNEL[far]}/32\n\n",
         )
         hosts.ip(end, f"address add {TUNNEL[end]}/24 dev {link}")
-        hosts.ip(end, f"link set {link} mtu 1420 up")
-    return _vxlan_over(hosts, TUNNEL, 1_370)
+        hosts.ip(end, f"link set {link} mtu {hosts.mtu - WIREGUARD_BYTES} up")
+    return _vxlan_over(hosts, TUNNEL, hosts.mtu - WIREGUARD_BYTES - VXLAN_OVERHEAD_BYTES)
 
 
 def nebula(hosts: Hosts) -> Ends:
@@ -130,7 +153,8 @@ def nebula(hosts: Hosts) -> Ends:
             f"pki: {{ca: ca.crt, cert: h{end}.crt, key: h{end}.key}}\n"
             f"static_host_map: {{{TUNNEL[1 - end]}: ['{UNDERLAY[1 - end]}:4242']}}\n"
             "lighthouse: {am_lighthouse: false}\nlisten: {host: 0.0.0.0, port: 4242}\n"
-            f"tun: {{dev: nebula1, mtu: 1440}}\nfirewall: {{outbound: {any_}, inbound: {any_}}}\n"
+            f"tun: {{dev: nebula1, mtu: {hosts.mtu - NEBULA_BYTES}}}\n"
+            f"firewall: {{outbound: {any_}, inbound: {any_}}}\n"
         )
         hosts.start(end, "nebula", "-config", f"h{end}.yml")
         wait_for(lambda e=end: hosts.has_link(e, "nebula1"), WITHIN_S, "nebula makes its link")
@@ -140,17 +164,39 @@ def nebula(hosts: Hosts) -> Ends:
 def openvpn(hosts: Hosts) -> Ends:
     """OpenVPN with taps in the guests' bridges, AES-256-GCM, each knowing the other's certificate."""
     prints = [_certificate(hosts.folder, end) for end in (0, 1)]
-    hosts.guests(1_420)
+    mtu = hosts.mtu - OPENVPN_BYTES
+    hosts.guests(mtu)
     for end in (0, 1):
         role = ["--tls-client"] if end else ["--tls-server", "--dh", "none"]
         hosts.start(
             end, "openvpn", *role, "--dev", "ovpn", "--dev-type", "tap", "--proto", "udp",
             "--local", UNDERLAY[end], "--remote", UNDERLAY[1 - end], "--port", "1194",
             "--cert", f"o{end}.crt", "--key", f"o{end}.key", "--peer-fingerprint", prints[1 - end],
-            "--data-ciphers", "AES-256-GCM", "--mssfix", "0",
+            "--data-ciphers", "AES-256-GCM", "--mssfix", "0", "--tun-mtu", str(mtu),
         )  # fmt: skip
         wait_for(lambda e=end: hosts.has_link(e, "ovpn"), WITHIN_S, "openvpn makes its tap")
-        hosts.bridged(end, "ovpn")
+        hosts.bridged(end, "ovpn", mtu)
+    return _guests()
+
+
+def tinc(hosts: Hosts) -> Ends:
+    """tinc 1.0 with taps in the guests' bridges, its own choice of ciphers, no search of the path's MTU."""
+    mtu = hosts.mtu - TINC_BYTES
+    hosts.guests(mtu)
+    folders = [hosts.folder / f"tinc{end}" for end in (0, 1)]
+    for end, folder in enumerate(folders):
+        (folder / "hosts").mkdir(parents=True)
+        (folder / "tinc.conf").write_text(
+            f"Name = h{end}\nMode = switch\nDeviceType = tap\nInterface = tinc0\nPMTUDiscovery = no\n"
+            + "ConnectTo = h0\n" * end
+        )
+        (folder / "hosts" / f"h{end}").write_text(f"Address = {UNDERLAY[end]}\n")
+        program.run(["tincd", "-c", str(folder), "-K"])
+    for end, folder in enumerate(folders):
+        shutil.copy(folders[1 - end] / "hosts" / f"h{1 - end}", folder / "hosts")
+        hosts.start(end, "tincd", "-c", str(folder), "-D", f"--pidfile={folder}/pid")
+        wait_for(lambda e=end: hosts.has_link(e, "tinc0"), WITHIN_S, "tinc makes its tap")
+        hosts.bridged(end, "tinc0", mtu)
     return _guests()
 
 
@@ -159,9 +205,11 @@ CARRIERS = {
     "ours, plain": Carrier(plain),
     "ours, sealed": Carrier(sealed),
     "ours, sealed, Python": Carrier(partial(sealed, native=False)),
+    "ours, sealed, over IPv6": Carrier(partial(sealed, ipv6=True)),
     "VXLAN over wireguard-go": Carrier(wireguard_go, (("wireguard-go", "wireguard-go"),)),
     "nebula": Carrier(nebula, (("nebula", "nebula"), ("nebula-cert", "nebula"))),
     "openvpn": Carrier(openvpn, (("openvpn", "openvpn"), ("openssl", "openssl"))),
+    "tinc": Carrier(tinc, (("tincd", "tinc"),)),
 }
 
 
@@ -173,8 +221,8 @@ def _vxlan_over(hosts: Hosts, addresses: tuple[str, str], mtu: int) -> Ends:
     hosts.guests(mtu)
     for end in (0, 1):
         ways = f"local {addresses[end]} remote {addresses[1 - end]} dstport 4789"
-        hosts.ip(end, f"link add vx mtu {mtu} type vxlan id 42 {ways}")
-        hosts.bridged(end, "vx")
+        hosts.ip(end, f"link add vx type vxlan id 42 {ways}")
+        hosts.bridged(end, "vx", mtu)
     return _guests()
 
 

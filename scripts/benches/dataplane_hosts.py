@@ -17,20 +17,25 @@ from netns.kernel import namespaces, offload
 HOSTS = ("ovlbench-a", "ovlbench-b")
 GUESTS = ("ovlbench-c", "ovlbench-d")
 UNDERLAY = ("192.0.2.1", "192.0.2.2")
+UNDERLAY6 = ("2001:db8::1", "2001:db8::2")
 INSIDE = ("10.42.0.2", "10.42.0.3")
 MACS = ("02:00:00:00:00:02", "02:00:00:00:00:03")
 LINK, BRIDGE = "wan", "bridge0"
 MTU = 1_500
-FRAME_MOST = MTU + 14  # with its Ethernet header
+ETHERNET = 14
 WITHIN_S = 20.0
 _SEGMENT_TCP, _SEGMENT, _GATHER = 0x1F, 0x24, 0x2C  # ETHTOOL_STSO, ETHTOOL_SGSO, ETHTOOL_SGRO
 
 
 class Hosts:
-    """The namespaces, and the programs that run in them. `folder` is for their files and last words."""
+    """The namespaces, and the programs that run in them. `folder` is for their files and last words.
 
-    def __init__(self, folder: Path) -> None:
+    `mtu` is the link's, in bytes.
+    """
+
+    def __init__(self, folder: Path, mtu: int = MTU) -> None:
         self.folder = folder
+        self.mtu = mtu
         self._running: list[subprocess.Popen[bytes]] = []
         self._at_end = ExitStack()
 
@@ -38,12 +43,12 @@ class Hosts:
         self._clear()
         for name in (*HOSTS, *GUESTS):
             namespaces.add(name)
-        self.ip(
-            0, f"link add {LINK} mtu {MTU} type veth peer name {LINK} mtu {MTU} netns {HOSTS[1]}"
-        )
-        for end, address in enumerate(UNDERLAY):
+        mtu = f"mtu {self.mtu}"
+        self.ip(0, f"link add {LINK} {mtu} type veth peer name {LINK} {mtu} netns {HOSTS[1]}")
+        for end in (0, 1):
             self.ip(end, f"link set {LINK} gso_max_segs 1 up")
-            self.ip(end, f"address add {address}/24 dev {LINK}")
+            self.ip(end, f"address add {UNDERLAY[end]}/24 dev {LINK}")
+            self.ip(end, f"address add {UNDERLAY6[end]}/64 dev {LINK} nodad")
             namespaces.inside(HOSTS[end], _wire_size)
         return self
 
@@ -101,9 +106,9 @@ class Hosts:
         self.ip(end, f"link set eth0 address {mac or MACS[end]} mtu {mtu} up", guest=True)
         self.ip(end, f"address add {INSIDE[end]}/24 dev eth0", guest=True)
 
-    def bridged(self, end: int, link: str) -> None:
-        """The link joins the guest's bridge."""
-        self.ip(end, f"link set {link} master {BRIDGE} up")
+    def bridged(self, end: int, link: str, mtu: int) -> None:
+        """The link joins the guest's bridge, with packets as large as the guest's."""
+        self.ip(end, f"link set {link} mtu {mtu} master {BRIDGE} up")
 
     def lose(self, share: float) -> None:
         """Of what arrives at either host, that share is lost from now on."""
@@ -119,11 +124,12 @@ class Hosts:
 
     def check_wire(self) -> None:
         """Raises RuntimeError if larger frames crossed the link than a wire carries."""
+        most = self.mtu + ETHERNET
         for end in (0, 1):
             (link,) = json.loads(self.ip(end, f"-j -s link show {LINK}"))
             got = link["stats64"]["rx"]
-            if got["bytes"] > got["packets"] * FRAME_MOST:
-                raise RuntimeError(f"frames were larger than {FRAME_MOST} bytes: {got}")
+            if got["bytes"] > got["packets"] * most:
+                raise RuntimeError(f"frames were larger than {most} bytes: {got}")
 
     def _clear(self) -> None:
         for name in (*GUESTS, *HOSTS):

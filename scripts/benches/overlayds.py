@@ -142,7 +142,7 @@ class Daemons:
         await asyncio.sleep(for_s)
         took_s = time.monotonic() - began_s
         cpu = [100 * (cpu_s(p.pid) - b) / took_s for p, b in zip(self.peers, before, strict=True)]
-        resident = [_resident_mib(p.pid) for p in self.peers]
+        resident = [resident_mib(p.pid) for p in self.peers]
         rate = (sent_bytes() - sent) / took_s / len(self.peers)
         return statistics.median(resident), statistics.median(cpu), rate
 
@@ -241,7 +241,8 @@ def sent_bytes() -> int:
     raise RuntimeError("no loopback here")
 
 
-def _resident_mib(pid: int) -> float:
+def resident_mib(pid: int) -> float:
+    """What of a process is in memory."""
     found = re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
     assert found is not None
     return int(found[1]) / 1024

@@ -10,10 +10,12 @@ from benches.dataplane import (
     ROUND_TRIP,
     SEALED,
     WIREGUARD,
+    alone_of,
     median,
     ratios_of,
     table_of,
 )
+from benches.dataplane_alone import CHANGED, IDLE, MEMBERS, places
 from benches.dataplane_carriers import CARRIERS, Carrier, vxlan
 from benches.dataplane_flows import Flow
 from rich.console import Console
@@ -48,9 +50,23 @@ def test_a_round_trip_is_good_where_it_is_small() -> None:
     assert "short" in shown(ratios_of({SEALED: slow, WIREGUARD: quick}))
 
 
+def test_bounds_of_a_forwarder_by_itself_are_told() -> None:
+    assert "short" not in shown(alone_of({CHANGED: 50.0, IDLE: 0.1}))
+    assert shown(alone_of({CHANGED: 51.0, IDLE: 0.1})).count("short") == 1
+
+
+def test_every_member_is_somewhere_else_in_each_table() -> None:
+    before, after = places(1), places(2)
+    before.check()
+    after.check()
+    pairs = zip(before.networks[0].members, after.networks[0].members, strict=True)
+    assert sum(b.mac == a.mac and b.peer != a.peer for b, a in pairs) == MEMBERS
+
+
 def test_the_table_has_medians() -> None:
     rows = {HAND: median([{ONE: 1.0}, {ONE: 4.25}, {ONE: 40.0}])}
     assert "4.25" in shown(table_of(rows))
+    assert "9,000 bytes" in shown(table_of(rows, 9_000))
 
 
 def test_a_flow_is_told_by_second_and_by_byte() -> None:
