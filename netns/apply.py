@@ -143,6 +143,16 @@ def unplugged(taps: Iterable[str]) -> tuple[str, ...]:
     return tuple(tap for tap in seen.without_carrier(taps) if _is_unplugged(tap, links))
 
 
+def carried(taps: Iterable[str]) -> tuple[str, ...]:
+    """Those of the taps that a process has open and whose carrier somebody had taken. They have it again.
+
+    Raises NetnsError when the kernel refuses.
+    """
+    there = {name for _, name in socket.if_nameindex()}
+    lost = seen.without_carrier(tap for tap in taps if tap in there)
+    return tuple(tap for tap in lost if carry(tap))
+
+
 def service_pidfd(network: str, run_dir: Path) -> int | None:
     """A descriptor that can be read once the network's dnsmasq has ended; None if none runs."""
     return dnsmasq.pidfd(saved.directory_of(run_dir.resolve(), network))

@@ -37,7 +37,10 @@ class WireguardPeer(msgspec.Struct, frozen=True):
 
 
 class Wireguard(msgspec.Struct, frozen=True):
-    """This host's address inside, its UDP port, and the hosts that a network crosses to."""
+    """This host's address inside, its UDP port, and the hosts that a network crosses to.
+
+    A host that has no interface any more has no port: the network is not carried there.
+    """
 
     address: str
     port: int
@@ -45,7 +48,9 @@ class Wireguard(msgspec.Struct, frozen=True):
 
     def faults(self) -> Iterator[str]:
         """What makes no sense of it."""
-        if not 1 <= self.port <= _PORT_MAX:
+        if not self.port:
+            yield "it crosses hosts inside WireGuard, which this host cannot do any more"
+        elif not 1 <= self.port <= _PORT_MAX:
             yield f"WireGuard's port {self.port} is not in 1..{_PORT_MAX}"
         for peer in self.peers:
             if not is_key(peer.key):

@@ -24,6 +24,7 @@ from netns.resources import Filter, WireguardLink
 _STATE = ".wireguard"
 """The folder in a run directory with the private key and what was told last. No network has such a name."""
 _ALIAS = "networks-of-grids"
+_TRIAL = "ovwt-"
 _BITS = int(PREFIX.partition("/")[2])
 _ADDRESS_HEAD = struct.Struct("=BBBBi")  # family, prefix length, flags, scope, index
 _IFA_ADDRESS = 1
@@ -47,19 +48,27 @@ class _Look(NamedTuple):
     """But for those of the link alone."""
 
 
-def fault(port: int) -> str:
+def fault(port: int, owner_tag: str) -> str:
     """Why this host cannot carry networks by WireGuard, for people; empty if it can.
 
     It is done, in a namespace that vanishes: an interface is made, given a key, a port and an address.
     """
+    name = f"{_TRIAL}{owner_tag}"
     config, own = f"ListenPort = {port}\n", inside_address("trial")
-    trial = WireguardLink("ovw-trial", own, port, MTU_MIN, (), config, Filter("inet ovw_trial", ""))
+    trial = WireguardLink(name, own, port, MTU_MIN, (), config, Filter("", ""))
     try:
         private = program.run(["wg", "genkey"]).strip()
-        namespaces.inside_fresh(lambda: _make(trial, private))
+        namespaces.inside_fresh(lambda: _try(trial, private))
     except (NetnsError, OSError) as error:
         return str(error)
     return ""
+
+
+def _try(trial: WireguardLink, private: str) -> None:
+    try:
+        _make(trial, private)
+    finally:  # a program that stands in for the kernel would keep the namespace
+        program.attempt(["ip", "link", "delete", trial.name])
 
 
 def port_fault(port: int, owner_tag: str) -> str:

@@ -66,6 +66,10 @@ class KernelNetwork:
         found: tuple[str, ...] = await _in_thread(lambda: _apply().unplugged(taps))
         return found
 
+    async def carried(self, taps: tuple[str, ...]) -> tuple[str, ...]:
+        found: tuple[str, ...] = await _in_thread(lambda: _apply().carried(taps))
+        return found
+
     def watch(self, told: Callable[[], None]) -> None:
         self._watching = Watching(told)
 
@@ -84,7 +88,9 @@ class KernelNetwork:
         def look() -> Inside:
             from netns.kernel import wireguard
 
-            fault = wireguard.fault(port) or wireguard.port_fault(port, self._owner_tag)
+            fault = wireguard.fault(port, self._owner_tag) or wireguard.port_fault(
+                port, self._owner_tag
+            )
             if fault:
                 return Inside(fault=fault)
             return Inside(b64decode(wireguard.public_key(self._run_dir)))

@@ -31,6 +31,8 @@ class FakeNetwork:
         self.loose: set[str] = set()
         self.no_rates = ""
         self.inside = Inside(fault="this host only pretends")
+        self.dark: set[str] = set()
+        """Taps whose carrier somebody took."""
         self.told: Callable[[], None] = lambda: None
 
     async def ensure(self, plan: NetworkPlan) -> str:
@@ -59,6 +61,11 @@ class FakeNetwork:
 
     async def unplugged(self, taps: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(tap for tap in taps if tap in self.loose)
+
+    async def carried(self, taps: tuple[str, ...]) -> tuple[str, ...]:
+        lost = tuple(tap for tap in taps if tap in self.dark)
+        self.dark -= set(lost)
+        return lost
 
     def watch(self, told: Callable[[], None]) -> None:
         self.told = told

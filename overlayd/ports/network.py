@@ -36,6 +36,9 @@ class Network(Protocol):
     async def unplugged(self, taps: tuple[str, ...]) -> tuple[str, ...]:
         """Those of the taps that nobody has plugged a card into. A tap that is not there is none of them."""
 
+    async def carried(self, taps: tuple[str, ...]) -> tuple[str, ...]:
+        """Those of the taps that a process has open and whose carrier somebody took. They have it again."""
+
     def watch(self, told: Callable[[], None]) -> None:
         """`told` is called on the loop when something of an ensured network may have changed, by whomever."""
 

@@ -45,7 +45,7 @@ class Carrying(Protocol):
         """The network is in force. Raises NetworkError if it cannot be carried."""
 
     def changed(self) -> None:
-        """A network is no more."""
+        """A network is no more, or something of one may be as nobody wants it."""
 
 
 class Keeping:
@@ -83,6 +83,8 @@ class Keeping:
     async def compare(self) -> None:
         """Looks at every network, and has those mended that are not as they should be."""
         self._again_s = EVERY_S
+        if self._carrying is not None:
+            self._carrying.changed()
         try:
             harms = await self._network.harms()
         except NetworkError as error:

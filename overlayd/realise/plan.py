@@ -214,7 +214,8 @@ def _wireguard(part: Part, site: Site, neighbours: tuple[Neighbour, ...]) -> Wir
         there = reaches(site.underlay, end.underlay)
         at = endpoint_of(end.underlay, end.wireguard.port) if there else ""
         peers.append(WireguardPeer(host, key, inside_address(host), at))
-    return Wireguard(inside_address(site.me), site.wireguard_port, tuple(peers))
+    port = site.wireguard_port if site.wireguard_key else 0
+    return Wireguard(inside_address(site.me), port, tuple(peers))
 
 
 def _insides(part: Part, site: Site) -> dict[PeerId, str]:

@@ -21,7 +21,7 @@ from netns.tunnel.tables import Cipher as TunnelCipher
 from netns.tunnel.tables import Member, OwnCard, SealedNetwork, SealedPeer, Session
 from overlayd.ports.forwarder import Forwarder, ForwarderError, Forwarding, NewInstance
 from overlayd.ports.network import Network, NetworkError
-from overlayd.realise.mends import Mends
+from overlayd.realise.mends import Mends, is_told
 from overlayd.realise.paths import grid_of, network_name
 from overlayd.realise.probing import Prober
 from overlayd.telemetry.logs import logger
@@ -162,6 +162,7 @@ class Sealing:
             own = cards_of(self._attached, [plan.vni for plan in plans])
             now = await self._forwarder.tell_networks((*networks_of(plans), *own.values()))
             self._told(own, now)
+            await self._carry(plans, now.taps)
             await self._tell_peers()
             self._why, self._failed, self._fault = "", 0, ""
             return now.taps
@@ -193,10 +194,23 @@ class Sealing:
         count, _ = self._mends.mended(_FORWARDER, now_s)
         logger().warning("forwarder.restarted", count=count)
         for plan in plans:
-            grid = grid_of(plan.network)
-            subject = f"{plan.domain}/{plan.network.removeprefix(f'{grid}.')}"
-            detail = "the forwarder that seals it had ended; started again, with new keys"
-            self._tell(Kept(grid, subject, Care.MENDED, detail))
+            self._mended(
+                plan, "the forwarder that seals it had ended; started again, with new keys"
+            )
+
+    async def _carry(self, plans: tuple[NetworkPlan, ...], taps: tuple[str, ...]) -> None:
+        """Gives the forwarder's taps their carrier back, if somebody took that: nothing goes without."""
+        lost = await self._network.carried(taps)
+        for plan in plans:
+            if plan.tunnel in lost and is_told(
+                self._mends.mended(plan.tunnel, time.monotonic())[0]
+            ):
+                self._mended(plan, f"tunnel device {plan.tunnel} had no carrier; given back")
+
+    def _mended(self, plan: NetworkPlan, detail: str) -> None:
+        grid = grid_of(plan.network)
+        subject = f"{plan.domain}/{plan.network.removeprefix(f'{grid}.')}"
+        self._tell(Kept(grid, subject, Care.MENDED, detail))
 
     async def _tell_peers(self) -> None:
         table = self._table

@@ -1,4 +1,4 @@
-"""Finds out whether this host can carry networks by WireGuard: by doing it, at the start, and seldom again.
+"""Finds out whether this host can carry networks by WireGuard: by doing it, at the start and ever more seldom.
 
 What came of it is told to others, who choose by it what carries a network. That a kernel gets WireGuard later,
 or the host its tools, is found out without a restart.
@@ -10,7 +10,9 @@ from collections.abc import Callable
 from overlayd.ports.network import Inside, Network, NetworkError
 from overlayd.telemetry.logs import logger
 
-AGAIN_S = 600.0
+AGAIN_S = (5.0, 60.0, 600.0)
+"""The pauses after tries that failed. A host that was only busy must not be taken to have none for long: others
+would have its key no more."""
 
 
 class WireguardTrial:
@@ -32,8 +34,10 @@ class WireguardTrial:
         """Tries again until it can be done."""
         if self.now.fault:
             logger().info("networks.no-wireguard", why=self.now.fault)
+        tries = 0
         while self.now.fault:
-            await asyncio.sleep(AGAIN_S)
+            await asyncio.sleep(AGAIN_S[min(tries, len(AGAIN_S) - 1)])
             await self.look()
+            tries += 1
         logger().info("networks.wireguard", udp_port=self._port)
         self._told()

@@ -5,7 +5,9 @@ from pathlib import Path
 
 from federation.launch import Host
 
-_OURS = ("ovb-", "ovx-", "ovs-", "ovv-", "ovt-")
+_OURS = ("ovb-", "ovx-", "ovs-", "ovv-", "ovt-", "ovw-")
+_OF_THE_HOST = ".wireguard/key"
+"""Its own key, whatever grids it carries."""
 
 
 def of_host(host: Host) -> list[str]:
@@ -18,7 +20,7 @@ def of_host(host: Host) -> list[str]:
         if line.split(":")[1].strip().startswith(_OURS)
     ]
     rules = _output(host, "nft", "list", "tables").splitlines()
-    found += [f"rules {line}" for line in rules if " ovl_" in line]
+    found += [f"rules {line}" for line in rules if " ovl_" in line or " ovw_" in line]
     state = host.folder / "state"
     for folder in ("volumes", "roots", "seeds", "console", "networks", "attachments"):
         found += [f"file {path}" for path in _files(state / folder)]
@@ -80,7 +82,8 @@ def _argvs(host: Host) -> list[tuple[int, list[str]]]:
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.rglob("*") if p.is_file()) if folder.exists() else []
+    found = folder.rglob("*") if folder.exists() else ()
+    return sorted(p for p in found if p.is_file() and not str(p).endswith(_OF_THE_HOST))
 
 
 def _output(host: Host, *argv: str) -> str:

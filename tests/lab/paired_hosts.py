@@ -40,8 +40,8 @@ class Pair:
     """Hosts `a` and `b`, and the guests of grids of two workspaces, one on each."""
 
     def __init__(self, folder: Path, encryption: Encryption, *sites: Site) -> None:
-        tag = f"under{os.getpid() % 0xFFF:x}"
-        self.lab = Lab(Topology(tag, sites))
+        self.tag = f"under{os.getpid() % 0xFFF:x}"
+        self.lab = Lab(Topology(self.tag, sites))
         self.daemons = Daemons(folder, uri="test:///default")
         self.encryption = encryption
         self.bits_s = 0
@@ -112,7 +112,7 @@ class Pair:
             inside = self.lab.namespace(hosts[card.workspace])
             tap, mac = tap_name(network, card.workspace), mac_of(network, card.address)
             guest = Guest(
-                inside, Port(tap, mac, card.address, card.workspace), f"test-under-{name}"
+                inside, Port(tap, mac, card.address, card.workspace), f"test-{self.tag}-{name}"
             )
             guests[hosts[card.workspace]] = guest
             guest.plug_in(instead=True)

@@ -51,6 +51,7 @@ def test_a_network_crosses_sites_and_nobody_reads_it(pair: Pair) -> None:
     _guests_meet_over_ipv6(pair)
     _guests_are_held_to_what_a_host_has_left_for_them(pair)
     wait_for(lambda: _shows_both_ways(pair), WITHIN_S, "both hosts tell of their paths")
+    _what_somebody_undoes_is_mended(pair)
     with Talk(one, other) as talk:
         _nothing_is_read_on_the_way(pair, talk)
         _a_connection_outlives_daemons_and_forwarders(pair, talk)
@@ -77,7 +78,7 @@ def _shows_both_ways(pair: Pair) -> bool:
     for asked in ("a", "b"):
         shown = pair.daemons.ctl(asked, "show", "pair", "--network").stdout
         rows = [line.split() for line in shown.splitlines()[1:]]
-        if [row[1:3] for row in rows] != [["ams/a", "bnl/b"], ["bnl/b", "ams/a"]]:
+        if sorted(row[1:3] for row in rows) != [["ams/a", "bnl/b"], ["bnl/b", "ams/a"]]:
             return False
         if not all("direct" in row and "1418" in row and "ms" in row for row in rows):
             return False
@@ -158,6 +159,18 @@ def _a_connection_goes_on_where_its_hosts_get_another_address(pair: Pair, talk: 
         lambda: said in pair.daemons.ctl("a", "events").stdout, WITHIN_S, "it hears the new one"
     )
     assert end() == (BORN, OTHER_PORT)
+
+
+def _what_somebody_undoes_is_mended(pair: Pair) -> None:
+    shown = pair.ip("a", "-br", "link").splitlines()
+    (tap,) = (line.split()[0] for line in shown if line.startswith("ovs-"))
+    for words, said in {
+        f"link set {tap} carrier off": f"tunnel device {tap} had no carrier",
+        f"link delete {tap}": f"tunnel device {tap} was gone",
+    }.items():
+        pair.ip("a", *words.split())
+        wait_for(pair.meet, WITHIN_S, f"guests meet after {words}")
+        wait_for(lambda s=said: s in pair.daemons.ctl("a", "events").stdout, WITHIN_S, "it is told")
 
 
 def _a_grid_with_the_same_addresses_is_another(pair: Pair) -> None:

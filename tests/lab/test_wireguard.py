@@ -20,7 +20,7 @@ from netns.traces import any_of
 
 PORT, MTU = 7701, 1370
 MARK = b"what only the two guests are to read. "
-HAS_IT = not wireguard.fault(PORT)
+HAS_IT = not wireguard.fault(PORT, "test")
 
 
 class Crossing(World):
@@ -196,7 +196,7 @@ def test_a_kernel_without_it_says_so_and_carries_nothing(tmp_path: Path) -> None
     world = Crossing(tmp_path)
     try:
         world.lab.up()
-        assert wireguard.fault(PORT) == "this kernel has no WireGuard (CONFIG_WIREGUARD)"
+        assert wireguard.fault(PORT, "test") == "this kernel has no WireGuard (CONFIG_WIREGUARD)"
         with pytest.raises(NetnsError, match="this kernel has no WireGuard"):
             world.ensure("a")
         world.remove("a")

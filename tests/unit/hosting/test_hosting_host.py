@@ -41,6 +41,7 @@ from protocol.contract.outcomes import (
     RoomChanged,
     VoidHold,
 )
+from protocol.grid.grant import read_grant
 from protocol.grid.lifecycle import Phase, Power
 from protocol.grid.model import LeaseTerms
 from protocol.grid.record import GridState, LeaseChange, grid_id, order_part, vni_of
@@ -54,6 +55,7 @@ from protocol.terms.effects import Note, Persist, Realise, Row, Send, Untidied
 from protocol.terms.ids import GridId
 from protocol.terms.limits import CLAIM_S, HOLD_S
 from protocol.terms.refusal import Constraint
+from protocol.terms.wireguard import WireguardEnd
 from protocol.trust.order import Action, SignedOrder
 from protocol.wire.codec import decode, encode
 
@@ -152,6 +154,21 @@ def test_a_quote() -> None:
     assert (one.quote().hidden, one.quote().coordinate) == (True, point(3.0))
     one.holds()
     assert (one.quote().free, one.quote().held) == (ROOM - EACH, EACH)
+
+
+@pytest.mark.parametrize(("has", "behind_nat"), [(True, False), (True, True), (False, False)])
+def test_it_grants_wireguard_if_it_has_that_and_is_dialled(has: bool, behind_nat: bool) -> None:
+    """Who is not reached by everybody seals: what is sealed goes through relays."""
+    one, end = One(), WireguardEnd(b"k" * 32, 7701)
+    facts = msgspec.structs.replace(FACTS, wireguard=end if has else None, wireguard_why="words")
+    one.host.probed(facts)
+    one.around.behind_nat = behind_nat
+    assert one.host.tunnel is not None
+    assert one.host.tunnel.wireguard == facts.wireguard
+    assert one.quote().facts.wireguard_why == "", "that is for people"
+    grant = one.holds().grant
+    assert grant is not None
+    assert read_grant(grant).wireguard is (has and not behind_nat)
 
 
 def test_a_host_whose_clock_is_off_takes_no_reservation() -> None:

@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from netns.inside import Wireguard, WireguardPeer, inside_address
+from netns.inside import PREFIX, Wireguard, WireguardPeer, inside_address
 from netns.kernel import wireguard
 from netns.model import Neighbour, NetworkPlan, mac_of
 from netns.plan.wireguard_text import link_of
@@ -96,8 +96,10 @@ def test_a_network_that_cannot_be() -> None:
         replace(whole, wireguard=Wireguard(OWN, 7701, (B,))).check()
     with pytest.raises(ValueError, match="one of both"):
         replace(whole, sealed=True).check()
-    with pytest.raises(ValueError, match="port 0 is not in"):
+    with pytest.raises(ValueError, match="which this host cannot do any more"):
         replace(whole, wireguard=Wireguard(OWN, 0, (A,))).check()
+    with pytest.raises(ValueError, match="port 65536 is not in"):
+        replace(whole, wireguard=Wireguard(OWN, 65536, (A,))).check()
     with pytest.raises(ValueError, match="have one address"):
         replace(whole, wireguard=Wireguard(A.address, 7701, (A,))).check()
 
@@ -117,3 +119,9 @@ def test_what_wg_says_is_read() -> None:
     assert said == wireguard.Said(KEY, 7701, {A.key: f"{A.address}/128", B.key: "(none)"})
     for other in ("", "nothing of that\n", text.replace("\t1948", "")):
         assert wireguard.read(other) is None
+
+
+def test_every_host_reckons_the_same_address_of_another() -> None:
+    """It is on the wire: builds agree on it."""
+    assert PREFIX == "fd84:a5c1:e31b::/48"
+    assert inside_address("a" * 64) == "fd84:a5c1:e31b:ffe0:54fe:7ae0:cb6d:c65c"

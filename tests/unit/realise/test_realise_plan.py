@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 import msgspec
+import pytest
 from host_world import GRID, ME, OTHER, HostWorld
 
 from netns.inside import Wireguard, inside_address
@@ -144,6 +145,10 @@ def test_a_network_inside_wireguard_knows_hosts_by_their_keys(tmp_path: Path) ->
         assert at.peers[0].endpoint == "", "nothing is sent to this host itself"
     assert told((OTHER, end("192.0.2.9", b"m" * 32))).neighbours == (), "that is this host's key"
     assert told((OTHER, TunnelEnd("192.0.2.9", 1450, 7700))).neighbours == ()
+    lost = msgspec.structs.replace(site, wireguard_key=b"")
+    (unable,) = plan.networks(part, lost)
+    with pytest.raises(ValueError, match="which this host cannot do any more"):
+        unable.check()
     out = msgspec.structs.replace(part, ends=((OTHER, end("192.0.2.9", b"k" * 32)),), out=(OTHER,))
     assert network(out, site).wireguard == silent.wireguard, "who is out has no key here"
 

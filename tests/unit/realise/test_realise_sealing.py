@@ -18,7 +18,7 @@ from overlayd.fakes.network import FakeNetwork
 from overlayd.ports.network import NetworkError
 from overlayd.realise import sealing
 from overlayd.realise.sealing import Sealing, networks_of, peers_of
-from protocol.hosting.events import Kept
+from protocol.hosting.events import Care, Kept
 from protocol.node.events import Event, ForwarderBegan
 from protocol.terms.effects import Attach, AttachedCard, Sealed
 from protocol.terms.ids import GridId, PeerId
@@ -259,3 +259,19 @@ async def test_a_card_that_cannot_be_made_is_told_and_stops_nobody(world: World)
         (GRID, "wan"): "no room",
         (GRID, "lan"): "this host carries another network of that VXLAN id",
     }
+
+
+async def test_a_tap_whose_carrier_somebody_took_has_it_again_and_it_is_told(world: World) -> None:
+    await world.ensure(LAN, plan("wan", 8))
+    await world.sealed(peer(B, 4))
+    world.network.dark = {LAN.tunnel, "ovt-0123456789a"}
+    await world.sealing.settle()
+    await world.sealing.settle()
+    (kept,) = [e for e in world.heard if isinstance(e, Kept)]
+    assert (kept.subject, kept.care) == ("star/lan", Care.MENDED)
+    assert kept.detail == "tunnel device ovs-000007 had no carrier; given back"
+    assert world.network.dark == {"ovt-0123456789a"}, "a guest's, which is no business of this"
+    for _ in range(20):
+        world.network.dark = {LAN.tunnel}
+        await world.sealing.settle()
+    assert len([e for e in world.heard if isinstance(e, Kept)]) < 10, "told ever more seldom"

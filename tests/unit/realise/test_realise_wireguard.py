@@ -28,7 +28,7 @@ async def test_one_that_cannot_tries_again(monkeypatch: pytest.MonkeyPatch) -> N
     trial = WireguardTrial(network, 7701, told.set)
     await trial.look()
     assert trial.now == Inside(fault="this host only pretends")
-    monkeypatch.setattr(wireguard, "AGAIN_S", 0.0)
+    monkeypatch.setattr(wireguard, "AGAIN_S", (0.0, 0.0))
     running = asyncio.create_task(trial.run())
     await asyncio.sleep(0)
     assert not told.is_set()

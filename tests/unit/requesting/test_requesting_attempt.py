@@ -36,6 +36,7 @@ from protocol.requesting.shortlist import Candidate
 from protocol.terms.effects import Effect, Send
 from protocol.terms.ids import GridId, PeerId
 from protocol.terms.refusal import Constraint, Refusal
+from protocol.terms.wireguard import WireguardEnd
 from protocol.wire.codec import decode
 
 ORDER = ADMIN.up(shop(2), NOW)
@@ -209,6 +210,18 @@ def test_the_record_has_what_is_held_and_nothing_else() -> None:
     assert (record.id, record.epoch, record.stewards) == (GRID, 1, (A, B, C))
     assert [a.workspace for a in record.assignments] == sorted(ask.workspaces)
     assert [host.name for host in record.hosts] == [NAMES[peer]]
+
+
+def test_the_plan_says_whose_networks_go_inside_wireguard() -> None:
+    made = attempt()
+    made.request_quotes()
+    for peer, hidden in zip(NAMES, (True, False, False), strict=True):
+        word, end = quote(peer), WireguardEnd(b"k" * 32, 7701)
+        facts = msgspec.structs.replace(word.facts, wireguard=end)
+        made.quote(peer, msgspec.structs.replace(word, facts=facts, hidden=hidden), NOW)
+    rows = made.planned(made.choose(NOW))
+    assert rows
+    assert all(row.wireguard is (row.peer != A) for row in rows)
 
 
 def test_the_plan_has_what_each_host_carries_and_the_record_says_of_hosts_who_they_are() -> None:
