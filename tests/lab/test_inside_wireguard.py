@@ -69,6 +69,9 @@ def test_a_grid_crosses_by_wireguard_where_both_hosts_have_it(pair: Pair) -> Non
     one, other = pair.up()
     wait_for(pair.meet, WITHIN_S, "guests meet")
     assert pair.meet(1370), "the largest packet"
+    _, there = pair.take_six()
+    one.run("ping", "-c", "1", "-W", "5", "-M", "do", "-s", "1322", there)  # 1370 in all, too
+    assert "wireguard" in pair.daemons.ctl("a", "show", "pair", "--network").stdout
     host, content = pair.lab.namespace("a"), MARK * 2000
     with (
         Talk(one, other) as talk,
