@@ -20,7 +20,7 @@ from netns.tunnel.tables import (
     SealedPeer,
     State,
 )
-from overlayd.ports.forwarder import ForwarderError, Forwarding, NewInstance
+from overlayd.ports.forwarder import NOTHING_LENT, ForwarderError, Forwarding, Lent, NewInstance
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -60,8 +60,10 @@ class TunnelForwarder:
         state = await _in_thread(lambda: self._tell_networks(networks))
         return msgspec.structs.replace(_forwarding(state), faults=self._faults)
 
-    async def tell_peers(self, instance: str, peers: tuple[SealedPeer, ...]) -> None:
-        await _in_thread(lambda: self._tell_peers(int(instance), peers))
+    async def tell_peers(
+        self, instance: str, peers: tuple[SealedPeer, ...], lent: Lent = NOTHING_LENT
+    ) -> None:
+        await _in_thread(lambda: self._tell_peers(int(instance), peers, lent))
 
     async def probe(self, instance: str, probes: tuple[Probe, ...]) -> tuple[ProbeAnswer, ...]:
         return await _in_thread(lambda: self._probe(int(instance), probes))
@@ -163,8 +165,8 @@ class TunnelForwarder:
         self._networks, self._seen = table, state
         return state
 
-    def _tell_peers(self, instance: int, peers: tuple[SealedPeer, ...]) -> None:
-        table = Peers(self._peers.epoch, peers)
+    def _tell_peers(self, instance: int, peers: tuple[SealedPeer, ...], lent: Lent) -> None:
+        table = Peers(self._peers.epoch, peers, lent.pairs, lent.bytes_per_s)
         if (seen := self._seen) is not None:
             now = seen.instance, seen.peers_epoch, self._instance, self._peers
             if now == (instance, table.epoch, instance, table):

@@ -252,6 +252,8 @@ class NetworkTable(Table, frozen=True, kw_only=True):
     resolvers: Annotated[tuple[Ipv4, ...], Meta(examples=[["192.0.2.53"]])] = ()
     """DNS servers that are asked about names of the outside; left out, those of /etc/resolv.conf, whatever it
     says next. One on this host's loopback will do."""
+    relay_rate: Annotated[Rate, Meta(examples=["100M"])] = Rate(10_000_000)
+    """Bits a second lent for passing on, sealed, between hosts that do not reach each other; 0 lends none."""
     guest_rate: Annotated[Rate | None, Meta(examples=["1G"])] = None
     """What a guest without a `network-rate` of its own is held to on each network, each way, in bits a second.
     If left out, it has what there is."""
@@ -262,8 +264,7 @@ class ImagesTable(Table, frozen=True, kw_only=True):
 
     cache: Size = Size(50 << 30)
     """How much disk may be taken by images that no workspace here uses. Beyond it those that were used longest
-    ago are removed, but none that was added here.
-    """
+    ago are removed, but none that was added here."""
 
 
 class LogTable(Table, frozen=True, kw_only=True):

@@ -15,7 +15,7 @@ from netns.tunnel.tables import (
     State,
     check_probes,
 )
-from overlayd.ports.forwarder import ForwarderError, Forwarding, NewInstance
+from overlayd.ports.forwarder import NOTHING_LENT, ForwarderError, Forwarding, Lent, NewInstance
 
 CIPHERS = (Cipher.AES_256_GCM, Cipher.CHACHA20_POLY1305)
 
@@ -63,11 +63,14 @@ class FakeForwarder:
             self.networks = table
         return msgspec.structs.replace(self._forwarding(), faults=dict(self.card_faults))
 
-    async def tell_peers(self, instance: str, peers: tuple[SealedPeer, ...]) -> None:
+    async def tell_peers(
+        self, instance: str, peers: tuple[SealedPeer, ...], lent: Lent = NOTHING_LENT
+    ) -> None:
         self._must_run()
         self._must_be(instance)
-        if peers != self.peers.peers:
-            table = Peers(self.peers.epoch + 1, peers)
+        table = Peers(self.peers.epoch, peers, lent.pairs, lent.bytes_per_s)
+        if table != self.peers:
+            table = msgspec.structs.replace(table, epoch=table.epoch + 1)
             _checked(table)
             self.peers = table
 

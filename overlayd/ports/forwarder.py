@@ -8,7 +8,15 @@ from typing import Protocol
 
 import msgspec
 
-from netns.tunnel.tables import Cipher, Probe, ProbeAnswer, SealedNetwork, SealedPeer, State
+from netns.tunnel.tables import (
+    Cipher,
+    Probe,
+    ProbeAnswer,
+    RelayPair,
+    SealedNetwork,
+    SealedPeer,
+    State,
+)
 
 
 class ForwarderError(Exception):
@@ -17,6 +25,16 @@ class ForwarderError(Exception):
 
 class NewInstance(ForwarderError):
     """Another process runs than the one that the keys were made for."""
+
+
+class Lent(msgspec.Struct, frozen=True):
+    """What this host is a relay for: pairs of other hosts, and a rate for all of them together."""
+
+    pairs: tuple[RelayPair, ...] = ()
+    bytes_per_s: float = 0.0
+
+
+NOTHING_LENT = Lent()
 
 
 class Forwarding(msgspec.Struct, frozen=True):
@@ -51,8 +69,13 @@ class Forwarder(Protocol):
         """Has exactly these networks carried. One whose tap is not there is left out; a card of the host itself
         is made."""
 
-    async def tell_peers(self, instance: str, peers: tuple[SealedPeer, ...]) -> None:
-        """Has exactly these hosts talked to. Raises NewInstance if another process runs by now."""
+    async def tell_peers(
+        self, instance: str, peers: tuple[SealedPeer, ...], lent: Lent = NOTHING_LENT
+    ) -> None:
+        """Has exactly these hosts talked to, and passes on what is lent.
+
+        Raises NewInstance if another process runs by now.
+        """
 
     async def probe(self, instance: str, probes: tuple[Probe, ...]) -> tuple[ProbeAnswer, ...]:
         """Sends these, and answers what came back since the last call, of earlier ones too.

@@ -89,7 +89,7 @@ def probe_of(probe: TunnelProbe) -> Probe:
     """As the forwarder is told."""
     place = probe.place or TunnelPlace("", 0)
     size_bytes = max(probe.size_bytes, PROBE_BYTES_MIN)
-    return Probe(probe.peer, probe.number, size_bytes, place.address, place.port)
+    return Probe(probe.peer, probe.number, size_bytes, place.address, place.port, probe.pair)
 
 
 def answer_of(answer: ProbeAnswer) -> TunnelAnswer:

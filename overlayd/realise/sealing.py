@@ -18,8 +18,8 @@ from ipaddress import IPv4Network
 
 from netns.model import NetworkPlan, mac_of, own_link_name
 from netns.tunnel.tables import Cipher as TunnelCipher
-from netns.tunnel.tables import Member, OwnCard, SealedNetwork, SealedPeer, Session
-from overlayd.ports.forwarder import Forwarder, ForwarderError, Forwarding, NewInstance
+from netns.tunnel.tables import Member, OwnCard, RelayPair, SealedNetwork, SealedPeer, Session
+from overlayd.ports.forwarder import Forwarder, ForwarderError, Forwarding, Lent, NewInstance
 from overlayd.ports.network import Network, NetworkError
 from overlayd.realise.mends import Mends, is_told
 from overlayd.realise.paths import grid_of, network_name
@@ -150,7 +150,8 @@ class Sealing:
         """One look. Answers the taps that the forwarder has open. Raises ForwarderError, NetworkError."""
         async with self._turn:
             plans = await self._network.sealed()
-            if not plans and not self._attached:
+            lends = self._table is not None and self._table.lends
+            if not plans and not self._attached and not lends:
                 self.cards = {}
                 await self._forwarder.stop()
                 self._instance, self._again_s = "", EVERY_S
@@ -226,7 +227,7 @@ class Sealing:
         fresh = {peer for peer, first_s in self._first_s.items() if now_s < first_s + _KEEP_S}
         try:
             await self._forwarder.tell_peers(
-                table.instance, peers_of(table.peers, fresh, self._older_s)
+                table.instance, peers_of(table.peers, fresh, self._older_s), lent_of(table)
             )
         except NewInstance:
             self._hint.set()
@@ -294,9 +295,16 @@ def peers_of(
             sessions=tuple(_session(one, older_s) for one in each.sessions),
             keep=not each.sessions or each.peer in fresh,
             mtu=each.mtu,
+            pair=each.pair if each.port and each.address else 0,
         )
         for each in peers
     )
+
+
+def lent_of(table: Sealed) -> Lent:
+    """What this host passes on."""
+    pairs = (RelayPair(p.number, p.one, p.other, p.bytes_per_s) for p in table.pairs)
+    return Lent(tuple(pairs), table.relay_bytes_per_s)
 
 
 def _session(one: sealed.SealedSession, older_s: float) -> Session:

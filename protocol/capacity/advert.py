@@ -89,6 +89,8 @@ class HostFacts(msgspec.Struct, frozen=True):
     """Its end of WireGuard; None if it does not say, or could make no interface when it tried."""
     wireguard_why: Line = ""
     """Why it could not, for people; empty if it could."""
+    relay_bytes_s: Amount = 0
+    """What it lends for passing on between hosts that do not reach each other."""
 
     def sayable(self) -> "HostFacts":
         """The same as it can be said to others: what a probe found may be of any length or size."""

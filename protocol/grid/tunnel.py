@@ -34,6 +34,8 @@ class TunnelEnd(msgspec.Struct, frozen=True, array_like=True):
     """Where its forwarder takes what is sealed, UDP. 0: it does not say, or cannot seal."""
     wireguard: WireguardEnd | None = None
     """Its end of WireGuard; None if it does not say, or has none."""
+    relay_bytes_s: Count = 0
+    """What it lends for passing on between hosts that do not reach each other."""
 
 
 class ToldEnd(msgspec.Struct, frozen=True, array_like=True):

@@ -154,7 +154,8 @@ class Host:
     def tunnel(self) -> TunnelEnd | None:
         """Where this host takes the traffic of its networks; None while it does not know, or cannot."""
         f = self._facts
-        end = TunnelEnd(f.underlay, f.mtu or MTU_USUAL, f.tunnel_port, f.wireguard)
+        relay = f.relay_bytes_s if f.tunnel_port else 0
+        end = TunnelEnd(f.underlay, f.mtu or MTU_USUAL, f.tunnel_port, f.wireguard, relay)
         return end if usable(end) and not f.underlay_fault else None
 
     @property

@@ -19,6 +19,7 @@ from protocol.terms.paths import PATHS_MOST, PathTold
 from protocol.terms.ranges import Amount, Name, Said, cut
 from protocol.trust.order import SignedOrder
 from protocol.tunnel_keys.messages import TunnelKeysMessage
+from protocol.tunnel_paths.messages import TunnelPathsMessage
 
 
 class ImageAsk(msgspec.Struct, frozen=True, tag="image-ask"):
@@ -143,7 +144,7 @@ BulkMessage = (
     | PathsTold
 )
 RegisterMessage = ToSteward | ToAsker
-Agreeing = NegotiationMessage | TunnelKeysMessage | AttachMessage
+Agreeing = NegotiationMessage | TunnelKeysMessage | TunnelPathsMessage | AttachMessage
 Message = (
     MembershipMessage | RelayMessage | BroadcastMessage | RegisterMessage | Agreeing | BulkMessage
 )
@@ -155,7 +156,7 @@ FAMILIES: dict[type, str] = {
     **dict.fromkeys(get_args(BroadcastMessage), "broadcast"),
     **dict.fromkeys(get_args(RegisterMessage), "register"),
     **dict.fromkeys(get_args(NegotiationMessage | AttachMessage), "negotiation"),
-    **dict.fromkeys(get_args(TunnelKeysMessage), "tunnel-keys"),
+    **dict.fromkeys(get_args(TunnelKeysMessage | TunnelPathsMessage), "tunnel-keys"),
     **dict.fromkeys(get_args(BulkMessage), "bulk"),
     Hello: "hello",
     Unwelcome: "hello",

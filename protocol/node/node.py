@@ -156,7 +156,7 @@ class Node:
         )
         self.files = GridsFiles(self.host, self.registers.acceptor, self.requester)
         self.tunnel_partners = TunnelPartners(
-            identity, self.overlay, self.host, self.authority, around, rows, dice, now
+            self.overlay, relay, self.host, self.authority, around, rows, dice, now
         )
         self._host_losses = HostLosses(self.me, self.notices, self.directory, self.host.chronicle)
         self._deadlines = Deadlines(

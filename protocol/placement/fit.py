@@ -78,7 +78,11 @@ class Rules(msgspec.Struct, frozen=True):
     sealed: bool = False
     """Members must be on one host or on hosts that seal: what they send each other may not be readable."""
     tunnels: bool = False
-    """Members share a network, and not all hosts can reach all. No tunnel leaves the site of a hidden host."""
+    """Members share a network that is not sealed, and not all hosts can reach all. No tunnel of such a network
+    leaves the site of a hidden host."""
+    open_hosts: bool = False
+    """Members share a sealed network, and not all hosts can reach all. Those that all reach are preferred: for
+    others a third host may have to pass everything on."""
     families: bool = False
     """Members share a network, which some hosts take by IPv4 and some by IPv6: no tunnel joins the two."""
     least: tuple[tuple[str, int], ...] = ()
@@ -100,6 +104,8 @@ def rules_of(spec: GridSpec, offers: Iterable[Offer] = ()) -> Rules:
     """What a grid asks of `offers`, of which some may not seal, or may not be reachable by all."""
     offers = tuple(offers)
     placement = spec.placement
+    shared, sealed = _shared_networks(spec), sealed_networks(spec)
+    hides = any(offer.hidden for offer in offers)
     return Rules(
         sites=placement.sites,
         exclude=placement.exclude,
@@ -110,8 +116,9 @@ def rules_of(spec: GridSpec, offers: Iterable[Offer] = ()) -> Rules:
         compact=placement.compact,
         strict_compact=Strict.COMPACT in placement.strict and placement.compact is not Compact.NONE,
         within_ms=placement.within_ms,
-        sealed=bool(sealed_networks(spec)) and not all(offer.facts.encrypts for offer in offers),
-        tunnels=bool(spec.networks) and any(offer.hidden for offer in offers),
+        sealed=bool(sealed) and not all(offer.facts.encrypts for offer in offers),
+        tunnels=hides and len(sealed) < len(shared),
+        open_hosts=hides and bool(sealed),
         families=bool(spec.networks) and len({offer.by_ipv6 for offer in offers}) > 1,
         least=tuple((c.name, c.least) for c in spec.clusters if c.least < c.count),
     )
@@ -119,9 +126,15 @@ def rules_of(spec: GridSpec, offers: Iterable[Offer] = ()) -> Rules:
 
 def sealed_networks(spec: GridSpec) -> list[str]:
     """The networks by which members send each other what may not be readable on the way."""
-    members = Counter(name for c in spec.clusters for name in c.networks * c.count)
     sealed = [n.name for n in spec.networks if n.encryption is Encryption.REQUIRED]
-    return [name for name in sealed if members[name] > 1]
+    shared = _shared_networks(spec)
+    return [name for name in sealed if name in shared]
+
+
+def _shared_networks(spec: GridSpec) -> list[str]:
+    """The networks with several members."""
+    members = Counter(name for c in spec.clusters for name in c.networks * c.count)
+    return [network.name for network in spec.networks if members[network.name] > 1]
 
 
 def quantum_of(workspace: Workspace) -> Quantum:

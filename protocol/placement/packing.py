@@ -113,6 +113,8 @@ class Instance:
             dislike = 0.0
             if rules.prefer:
                 dislike += (1.0 - site_degree(offer.site, rules.prefer)) / members
+            if rules.open_hosts and offer.hidden:
+                dislike += 1.0 / members
             if workspace.preferred_labels:
                 dislike += (1.0 - label_degree(workspace, offer)) / len(liking)
             if holders:

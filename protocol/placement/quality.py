@@ -8,6 +8,7 @@ can maximise the same thing (scripts/benches/placement.py does, as a mixed integ
 - compact: 1 if all members share one, 0 if each has its own, in proportion between.
 - prefer: the mean over members. The first of n sites counts 1, the next 1 - 1/n, a site not named 0.
 - preferred labels: the mean, over members that prefer any, of the share of them their host has.
+- open hosts: the share of members whose host all others reach, if a sealed network is shared and not all do.
 - near: the mean, over members that want it, of `closeness`.
 
 Last, of hosts that are equally good, those that spoil least room: `Ladder` below.
@@ -60,6 +61,8 @@ def degree(
         terms.append(1.0 - (len(crowds) - 1) / (count - 1))
     if rules.prefer and count:
         terms.append(sum(site_degree(o.site, rules.prefer) for _, o in placed) / count)
+    if rules.open_hosts and count:
+        terms.append(sum(not o.hidden for _, o in placed) / count)
     likes = [label_degree(w, o) for w, o in placed if w.preferred_labels]
     if likes:
         terms.append(sum(likes) / len(likes))

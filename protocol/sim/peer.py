@@ -284,10 +284,15 @@ class SimPeer:
             TunnelAnswer(probe.peer, probe.number, PROBED_S, _SOMEWHERE, _SOMEWHERE)
             for probe in probes
             if probe.size_bytes <= self.widths.get(probe.peer, probe.size_bytes)
-            and self._wires.probe(self, probe.peer)
+            and self._wires.probe(self, probe.peer, probe.pair)
         )
         if answers:
             self.feed(ProbesAnswered(instance, answers))
+
+    def relays(self, pair: int, one: PeerId, other: PeerId) -> bool:
+        """Whether the host's forwarder passes on between these, by that number."""
+        pairs = self.sealed.pairs if self.sealed is not None else ()
+        return any(p.number == pair and {p.one, p.other} == {one, other} for p in pairs)
 
     def echoes(self, peer: PeerId) -> bool:
         """Whether the host's forwarder has keys with that peer's."""

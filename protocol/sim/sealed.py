@@ -38,6 +38,15 @@ def sealed_pairs(records: Iterable[GridRecord]) -> dict[Pair, GridRecord]:
     return pairs
 
 
+def relay_pairs(peers: Iterable[SimPeer]) -> Iterator[Pair]:
+    """Hosts and the relays that they ask, two by two."""
+    for peer in peers:
+        if peer.node is not None:
+            partners = peer.node.tunnel_partners
+            for other in (*partners.paths.relays(), *partners.lending.ends()):
+                yield frozenset((peer.id, other))
+
+
 def sessions(peer: SimPeer, other: SimPeer) -> tuple[SealedSession, ...]:
     """What a peer's forwarder was told last of another."""
     rows = peer.sealed.peers if peer.sealed is not None else ()
@@ -65,7 +74,7 @@ def unmatched(
         if peer.node is not None
         for row in peer.node.host.leases.rows()
     ]
-    may = sealed_pairs(carried)
+    may = {*sealed_pairs(carried), *relay_pairs(peers)}
     for one, other in combinations(peers, 2):
         pair = frozenset((one.id, other.id))
         if pair in must and not (opens(one, other) and opens(other, one)):

@@ -43,6 +43,9 @@ class End(Protocol):
     def echoes(self, peer: PeerId) -> bool:
         """Whether its host's forwarder has keys with that peer's, and so answers its probes."""
 
+    def relays(self, pair: int, one: PeerId, other: PeerId) -> bool:
+        """Whether its host's forwarder passes on between these, by that number."""
+
     def feed(self, event: Event) -> None:
         """Gives it an event."""
 
@@ -116,12 +119,30 @@ class Wires:
                 if self._is_cut(id, other) or self._is_cut(other, id):
                     self._world.after(HEARTBEATS_S, self._missed, connection)
 
-    def probe(self, peer: End, to: PeerId) -> bool:
-        """Whether a probe of that peer's forwarder comes back from there."""
+    def probe(self, peer: End, to: PeerId, pair: int) -> bool:
+        """Whether a probe of that peer's forwarder comes back from there; by the relay of that pair, if it is
+        not 0. Of two that cannot dial each other neither's gets through."""
         other = self._end_of(to)
-        if other is None or self._is_cut(peer.id, to) or self._is_cut(to, peer.id):
+        if other is None or not other.echoes(peer.id):
             return False
-        return other.echoes(peer.id)
+        if pair:
+            ends = (port.end for port in self._ports.values())
+            return any(
+                relay.relays(pair, peer.id, to)
+                and relay.echoes(peer.id)
+                and relay.echoes(to)
+                and self._passes(peer.id, relay.id)
+                and self._passes(relay.id, to)
+                for relay in ends
+            )
+        shut = self._hides(peer.id, to) and self._hides(to, peer.id)
+        return self._passes(peer.id, to) and not shut
+
+    def _hides(self, dialler: PeerId, target: PeerId) -> bool:
+        return target in self.undialled or (dialler, target) in self._hidden
+
+    def _passes(self, one: PeerId, other: PeerId) -> bool:
+        return not (self._is_cut(one, other) or self._is_cut(other, one))
 
     def heal(self) -> None:
         """Undoes every cut."""

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import msgspec
 
 from protocol.terms.ids import GridId, PeerId
-from protocol.terms.sealed import SealedPeer, TunnelProbe
+from protocol.terms.sealed import RelayedPair, SealedPeer, TunnelProbe
 
 
 class Deadline(msgspec.Struct, frozen=True, order=True, gc=False):
@@ -130,7 +130,14 @@ class Sealed(msgspec.Struct, frozen=True):
     instance: str
     """The forwarder that the keys were made for. They are told to no other."""
     peers: tuple[SealedPeer, ...]
-    """Every host that shares a sealed network with this one, also those that there are no keys with yet."""
+    """Every host that shares a sealed network with this one, also those that there are no keys with yet; and
+    those that pass on for this one, or that it passes on for."""
+    pairs: tuple[RelayedPair, ...] = ()
+    """Whom this host is a relay for."""
+    relay_bytes_per_s: float = 0.0
+    """What it lends for that, for all of them together."""
+    lends: bool = False
+    """Whether a forwarder is needed here though there may be no sealed network: it is asked to be a relay."""
 
 
 class Probing(msgspec.Struct, frozen=True):

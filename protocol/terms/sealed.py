@@ -63,6 +63,8 @@ class TunnelProbe(msgspec.Struct, frozen=True):
     """Of the datagram, without the headers of IP and UDP; 0 for as small as a probe can be."""
     place: TunnelPlace | None = None
     """Where to send it; None for where what is sealed for that host goes."""
+    pair: int = 0
+    """Of the relay that is at `place`; 0 if the host itself is."""
 
 
 class TunnelAnswer(msgspec.Struct, frozen=True):
@@ -106,3 +108,15 @@ class SealedPeer(msgspec.Struct, frozen=True):
     mtu: int = 0
     """The largest packet of guests that gets there, in bytes, if that is less than their networks say; else
     0."""
+    pair: int = 0
+    """The relay that is there passes on to it, for the pair of that number; 0: it is there itself."""
+
+
+class RelayedPair(msgspec.Struct, frozen=True):
+    """Two hosts that this one passes sealed datagrams on between."""
+
+    number: int
+    """What both write into what they send. It has 24 bits, and is above 0."""
+    one: PeerId
+    other: PeerId
+    bytes_per_s: float

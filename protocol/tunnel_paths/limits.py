@@ -45,3 +45,32 @@ RAISE_S = 600.0
 """How long what was found to fail is not tried again."""
 SIZED_AT_ONCE = 32
 """Partners whose sizes are probed by one tick; the others follow at the next. Each costs 20 KB in a search."""
+
+ASK_EVERY_S = 30.0
+"""How often a relay is asked again: it forgets who does not ask."""
+ASK_SOON_S = 2.0
+"""The same, while it has not answered."""
+ASKED_S = 100.0
+"""How long a relay passes on after it was asked: three asks may be lost."""
+RELAY_WITHIN_S = 8.0
+"""How long a relay has to answer, and a probe to come back through it, before another is tried: keys with it
+are agreed on in that time, and three probes may be lost."""
+VAIN = 2
+"""So many probes in a row without an answer, and two hosts of which one should be reachable ask a relay too."""
+PAIRS_MOST = 1024
+"""Pairs that one host passes on for: of what is lent by default more would have next to nothing each."""
+PAIRS_OF_ONE = 32
+"""Of these, how many one host may be an end of."""
+SHARE = 2.0
+"""What a pair may use of what is lent, as a multiple of its even part, once there are several."""
+RELAYS_TRIED = 8
+"""How many relays two partners try in turn before they begin at the first again."""
+VIAS_BURST, VIAS_PER_S = 8.0, 0.2
+"""How often a partner is followed to another relay."""
+PUNCH_EVERY_S, PUNCH_S = 0.1, 5.0
+"""Two hosts behind NAT send to where the other is seen so often, for so long. Both learn it within a second of
+each other, and each NAT has to have let one out before it lets one in."""
+PUNCH_AGAIN_S = 60.0
+"""How long after that it is tried again at the soonest, while a relay is in use."""
+UNDER_WAY_MOST = 128
+"""Probes of one partner that may yet be answered: all that two places get in PUNCH_S."""

@@ -82,7 +82,7 @@ def record(kind: str, name: str, body: bytes) -> SignedRecord:
 def presence() -> Presence:
     """The presence of the example's host."""
     store = StoreId("0123456789abcdef")
-    tunnel = TunnelEnd("192.0.2.1", 1450, 7700, WireguardEnd(b"\x05" * 32, 7701))
+    tunnel = TunnelEnd("192.0.2.1", 1450, 7700, WireguardEnd(b"\x05" * 32, 7701), 1_250_000)
     return Presence(HOST_CHAIN, "192.0.2.1:7000", tunnel=tunnel, store=store)
 
 

@@ -229,7 +229,7 @@ def test_status_says_where_probes_do_not_come_back_from(
     scene.world.run(20.0)
     assert sealed_problems(one) == []
     probe = scene.world.wires.probe
-    monkeypatch.setattr(scene.world.wires, "probe", lambda _peer, _to: False)
+    monkeypatch.setattr(scene.world.wires, "probe", lambda *_: False)
     scene.world.run(60.0)
     assert one.node is not None
     assert other.facts is not None

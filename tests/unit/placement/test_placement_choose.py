@@ -8,7 +8,14 @@ from hypothesis import strategies as st
 
 from protocol.capacity.advert import HostFacts
 from protocol.capacity.quantum import Quantum, total
-from protocol.grid.model import Encryption, GridSpec, ImageRef, NetworkSpec, Workspace
+from protocol.grid.model import (
+    ClusterSpec,
+    Encryption,
+    GridSpec,
+    ImageRef,
+    NetworkSpec,
+    Workspace,
+)
 from protocol.placement.choose import Choice, choose
 from protocol.placement.fit import Offer, Rules, quantum_of, refusals, rules_of
 from protocol.terms.ids import PeerId
@@ -215,9 +222,28 @@ def test_a_network_spans_hosts_of_ipv4_or_of_ipv6() -> None:
     assert hosts <= {o.peer for o in ipv4} or hosts <= {o.peer for o in ipv6}
 
 
-def test_only_a_network_and_a_hidden_host_together_make_the_rule() -> None:
+def test_hidden_hosts_share_no_plain_network_and_are_not_preferred_for_a_sealed_one() -> None:
     offers = (offer("a"), offer("c", "home", hidden=True))
-    plain = GridSpec("g", (), 3600)
-    net = GridSpec("g", (), 3600, networks=(NetworkSpec("lan", "10.0.0.0/24", Encryption.NONE),))
-    assert [rules_of(spec, offers).tunnels for spec in (plain, net)] == [False, True]
-    assert not rules_of(net, offers[:1]).tunnels
+
+    def rules(encryption: Encryption, count: int = 2) -> Rules:
+        network = NetworkSpec("lan", "10.0.0.0/24", encryption)
+        cluster = ClusterSpec("web", count, IMAGE, 500, MIB, networks=("lan",))
+        spec = GridSpec("g", (cluster,), 3600, networks=(network,))
+        return rules_of(spec, offers)
+
+    plain, sealed = rules(Encryption.NONE), rules(Encryption.REQUIRED)
+    assert (plain.tunnels, plain.open_hosts) == (True, False)
+    assert (sealed.tunnels, sealed.open_hosts) == (False, True)
+    alone = rules(Encryption.NONE, 1)
+    assert (alone.tunnels, alone.open_hosts) == (False, False)
+
+
+def test_hosts_that_all_reach_are_preferred_and_others_are_not_refused() -> None:
+    rules = Rules(open_hosts=True)
+    offers = (offer("a", "s1"), offer("b", "s2"), offer("c", "home", hidden=True))
+    for seed in range(20):
+        pair = choose(some(2), offers, rules, {}, Random(seed))
+        assert "home" not in sites_of(pair, offers)
+    behind = (offer("c", "home", hidden=True), offer("d", "far", hidden=True))
+    strict = Rules(spread="site", strict_spread=True, open_hosts=True)
+    assert choose(some(2), behind, strict, {}, Random(1)).unplaced == ()

@@ -53,12 +53,31 @@ def answer(peer: PeerId, number: int) -> TunnelAnswer:
     return TunnelAnswer(peer, number, 0.02, THERE, SEEN)
 
 
+class NobodyAround:
+    """No relay, and nobody behind NAT."""
+
+    def are_hidden(self, _peer: PeerId) -> bool:
+        return False
+
+    def relays(self, _peer: PeerId) -> list[PeerId]:
+        return []
+
+    def place(self, _peer: PeerId) -> TunnelPlace | None:
+        return None
+
+    def may_be_at(self, _place: TunnelPlace) -> bool:
+        return False
+
+    def life(self, _peer: PeerId) -> int:
+        return 0
+
+
 class World:
     """One host, the clock, and the partners that answer."""
 
     def __init__(self, *rows: SealedPeer) -> None:
         self.now = NOW
-        self.paths = TunnelPaths(Random(7))
+        self.paths = TunnelPaths(PeerId("a" * 64), Random(7), NobodyAround())
         self.answering: set[PeerId] = set()
         self.sent: list[tuple[float, PeerId]] = []
         self.paths.told(Sealed("one", rows), {}, NOW)
