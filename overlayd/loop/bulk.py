@@ -1,6 +1,7 @@
 """Bulk traffic that the node hands over unread (images, consoles, streams, attachments), beside its work."""
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any, assert_never
@@ -75,7 +76,8 @@ class Bulk:
             case PathsTold():
                 self._paths.deliver(peer, message)
             case PathsAsk():
-                self._say(Say(peer, self._paths.serve(message), cause))
+                if not self._paths.serve(peer, message, cause, time.monotonic()):
+                    self.counts["asks-dropped"] += 1
             case ConsoleText():
                 self._consoles.deliver(peer, message)
             case AttachmentOffer() | AttachmentPart():

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from turns import until
 
-from overlayd.loop import asks
+from overlayd.loop import asks, path_asks
 from overlayd.loop.path_asks import PathAsks
 from protocol.node.events import Say
 from protocol.node.messages import PathsAsk, PathsTold
@@ -37,8 +37,15 @@ async def test_this_hosts_own_are_told_at_once(host: Host) -> None:
 
 
 def test_of_a_grid_that_is_not_carried_here_nothing_is_told(host: Host) -> None:
-    told = host.paths.serve(PathsAsk("s", GridId("other")))
-    assert told == PathsTold("s", (), "it does not carry this grid")
+    assert host.paths.serve(YOU, PathsAsk("s", GridId("other")), "", 0.0)
+    assert host.said == [Say(YOU, PathsTold("s", (), "it does not carry this grid"), "")]
+
+
+def test_who_asks_all_the_time_is_told_now_and_then_and_takes_nothing_of_others(host: Host) -> None:
+    told = [host.paths.serve(PeerId("mallory"), PathsAsk("s", GRID), "", 0.0) for _ in range(500)]
+    assert told.count(True) == len(host.said) == path_asks.TOLD_AT_ONCE
+    assert host.paths.serve(YOU, PathsAsk("s", GRID), "", 0.0)
+    assert host.paths.serve(PeerId("mallory"), PathsAsk("s", GRID), "", 1.0)
 
 
 async def test_anothers_are_asked_there_and_believed_of_nobody_else(host: Host) -> None:
