@@ -75,7 +75,7 @@ class _Visit:
         self.silent = 0
         """How many say nothing for long."""
         self.checked: CheckedOrder | None = None
-        """The order as it was believed."""
+        """The order as it was believed; None if it was not, and then nobody is asked or heard."""
         self.again_s = now
 
     @property
@@ -125,7 +125,7 @@ class Visits:
         if len(self._visits) >= VISITS_MOST:
             fault = fault or f"this host is attached to {VISITS_MOST} networks already"
         visit = self._visits[key] = _Visit(event.order, key, event.hosts, now)
-        visit.fault, visit.checked = fault, checked
+        visit.fault, visit.checked = fault, None if fault else checked
         return [] if fault else self._ask(visit, now)
 
     # -- what hosts say
@@ -198,7 +198,8 @@ class Visits:
     def _of(self, sender: PeerId, told: AttachTold) -> _Visit | None:
         """Which one a host speaks of: it may know the grid no more, and then not by its network."""
         for (grid, network), visit in self._visits.items():
-            if grid == told.grid and told.network in ("", network) and sender in visit.hosts:
+            about = grid == told.grid and told.network in ("", network)
+            if about and sender in visit.hosts and visit.checked is not None:
                 return visit
         return None
 
@@ -214,6 +215,7 @@ class Visits:
             visit.fault = error.detail
         found = network_named(network, spec)
         if visit.fault or found is None:
+            visit.given.clear()  # it may not even name them any more
             return
         visit.cidr, visit.members = found.cidr, members_on(network, record, cards)
         visit.hosts = tuple(dict.fromkeys(visit.members.values()))

@@ -194,3 +194,19 @@ def test_what_nobody_asked_for_is_not_heard(scene: Scene) -> None:
     assert not list(node.tunnel_partners.visits.rows())
     assert not node.tunnel_partners.visits.partners
     scene.unharmed()
+
+
+def test_what_comes_before_an_order_was_believed_is_not_heard(scene: Scene) -> None:
+    """A host of the grid tells of it though nothing was asked: the order here was of no use."""
+    liar, mallory = scene.carriers[0], scene.mallory
+    site = next(p.site for p in scene.world.peers if p.site != scene.owner)
+    order = scene.order(mallory, site)
+    scene.attach(mallory, replace(order, payload=order.payload[:-1]))
+    before = scene.row(mallory)
+    assert liar.node is not None
+    assert before.over
+    shown = liar.node.host.leases.rows()[0].certificate
+    scene.tells(mallory, liar, AttachTold(scene.grid, scene.network, "", "", shown=shown))
+    assert mallory.node is not None
+    assert scene.row(mallory) == before
+    scene.unharmed()

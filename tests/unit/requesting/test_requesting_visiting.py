@@ -2,11 +2,14 @@
 
 import pytest
 from attached_world import AttachedWorld
+from msgspec.structs import replace
 
 from protocol.contract.attaching import ATTACH_LIFE_S
 from protocol.grid.model import Encryption
+from protocol.grid.record import GridState
 from protocol.requesting import visiting
 from protocol.sim.peer import SimPeer
+from protocol.terms.effects import Attach
 
 
 @pytest.fixture
@@ -128,3 +131,16 @@ def test_a_grid_that_ends_takes_it_along(scene: AttachedWorld) -> None:
     scene.world.run(ATTACH_LIFE_S + 20.0)
     row = scene.row(scene.laptop)
     assert (row.address, row.over) == ("", True)
+
+
+def test_a_record_that_lets_nobody_in_may_have_lost_hosts_too(scene: AttachedWorld) -> None:
+    scene.attach(scene.laptop)
+    scene.world.run(5.0)
+    assert scene.laptop.node is not None
+    visits, record = scene.laptop.node.tunnel_partners.visits, scene.record
+    (visit,) = visits._visits.values()
+    ended = replace(record, epoch=record.epoch + 1, state=GridState.DOWN, hosts=record.hosts[1:])
+    visits._learn(visit, ended, scene.world.now_s)
+    (effect,) = visits.tick(scene.world.now_s)
+    assert effect == Attach(())
+    assert not visits.partners
