@@ -1,5 +1,7 @@
 """A simulated federation with a sealed grid, and peers that carry nothing of it and want to its network."""
 
+from msgspec.structs import replace
+
 from protocol.grid.attached import AttachBody, Attached
 from protocol.grid.model import Encryption
 from protocol.grid.tunnel import TunnelEnd
@@ -15,19 +17,26 @@ from protocol.wire.codec import encode
 class AttachedWorld:
     """`shop` is on `carriers`, three of five hosts; the `laptop` and `mallory` carry nothing of it."""
 
-    def __init__(self, seed: int = 5, encryption: Encryption = Encryption.REQUIRED) -> None:
+    def __init__(
+        self,
+        seed: int = 5,
+        encryption: Encryption = Encryption.REQUIRED,
+        cidr: str = "10.42.0.0/24",
+    ) -> None:
         self.world = world = World(seed, 5, 5)
         world.start_all()
         world.run(5.0)
         asked = world.peers[0]
         self.owner = asked.site
         spec = grid_spec("shop", 3, encryption=encryption)
+        networks = tuple(replace(network, cidr=cidr) for network in spec.networks)
+        self.spec = spec = replace(spec, networks=networks)
         world.give(asked, world.admins[self.owner].up(spec, world.now_s))
         world.run(15.0)
         self.carriers = [p for p in world.peers if p.node is not None and p.node.host.leases.rows()]
         assert len(self.carriers) == 3
         self.laptop, self.mallory = (p for p in world.peers if p not in self.carriers)
-        (self.network,) = (network.name for network in spec.networks)
+        (self.network,) = (network.name for network in networks)
         node = self.carriers[0].node
         assert node is not None
         self.record = node.host.leases.rows()[0].record

@@ -126,3 +126,30 @@ def test_an_order_that_is_known_need_not_be_fresh(scene: AttachedWorld) -> None:
     answer = told(scene.carriers[1], scene.laptop, ask)
     assert "sign it again" in answer.problem
     assert scene.at(scene.carriers[1]) == ()
+
+
+def test_a_workspace_that_comes_takes_the_address_and_its_host_is_attached_no_more() -> None:
+    """It comes to one of the two that are attached, which had carried nothing."""
+    scene = AttachedWorld(cidr="10.42.0.0/29")
+    for peer in (scene.laptop, scene.mallory):
+        scene.attach(peer)
+    scene.world.run(8.0)
+    assert {a.address for a in scene.at(scene.carriers[0])} == {"10.42.0.5", "10.42.0.6"}
+    (cluster,) = scene.spec.clusters
+    larger = replace(scene.spec, clusters=(replace(cluster, count=4, minimum=4),))
+    admin, asked = scene.world.admins[scene.owner], scene.world.peers[0]
+    scene.world.give(asked, admin.apply(larger, scene.record.epoch, scene.world.now_s))
+    for _ in range(60):
+        scene.world.run(0.5)
+        for carrier in scene.carriers:
+            assert carrier.node is not None
+            part = part_of(carrier.node.host.leases, carrier.node.notices, scene.grid)
+            assert part is not None
+            members = [card.address for card in part.cards]
+            members += [each.address for each in part.attached]
+            assert len(members) == len(dict.fromkeys(members))
+    assert len(members) == 5
+    rows = [scene.row(peer) for peer in (scene.laptop, scene.mallory)]
+    assert sorted(row.address for row in rows) == ["", "10.42.0.6"]
+    (without,) = (row for row in rows if not row.address)
+    assert (without.problem, without.over) == ("the host carries members of shop/lan itself", True)
