@@ -262,9 +262,9 @@ def sealed_name(vni: int) -> str:
     return f"ovs-{vni:06x}"
 
 
-def own_link_name(vni: int) -> str:
-    """The card of the host itself on a network that it carries nothing of."""
-    return f"ova-{vni:06x}"
+def own_link_name(vni: int, address: str) -> str:
+    """The card of the host itself on a network that it carries nothing of: another one at another address."""
+    return f"ova-{vni:06x}-{int(IPv4Address(address)) & 0xFFFF:04x}"
 
 
 def veth_name(vni: int) -> str:

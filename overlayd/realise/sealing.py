@@ -165,6 +165,8 @@ class Sealing:
             self._told(own, now)
             await self._carry(plans, now.taps)
             await self._tell_peers()
+            if any(self.cards.values()):
+                self._again_s = _AGAIN_S
             self._why, self._failed, self._fault = "", 0, ""
             return now.taps
 
@@ -267,7 +269,7 @@ def cards_of(
         mac = mac_of(name, each.address)
         found[each.grid, each.network] = SealedNetwork(
             vni=each.vni,
-            tap=own_link_name(each.vni),
+            tap=own_link_name(each.vni, each.address),
             mtu=each.mtu,
             local=(mac,),
             gateway_mac=mac_of(name, gateway(each.cidr)),

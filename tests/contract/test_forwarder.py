@@ -14,8 +14,9 @@ from msgspec.structs import replace
 from netns import tun
 from netns.kernel import namespaces
 from netns.kernel.tap import add_tap
+from netns.model import own_link_name
 from netns.tunnel import client
-from netns.tunnel.tables import Member, Probe, SealedNetwork, SealedPeer, Session, State
+from netns.tunnel.tables import Member, OwnCard, Probe, SealedNetwork, SealedPeer, Session, State
 from overlayd.adapters.forwarder import TunnelForwarder
 from overlayd.fakes.forwarder import FakeForwarder
 from overlayd.ports.forwarder import Forwarder, ForwarderError, NewInstance
@@ -200,6 +201,31 @@ async def test_probes_are_of_one_process_alone(bench: Bench) -> None:
         await forwarder.probe(first.instance, (Probe("b" * 64, 1, 67),))
     with pytest.raises(NewInstance):
         await forwarder.probe("0", ())
+    await forwarder.close()
+
+
+async def test_a_card_of_the_host_itself_that_moves_is_made_anew(tmp_path: Path) -> None:
+    bench = RealBench(tmp_path / "networks")
+    await bench.start()
+    forwarder, vni = bench.forwarder, 0xC0E0
+
+    def card(address: str) -> SealedNetwork:
+        mac = "02:00:00:00:00:09"
+        made = OwnCard(mac, address, 24)
+        return replace(OTHER, vni=vni, tap=own_link_name(vni, address), local=(mac,), card=made)
+
+    try:
+        await forwarder.ensure()
+        one, other = card("10.43.0.200"), card("10.43.0.201")
+        assert (await forwarder.tell_networks((NETWORK, one))).taps == (TAP, one.tap)
+        told = await forwarder.tell_networks((NETWORK, other))
+        assert told.taps == (TAP,)
+        assert "overlaps" in told.faults[other.tap], "the one before goes first"
+        told = await forwarder.tell_networks((NETWORK, other))
+        assert (told.taps, told.faults) == ((TAP, other.tap), {})
+        assert (await forwarder.tell_networks((NETWORK,))).taps == (TAP,)
+    finally:
+        bench.close()
     await forwarder.close()
 
 

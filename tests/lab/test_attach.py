@@ -19,11 +19,8 @@ from test_sealed_network import SITES, WITHIN_S
 from netns import program
 from netns.kernel import namespaces
 from netns.lab.topology import Host, Site
-from netns.model import own_link_name
 from netns.tunnel import client
 from protocol.grid.model import Encryption, GridSpec
-from protocol.grid.record import vni_of
-from protocol.terms.ids import GridId
 
 LAPTOP = Site("home", "192.0.2.0/28", (Host("c", "192.0.2.1"),))
 CONTENT = os.urandom(1 << 20)
@@ -61,10 +58,6 @@ class Visited(Pair):
             if view["up"]:
                 return str(view["address"])
         raise AssertionError("the command ended")
-
-    @property
-    def link(self) -> str:
-        return own_link_name(vni_of(GridId(self.ids["pair"]), "lan"))
 
     def reaches(self, guest: Guest) -> bool:
         """Whether `c` itself has answers of a guest."""

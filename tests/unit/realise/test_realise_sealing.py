@@ -238,13 +238,15 @@ CARD = AttachedCard(
 
 async def test_a_card_of_the_host_itself_is_carried_without_any_network_here(world: World) -> None:
     world.sealing.attach(Attach((CARD,)))
-    assert await world.sealing.settle() == ("ova-000009",)
+    assert await world.sealing.settle() == ("ova-000009-00c8",)
     assert world.sealing.cards == {(GRID, "wan"): ""}
     (network,) = world.forwarder.networks.networks
     mac = mac_of(f"{GRID}.wan", CARD.address)
     assert (network.card, network.local) == (OwnCard(mac, CARD.address, 24), (mac,))
     assert [(m.address, m.peer) for m in network.members] == list(CARD.members)
     assert network.gateway_mac == mac_of(f"{GRID}.wan", "10.2.0.1")
+    world.sealing.attach(Attach((replace(CARD, address="10.2.0.201"),)))
+    assert await world.sealing.settle() == ("ova-000009-00c9",), "it is not the same card"
     world.sealing.attach(Attach(()))
     assert await world.sealing.settle() == ()
     assert (world.forwarder.runs, world.sealing.cards) == (False, {})
@@ -252,13 +254,16 @@ async def test_a_card_of_the_host_itself_is_carried_without_any_network_here(wor
 
 async def test_a_card_that_cannot_be_made_is_told_and_stops_nobody(world: World) -> None:
     await world.ensure(LAN)
-    world.forwarder.card_faults = {"ova-000009": "no room"}
+    await world.sealed()
+    assert world.sealing._again_s == sealing.EVERY_S
+    world.forwarder.card_faults = {"ova-000009-00c8": "no room"}
     world.sealing.attach(Attach((CARD, replace(CARD, network="lan", vni=LAN.vni))))
     assert await world.sealing.settle() == (LAN.tunnel,)
     assert world.sealing.cards == {
         (GRID, "wan"): "no room",
         (GRID, "lan"): "this host carries another network of that VXLAN id",
     }
+    assert world.sealing._again_s < sealing.EVERY_S, "it is tried again soon"
 
 
 async def test_a_tap_whose_carrier_somebody_took_has_it_again_and_it_is_told(world: World) -> None:
