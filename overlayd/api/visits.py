@@ -19,6 +19,7 @@ from overlayd.api.streams import Body
 from overlayd.api.views import AttachRequest, AttachView
 from overlayd.ports.peer import Busy
 from protocol.grid.attached import AttachBody
+from protocol.grid.record import is_about
 from protocol.node.events import Event
 from protocol.requesting.events import AttachDropped, AttachGiven
 from protocol.terms.ids import GridId
@@ -76,6 +77,10 @@ def _given(service: Service, signed: SignedOrder) -> AttachGiven:
     except Malformed as error:
         raise ApiProblem(400, f"an order to attach names a network: {error}") from None
     view = grid_view(service, order.grid)
+    if not is_about(GridId(view.grid.grid), order.grid):
+        # Who has no grid of that name leaves it at the name.
+        owner = f"{view.grid.name} is a grid of {view.grid.owner_site}'s admin"
+        raise ApiProblem(403, owner, f"an identity of site {view.grid.owner_site}")
     hosts = tuple(dict.fromkeys(row.peer for row in view.workspaces))
     return AttachGiven(GridId(view.grid.grid), network, signed, hosts)
 

@@ -45,7 +45,8 @@ def attach(
     grid, _, network = target.rpartition("/")
     if not grid or not network:
         said = f"{clean(target)} is not a network; write GRID/NETWORK"
-        raise failure(said, f"`overlayctl show {clean(target)}` lists a grid's networks", USAGE)
+        name = clean(grid or network) or "GRID"
+        raise failure(said, f"`overlayctl show {name} --network` lists a grid's networks", USAGE)
     grid_id = grid_of(session, grid)
     with session.client.duplex("/attach", _order(session, grid_id, network)) as duplex:
         over = threading.Event()
@@ -82,7 +83,7 @@ def _follow(session: Session, duplex: Duplex, target: str) -> None:
         if session.plain:
             sys.stdout.write(raw.decode() + "\n")
             sys.stdout.flush()
-        elif (line := _line(view, target, was_up)) != said:
+        elif not view.over and (line := _line(view, target, was_up)) != said:
             said = line
             typer.echo(line)
         was_up = was_up or view.up

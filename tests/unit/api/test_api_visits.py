@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from one_host import OneHost, PlayedView
 from orders import accepted, building, grid_spec, signed, up_order
 
+from overlayd.adapters.credentials import add_site
 from overlayd.api import frames
 from overlayd.api.views import AttachRequest, AttachView, OrderBody
 from protocol.grid.attached import AttachBody
@@ -146,3 +147,17 @@ async def test_another_order_is_refused_and_one_to_attach_is_no_order_to_carry_o
     order = signed(visiting.host.site_dir, Action.ATTACH, "demo", body=encode(AttachBody("lan")))
     answer = await api.post("/orders", content=msgspec.json.encode(OrderBody.of(order)))
     assert (answer.status_code, answer.json()["would_work"]) == (400, "POST it to /v1/attach")
+
+
+async def test_another_sites_admin_is_told_whose_the_grid_is(visiting: Visiting) -> None:
+    """Who has no grid of that name leaves it at the name."""
+    sites = visiting.host.site_dir.parent
+    add_site(sites.parent, "other")
+    order = signed(sites / "other", Action.ATTACH, "demo", body=encode(AttachBody("lan")))
+    client = visiting.client()
+    asked = frames.frame(frames.ORDER, msgspec.json.encode(AttachRequest(order)))
+    assert await client.begin(asked) == 403
+    said = await client.reader.read(1000)
+    site = visiting.host.site_dir.name
+    assert f"demo is a grid of {site}'s admin".encode() in said
+    assert f"an identity of site {site}".encode() in said

@@ -98,11 +98,15 @@ def test_what_hosts_refuse_is_told(daemon: Daemon) -> None:
     result = daemon.ask("attach", "demo/lan", code=1)
     assert result.stderr.startswith("error: demo/lan: ")
     assert "is not sealed" in result.stderr
+    assert result.stdout == "", "it is said once"
 
 
 def test_what_is_no_network_is_a_mistake(daemon: Daemon) -> None:
     daemon.up()
-    assert "is not a network; write GRID/NETWORK" in daemon.ask("attach", "demo", code=2).stderr
+    for named in ("demo", "demo/", "/demo"):
+        said = daemon.ask("attach", named, code=2).stderr
+        assert f"{named} is not a network; write GRID/NETWORK\n" in said
+        assert "would work: `overlayctl show demo --network` lists a grid's networks" in said
     assert 'there is no grid "dem"' in daemon.ask("attach", "dem/lan", code=1).stderr
 
 
