@@ -37,7 +37,7 @@ def _table(view: PathsView) -> None:
             )
             for path in view.paths
         ],
-        f"{view.name} has no network between hosts that answer",
+        f"{view.name} has no network that is on two hosts of those that answer",
         ("sent to", "lost"),
     )
     print_lines(f"{host} tells none of its paths: {why}" for host, why in view.silent)

@@ -17,7 +17,7 @@ def up(daemon: Daemon) -> Daemon:
 
 def test_on_one_host_there_is_nothing_to_show(up: Daemon) -> None:
     said = up.ask("show", "demo", "--network").stdout
-    assert said == "demo has no network between hosts that answer\n"
+    assert said == "demo has no network that is on two hosts of those that answer\n"
 
 
 def test_each_path_has_a_row(up: Daemon) -> None:
