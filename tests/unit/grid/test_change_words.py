@@ -12,7 +12,7 @@ from protocol.grid.change_words import (
     summary,
 )
 from protocol.grid.expand import workspaces
-from protocol.grid.model import ClusterSpec, GridSpec, ImageRef
+from protocol.grid.model import ClusterSpec, GridSpec, ImageRef, NetworkSpec
 from protocol.terms.limits import PAST_CHARACTERS
 
 
@@ -32,6 +32,20 @@ def test_a_grid_that_is_as_asked_changes_nothing() -> None:
     assert not nothing_changes(delta(["worker-1"], grid(), grid()), grid(), grid())
     labels = grid(labels=("gpu",))
     assert not nothing_changes(delta(placed(grid()), grid(), labels), grid(), labels)
+
+
+def test_only_what_of_a_network_stays_is_told_to_stay() -> None:
+    lan = NetworkSpec("lan", "10.42.0.0/24")
+    old = msgspec.structs.replace(grid(), networks=(lan,))
+
+    def told(**of_lan: object) -> list[str]:
+        new = msgspec.structs.replace(old, networks=(msgspec.structs.replace(lan, **of_lan),))
+        return change_lines(delta(placed(old), old, new), old, new, {})
+
+    heard = "~ networks.lan.multicast false > true (touches no workspace)"
+    assert heard in told(multicast=True)
+    out = "~ networks.lan.internet false > true (not while it is up)"
+    assert out in told(internet=True)
 
 
 def test_a_long_change_is_cut_in_the_history_and_counted_in_the_plan() -> None:
