@@ -56,7 +56,8 @@ def rate_problems(cluster: ClusterSpec, bits_s: int, at: Path) -> Iterator[Probl
     least, most = limits.NETWORK_BITS_S_MIN, limits.NETWORK_BITS_S_MAX
     here = (*at, "network_bits_s")
     if not least <= bits_s <= most:
-        found = format_rate(bits_s) if 0 < bits_s < 1 << 63 else "no rate"
+        beyond = "no rate" if bits_s <= 0 else "a number beyond 64 bits"
+        found = format_rate(bits_s) if 0 < bits_s < 1 << 63 else beyond
         yield Problem(
             here, f"found {found}; allowed are {format_rate(least)} to {format_rate(most)}"
         )

@@ -47,6 +47,11 @@ def test_an_order_of_an_older_build_has_none() -> None:
         (OwnSize("web-1", 0, 1), "memory_bytes", "allowed are 32 MiB to"),
         (OwnSize("web-1", 0, 0, 1), "network_bits_s", "allowed are 256 kbit/s to 1 Tbit/s"),
         (OwnSize("web-1", 0, 0, -(1 << 70)), "network_bits_s", "found no rate"),
+        (
+            OwnSize("web-1", 0, 0, 1 << 70),
+            "network_bits_s",
+            "found a number beyond 64 bits; allowed are",
+        ),
         (OwnSize("web-1", 0, -(1 << 70)), "memory_bytes", "found no size"),
     ],
 )
