@@ -5,13 +5,15 @@ grid itself does not want to be comes first, and the constraint that binds most 
 (counter.py) say what would work; where there is none, advice does.
 """
 
+from collections.abc import Sequence
+
 import msgspec
 
 from protocol.grid.model import GridSpec, Workspace
 from protocol.placement.choose import Choice
 from protocol.placement.counter import CounterOffer, in_words
 from protocol.terms.quantities import cpus_in_words, format_rate, format_size
-from protocol.terms.refusal import QUANTITIES, RULED_OUT, Constraint, Refusal
+from protocol.terms.refusal import PORTS, QUANTITIES, RULED_OUT, Constraint, Refusal
 
 _ADVICE = {
     Constraint.SITE: "name other sites under placement.sites, or none",
@@ -34,6 +36,11 @@ _ADVICE = {
     Constraint.SILENT: "try again when those hosts answer",
     Constraint.UNFIT: "mend those hosts, which try again by themselves; `overlayctl status` there says more",
 }
+
+_PORTS_ADVICE = (
+    "fewer ports under `expose`, or hosts with a larger range, or any, under `[network] expose`;"
+    " `overlayctl status` there says why one gives none"
+)
 
 
 class Obstacle(msgspec.Struct, frozen=True):
@@ -138,8 +145,8 @@ def words(explanation: Explanation) -> list[str]:
     lines += [f"  {line}" for line in explanation.suspects]
     if explanation.would_work:
         return lines + [f"  would work: {in_words(offer)}" for offer in explanation.would_work]
-    last = [m.reasons[-1].constraint for m in explanation.missing if m.reasons]
-    return lines + [f"  would work: {_ADVICE[c]}" for c in last[-1:] if c in _ADVICE]
+    last = [m.reasons[-1] for m in explanation.missing if m.reasons]
+    return lines + _advice(last[-1:])
 
 
 def reason_lines(found: tuple[Obstacle, ...]) -> list[str]:
@@ -162,10 +169,16 @@ def reason_lines(found: tuple[Obstacle, ...]) -> list[str]:
 def summarise(refusals: tuple[Refusal, ...]) -> list[str]:
     """Refusals of holds as lines for a person, and advice."""
     found = reasons(refusals)
-    advice = []
-    if found and found[-1].constraint in _ADVICE:
-        advice = [f"  would work: {_ADVICE[found[-1].constraint]}"]
-    return [*reason_lines(found), *advice]
+    return [*reason_lines(found), *_advice(found[-1:])]
+
+
+def _advice(binding: Sequence[Obstacle]) -> list[str]:
+    """What would work in place of what binds, as a line for a person, where something is known."""
+    said = [
+        _PORTS_ADVICE if each.nearest.what == PORTS else _ADVICE.get(each.constraint, "")
+        for each in binding
+    ]
+    return [f"  would work: {each}" for each in said if each]
 
 
 def _size(workspace: Workspace, stops: tuple[Obstacle, ...]) -> str:

@@ -6,12 +6,20 @@ import pytest
 from asking import cluster, grid, host
 
 from protocol.grid.expand import workspaces
-from protocol.grid.model import DeviceCount, Encryption, GridSpec, NetworkSpec, Spread, Strict
+from protocol.grid.model import (
+    DeviceCount,
+    Encryption,
+    Exposure,
+    GridSpec,
+    NetworkSpec,
+    Spread,
+    Strict,
+)
 from protocol.placement.choose import choose
 from protocol.placement.counter import counter_offers
 from protocol.placement.explain import explain, summarise, words
 from protocol.placement.fit import Offer, rules_of
-from protocol.terms.refusal import Constraint, Refusal
+from protocol.terms.refusal import PORTS, Constraint, Refusal
 
 
 def told(spec: GridSpec, *offers: Offer) -> str:
@@ -103,6 +111,16 @@ def test_advice_where_nothing_else_would_work() -> None:
     assert told(grid(cluster()), host("h1", clashes=("main",))).endswith(
         "would work: leave that grid out of placement.apart, or take it down"
     )
+
+
+def test_where_no_host_has_a_port_left_it_says_who_gives_them() -> None:
+    said = told(
+        grid(cluster(expose=(Exposure(22),))), host("h1"), host("h2", devices=((PORTS, 0),))
+    )
+    assert "\n  2 hosts lack exposed ports; the nearest, h1, by 1\n" in said
+    assert "  would work: fewer ports under `expose`, or hosts with a larger range, or any," in said
+    refused = Refusal(Constraint.DEVICE, "h1", asked=2, available=1, detail=PORTS)
+    assert summarise((refused,))[-1].startswith("  would work: fewer ports under `expose`")
 
 
 def test_nobody_to_ask() -> None:
