@@ -158,6 +158,9 @@ def _dispatch(plan: NetworkPlan) -> list[str]:
     return ["iifname vmap { " + ",\n\t\t\t       ".join(doors) + " }"]
 
 
+_NO_DHCP = ("udp sport 67 drop", "udp dport 68 drop")
+_NO_DHCP6 = ("udp sport 547 drop", "udp dport 546 drop")
+"""By either port: clients do not mind from which one a server speaks. The gateway's does not come by here."""
 _MAY_SEND = "iifname . ether saddr != @card drop"
 _SENDS = [
     "iifname . arp saddr ether . arp saddr ip @owner accept",
@@ -165,7 +168,7 @@ _SENDS = [
     "ip saddr 0.0.0.0 udp sport 68 udp dport 67 accept",
     "iifname . ether saddr . ip saddr != @owner drop",
     f"ip daddr {METADATA_ADDRESS} tcp flags & (syn | ack) == syn jump knocks",
-    "udp sport 67 drop",  # no DHCP servers among the guests
+    *_NO_DHCP,  # no DHCP servers among the guests
     "udp sport 68 udp dport 67 accept",
     "ether daddr & 01:00:00:00:00:00 == 00:00:00:00:00:00 ether type ip accept",
     "drop",
@@ -193,7 +196,7 @@ def _six_from_guest(plan: NetworkPlan) -> list[str]:
     claims = f"iifname . ether saddr . {_CLAIMED} != @claims"
     return [
         "icmpv6 type { nd-router-advert, nd-redirect } drop",  # no routers among the guests
-        "udp sport 547 drop",  # nor DHCP servers
+        *_NO_DHCP6,  # nor DHCP servers
         # Who has no address yet asks whether somebody has its own: nobody has. The other is the gateway's.
         f"ip6 saddr {{ ::, {GATEWAY_LINK_ADDRESS} }} drop",
         f"ip6 saddr != {_LINK_LOCAL} iifname . ether saddr . ip6 saddr != @owner6 drop",
@@ -214,7 +217,7 @@ _ASKS = ["icmpv6 type nd-neighbor-solicit ether daddr set ip6 daddr map @asked a
 _SIX_FROM_TUNNEL = [
     f"{_IS_GROUP} drop",
     "ether saddr . ip6 saddr != @remote6 drop",
-    "udp sport 547 drop",
+    *_NO_DHCP6,
     "icmpv6 type { nd-router-solicit, nd-router-advert, nd-neighbor-solicit, nd-redirect } drop",
     # The vxlan device's answers, or the forwarder's.
     f"icmpv6 type nd-neighbor-advert ether saddr . {_CLAIMED} != @claims_afar drop",
@@ -238,7 +241,7 @@ def _from_tunnel(plan: NetworkPlan) -> list[str]:
         # The only ARP from there are the answers of the vxlan device, or of the forwarder.
         "arp operation reply arp saddr ether . arp saddr ip @remote accept",
         *([] if plan.multicast else [f"{_IS_GROUP} drop"]),
-        "udp sport 67 drop",
+        *_NO_DHCP,
         "ether saddr . ip saddr @remote ether type ip accept",
         "drop",
     ]

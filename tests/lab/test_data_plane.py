@@ -143,11 +143,12 @@ def test_an_arp_lie_and_ipv6_and_a_dhcp_server_are_dropped(world: World) -> None
     lie = BROADCAST + me + b"\x08\x06\x00\x01\x08\x00\x06\x04\x00\x02" + me + theirs + you + yours
     ipv6 = you + me + b"\x86\xdd" + b"\x60" + bytes(53)
     rogue = you + me + b"\x08\x00" + _udp(mine, yours, 67, 68)
+    other = you + me + b"\x08\x00" + _udp(mine, yours, 4000, 68)
     tagged = you + me + b"\x81\x00\x00\x05\x08\x00" + _udp(mine, yours, 9, 9)
     honest = you + me + b"\x08\x00" + _udp(mine, yours, 4000, 4001)
     with namespaces.inside(head.namespace, _listener) as ear:
         namespaces.inside(
-            near.namespace, lambda: send_frames(lie, ipv6, rogue, tagged, lie, honest)
+            near.namespace, lambda: send_frames(lie, ipv6, rogue, other, tagged, lie, honest)
         )
         heard: list[bytes] = []
         while not heard or heard[-1] != honest:

@@ -170,6 +170,7 @@ def test_lies_about_neighbours_and_routers_are_dropped(world: World) -> None:
         _icmp(mine, yours, 137, bytes(4) + far + far),
         _icmp(own_link, yours, 128, bytes(4)),
         _packet(mine, yours, 17, struct.pack(">4H", 547, 546, 8, 0)),
+        _packet(mine, yours, 17, struct.pack(">4H", 4000, 546, 8, 0)),
         _packet(mine, yours, 0, b"\x3a\0" + bytes(6) + b"\x86" + bytes(15)),  # behind a header
     ]
     groups = [b"\x33\x33\0\0\0\1", b"\xff" * 6]
