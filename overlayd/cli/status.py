@@ -112,7 +112,7 @@ def _networks(row: StatusRow) -> str:
         seals = f", {bytes_} sealed, by UDP port {row.tunnel_port}"
     if not row.wireguard_port:
         return (
-            f"{ends}{seals}; no WireGuard: {row.wireguard_why}"
+            f"{ends}{seals}, not by WireGuard: {row.wireguard_why}"
             if row.wireguard_why
             else ends + seals
         )

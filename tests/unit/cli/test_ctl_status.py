@@ -95,7 +95,7 @@ def test_a_host_says_whether_it_has_wireguard(daemon: Daemon) -> None:
     why = msgspec.structs.replace(facts, wireguard_why="this kernel has no WireGuard\x1b")
     daemon.call(lambda: daemon.host.submit(Probed(why)))
     until(lambda: bool(row_of(daemon).wireguard_why))
-    assert "; no WireGuard: this kernel has no WireGuard?" in daemon.ask("status").stdout
+    assert ", not by WireGuard: this kernel has no WireGuard?" in daemon.ask("status").stdout
     assert "no: this kernel has no WireGuard?" in daemon.ask("peers", "--wide").stdout
     has = msgspec.structs.replace(facts, wireguard=WireguardEnd(b"k" * 32, 7701))
     daemon.call(lambda: daemon.host.submit(Probed(has)))
