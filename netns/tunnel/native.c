@@ -33,7 +33,7 @@ enum { RELAY = 2, RELAYED = 3, PAIR = 0xFFFFFF, UDP_HEADERS = 28 };
 enum { FIN = 0x01, SYN = 0x02, PSH = 0x08, ACK = 0x10, CARRIED_ON = 0x50, CWR = 0x80 };
 enum { IPV4 = 0x0800, ARP = 0x0806, IPV6 = 0x86DD, TCP = 6, UDP = 17, ICMPV6 = 58, SOLICITATION = 135 };
 enum { TCP4_START = 34, TCP6_START = 54, TCP_CHECK = 16, PREFIX = 12, UNCLEAR = -1, MTU6_LEAST = 1280 };
-enum { BATCH = 64, DATAGRAM_MOST = 65507, PACKET_MOST = 0xFFFF, SEGMENTS_MOST = 64, SESSIONS_MOST = 16 };
+enum { BATCH = 64, DATAGRAM_MOST = 65507, PACKET_MOST = 0xFFFF, SEGMENTS_MOST = 64, SEGMENT_LEAST = 8, SESSIONS_MOST = 16 };
 /* Slots do not begin at the same place of a page, or they would all want the same lines of the cache. */
 enum { SLOT = 65536, STRIDE = SLOT + 2048 };
 enum { WINDOW = 2048, WORDS = WINDOW / 64 + 1 };
@@ -927,7 +927,7 @@ static enum count given(Outgoing *out, Network *network, uint8_t *raw, int got, 
         start = tcp_start(frame, length);
         head = start ? headers_end(frame, length, start) : 0;
         step = takes - (head - ETHERNET) < left[1] ? takes - (head - ETHERNET) : left[1];
-        if (!head || step < 1 || head == length || !is_of_length(frame, length))
+        if (!head || left[1] < SEGMENT_LEAST || step < 1 || head == length || !is_of_length(frame, length))
             return OUT_MALFORMED;
         pieces = ((uint64_t)(length - head) + (uint64_t)step - 1) / (uint64_t)step;
         way.csum_start = (unsigned)start;

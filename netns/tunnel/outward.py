@@ -9,6 +9,10 @@ from netns.tunnel.sessions import Endpoint, Sessions
 from netns.tunnel.tables import COUNTER_END, NOWHERE
 from netns.tunnel.vnet import GSO_ECN, GSO_NONE, GSO_TCPV4, GSO_TCPV6, PLAIN, VNET_BYTES, Vnet, vnet
 
+SEGMENT_LEAST = 8
+"""What a guest's kernel has us cut its TCP into, in bytes of data. Linux goes no lower; by 1 each of its frames
+would become tens of thousands of datagrams, with a hundred times its bytes."""
+
 
 class Outward:
     """Datagrams of the frames of a turn, in order, by where they go; and answers for taps."""
@@ -100,7 +104,7 @@ def pieces_of(
     flags, start, offset = left.flags & NEEDS_CSUM, left.csum_start, left.csum_offset
     if left.gso_type != GSO_NONE:
         kind = GSO_TCPV6 if frame[12:14] == IPV6 else GSO_TCPV4
-        if left.gso_type & ~GSO_ECN != kind or not flags:
+        if left.gso_type & ~GSO_ECN != kind or not flags or left.gso_size < SEGMENT_LEAST:
             return Count.OUT_MALFORMED
         pieces = segments(frame, left.gso_size, takes)
         if not pieces:

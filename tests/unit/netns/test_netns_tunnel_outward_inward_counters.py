@@ -328,6 +328,14 @@ def test_the_last_counters_of_a_session_are_used_and_then_none(ends: tuple[End, 
     assert a.counted() == {"out-no-session": 1}
 
 
+def test_no_frame_is_cut_into_crumbs(ends: tuple[End, End]) -> None:
+    a, _ = ends
+    whole = Tcp(bytes(4000)).frame()
+    assert a.sends(whole, vnet.written(1, vnet.GSO_TCPV4, 54, 7, 34, 16)) == []
+    assert a.counted() == {"out-malformed": 1}
+    assert len(a.sends(whole, vnet.written(1, vnet.GSO_TCPV4, 54, 8, 34, 16))) == 500
+
+
 def test_a_superframe_that_needs_more_counters_than_are_left_is_not_sent(
     ends: tuple[End, End],
 ) -> None:
