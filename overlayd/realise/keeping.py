@@ -104,7 +104,31 @@ class Keeping:
         await self.compare()
         self._kick(grid)
 
-    async def ensure(self, plan: NetworkPlan) -> None:
+    async def have(
+        self, grid: GridId, plans: tuple[NetworkPlan, ...], *, others_stay: bool = False
+    ) -> None:
+        """Puts a grid's plans in force, and leaves nothing of its other networks, unless they stay.
+
+        Raises NetworkError.
+        """
+        names = [plan.network for plan in plans]
+        for network in () if others_stay else await self._network.observe():
+            if grid_of(network) == grid and network not in names:
+                await self.remove(network)
+        for plan in plans:
+            await self.ensure(plan)
+
+    async def started(self, plans: tuple[NetworkPlan, ...]) -> None:
+        """A guest of these networks was started. Raises NetworkError.
+
+        libvirt gives the tap of a machine that it starts a queue of its own, in place of the one that holds it
+        to a rate. Nobody undid anything, so that is not told.
+        """
+        for plan in plans:
+            if any(port.bits_s for port in plan.ports):
+                await self.ensure(plan, quietly=True)
+
+    async def ensure(self, plan: NetworkPlan, *, quietly: bool = False) -> None:
         """Puts a plan in force, and tells if that was a mend. Raises NetworkError; if the network was in force
         before, that is told, once for each reason."""
         self._asked_s.pop(plan.network, None)
@@ -119,7 +143,7 @@ class Keeping:
             raise
         self._kept.add(plan.network)
         was_broken = self._broken.pop(plan.network, None)
-        if harm:
+        if harm and not quietly:
             self._mended(plan, harm)
         elif was_broken:
             self._say(plan, Care.MENDED, f"it could not be mended; now it is. It was: {was_broken}")

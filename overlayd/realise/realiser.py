@@ -31,7 +31,7 @@ from overlayd.realise.endings import Endings
 from overlayd.realise.fetch import Fetcher
 from overlayd.realise.image_here import image_here
 from overlayd.realise.keeping import Carrying, Keeping, Opening
-from overlayd.realise.paths import Paths, grid_of, machine_name, scratch_name
+from overlayd.realise.paths import Paths, machine_name, scratch_name
 from overlayd.realise.relapses import Relapses, stays_off
 from overlayd.realise.sizes import MachineSizes
 from overlayd.realise.turns import Turns
@@ -453,10 +453,11 @@ class Realiser:
                 began_s = time.monotonic()
                 await self._start(machine)
                 self._measured(False, workspace.memory_bytes, began_s)
-            return True
-        async with self._turns.start():
-            self._say(part, mine, Phase.BOOTING, "")
-            await self._start(machine)
+        else:
+            async with self._turns.start():
+                self._say(part, mine, Phase.BOOTING, "")
+                await self._start(machine)
+        await self._keeping.started(plan.networks(part, site, ending))
         return True
 
     async def _start(self, machine: Machine) -> None:
@@ -470,15 +471,10 @@ class Realiser:
     # -- the grid
 
     async def _networks(self, part: Part, ending: frozenset[str]) -> None:
-        wanted = plan.networks(part, self._tools.site(), ending)
-        names = [network.network for network in wanted]
         # A workspace that waits for its time may run already, if a new daemon found it: its network stays.
         waits = any(mine.not_yet for mine in part.mine)
-        for network in () if waits else await self._tools.network.observe():
-            if grid_of(network) == part.record.id and network not in names:
-                await self._keeping.remove(network)
-        for each in wanted:
-            await self._keeping.ensure(each)
+        wanted = plan.networks(part, self._tools.site(), ending)
+        await self._keeping.have(part.record.id, wanted, others_stay=waits)
 
     def _say(
         self, part: Part, mine: PartOf, phase: Phase, detail: str, final: bool = False

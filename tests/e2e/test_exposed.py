@@ -39,6 +39,7 @@ clusters:
     memory: 128M
     networks: [lan]
     expose: [22]
+    network-rate: 50M
 """
 
 
@@ -116,6 +117,9 @@ def test_a_guest_is_reached_from_outside_and_its_ports_follow_the_file(
     assert 30_000 <= port <= 30_009
 
     wait_for(lambda: greets(port), WITHIN_S, "the guest answers from outside")
+    queues = program.run(["ip", "netns", "exec", HOST, "tc", "qdisc", "show"])
+    assert queues.count("rate 50Mbit") == 2, "libvirt's own queue did not stay in the way"
+    assert "network.mended" not in a.ask("GET", "events").text, "nobody undid anything"
     one = Workspace(federation, orders.id_of(a, "door"), "n-1")
     with dials(port) as held:
         one.console(b"cat /proc/net/tcp\n")

@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from host_world import GRID, HostWorld, until
 
+from overlayd.ports.compute import MachineState
 from overlayd.realise import keeping, watch
 from overlayd.realise.mends import AT_ONCE
 from overlayd.realise.paths import network_name
@@ -54,6 +56,24 @@ async def test_the_first_making_is_no_mend(world: HostWorld) -> None:
     world.realiser.kick(GRID)
     await asyncio.sleep(0)
     assert kept(world) == []
+
+
+async def test_what_a_start_takes_from_the_rate_of_a_guest_is_given_back_without_a_word(
+    tmp_path: Path,
+) -> None:
+    world = HostWorld(tmp_path)
+    world.site = msgspec.structs.replace(world.site, guest_bits_s=10**9)
+    await world.start()
+
+    def takes(machine: str) -> None:
+        if world.hypervisor.states.get(machine) is MachineState.RUNNING:
+            world.network.harmed[LAN] = "rate of head-1 was none to its guest"
+
+    world.hypervisor.listeners.insert(0, takes)
+    world.want()
+    await until(lambda: world.phase("worker-1") == (Phase.RUNNING, ""), "it runs")
+    assert (await world.network.harms(), kept(world)) == ({}, [])
+    await world.end()
 
 
 async def test_what_somebody_undid_is_mended_and_told_once(world: HostWorld) -> None:
