@@ -15,10 +15,10 @@ from overlayd.config.documents import DocumentError, KeyPath, Source, combined, 
 from overlayd.config.gridkeys import Keys
 from overlayd.config.toml_source import parse_toml
 from overlayd.config.typed import read
-from overlayd.config.values import Cpus, Label, Name, PortRange, Size
+from overlayd.config.values import Cpus, Label, Name, PortRange, Rate, Size
 from overlayd.config.yaml_source import parse_yaml
 from protocol.capacity.advert import GivenPorts, HostFacts
-from protocol.capacity.quantum import Quantum
+from protocol.capacity.quantum import UNCOUNTED, Quantum
 from protocol.grid.model import Driver, GridSpec, ImageRef
 from protocol.grid.syntax import label_problem
 from protocol.placement.fit import Offer
@@ -65,6 +65,10 @@ class HostKeys(Keys, frozen=True, kw_only=True):
         PortRange,
         Meta(description="Its ports that can lead to workspaces.", examples=["30000-32767"]),
     ] = PortRange()
+    network_rate: Annotated[
+        Rate | None,
+        Meta(description="Free rate of its networks; not counted if left out.", examples=["10G"]),
+    ] = None
     egress: Annotated[
         bool, Meta(description="Whether networks with `internet` reach the outside from it.")
     ] = False
@@ -134,7 +138,8 @@ def _offers(name: str, keys: HostKeys, spec: GridSpec) -> Iterator[Offer]:
     devices = tuple(sorted((keys.devices | keys.expose.counted).items()))
     for index in range(keys.count):
         host = name if keys.count == 1 else f"{name}-{index + 1}"
-        free = Quantum(int(keys.cpus), int(keys.memory), int(keys.disk), devices)
+        rate = int(keys.network_rate or UNCOUNTED)
+        free = Quantum(int(keys.cpus), int(keys.memory), int(keys.disk), devices, rate)
         kvm = keys.driver is Driver.KVM
         yield Offer(
             peer=PeerId(host),
