@@ -125,21 +125,22 @@ class Talk:
 
     def crosses(self, content: bytes) -> bool:
         """Whether that gets there, and back."""
-        return self._goes(self._near, self._far, content) and self.comes(content)
+        return goes(self._near, self._far, content) and self.comes(content)
 
     def comes(self, content: bytes) -> bool:
         """Whether that gets back."""
-        return self._goes(self._far, self._near, content)
+        return goes(self._far, self._near, content)
 
-    @staticmethod
-    def _goes(here: socket.socket, there: socket.socket, content: bytes) -> bool:
-        sender = threading.Thread(target=here.sendall, args=(content,))
-        sender.start()
-        got = b""
-        while len(got) < len(content) and (part := there.recv(1 << 16)):
-            got += part
-        sender.join()
-        return got == content
+
+def goes(here: socket.socket, there: socket.socket, content: bytes) -> bool:
+    """Whether what is sent by one end of a connection comes out of the other."""
+    sender = threading.Thread(target=here.sendall, args=(content,))
+    sender.start()
+    got = b""
+    while len(got) < len(content) and (part := there.recv(1 << 16)):
+        got += part
+    sender.join()
+    return got == content
 
 
 class World:

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from federation import traces
+from federation import orders, traces
 from federation.launch import BIN, wait_for
 from msgspec.structs import replace
-from netns_world import Guest
+from netns_world import Guest, goes
 from paired_hosts import Pair
 from test_sealed_network import SITES, WITHIN_S
 
@@ -77,8 +77,6 @@ class Visited(Pair):
         return "\n".join(kept)
 
     def key(self, host: str) -> str:
-        from federation import orders
-
         return orders.me(self.host(host)).peer
 
 
@@ -130,20 +128,8 @@ def _it_reaches_the_guests(pair: Visited, address: str) -> None:
             far, _ = door.accept()
             with far:
                 far.settimeout(WITHIN_S)
-                for here, there in ((near, far), (far, near)):
-                    _sends(here, there)
-
-
-def _sends(here: object, there: object) -> None:
-    import threading
-
-    sender = threading.Thread(target=here.sendall, args=(CONTENT,))  # type: ignore[attr-defined]
-    sender.start()
-    got = b""
-    while len(got) < len(CONTENT) and (part := there.recv(1 << 16)):  # type: ignore[attr-defined]
-        got += part
-    sender.join()
-    assert got == CONTENT
+                assert goes(near, far, CONTENT)
+                assert goes(far, near, CONTENT)
 
 
 def _its_own_services_are_not_reached(pair: Visited, address: str) -> None:
