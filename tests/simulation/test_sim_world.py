@@ -100,7 +100,7 @@ def test_a_lost_store_is_no_lost_peer() -> None:
 
 def test_one_liar_of_twenty_wrongs_nobody() -> None:
     """No record of another is changed, no honest peer is evicted. play() checks both."""
-    outcome = play(Scenario(7, 20, 4, 20.0, plan=LIES, tell=5))
+    outcome = play(Scenario(7, 20, 4, 60.0, plan=LIES, tell=5))
     faults, meter = outcome.world.faults_done, outcome.world.meter
     for kind in ("accuse", "flood", "forge", "garble", "replay"):
         assert faults[f"lie: {kind}"] > 0

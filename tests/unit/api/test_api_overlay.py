@@ -86,6 +86,8 @@ async def test_the_schema_describes_the_api_and_needs_nothing_from_elsewhere(
         "/v1/grids/{site}/{name}",
         "/v1/standing/{name}",
         "/v1/standing/{site}/{name}",
+        "/v1/paths/{name}",
+        "/v1/paths/{site}/{name}",
         "/v1/plans",
         "/v1/quotes",
         "/v1/quotes/{quote_id}",
