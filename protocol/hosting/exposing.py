@@ -25,7 +25,7 @@ from protocol.terms.refusal import Constraint, Refusal
 
 
 def why_shut(ports: GivenPorts, number: int, taken: Collection[int]) -> str:
-    """Why that port is not given, and which is next to it; empty if it is. `taken` has those of others."""
+    """Why that port is not given, and which is free near it; empty if it is. `taken` has those of others."""
     if not ports.first:
         return "it gives no ports at which guests are reached"
     used = dict(ports.used)
@@ -41,7 +41,7 @@ def why_shut(ports: GivenPorts, number: int, taken: Collection[int]) -> str:
     steps = range(ports.last - ports.first + 1)
     near = (n for step in steps for n in (start - step, start + step) if n in ports)
     nearest = next((n for n in near if n not in used and n not in taken), 0)
-    return f"{said}; the nearest that is free is {nearest}" if nearest else f"{said}; none is free"
+    return f"{said}; `as: {nearest}` is free there" if nearest else f"{said}; none is free"
 
 
 def all_shut(

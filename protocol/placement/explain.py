@@ -5,6 +5,7 @@ grid itself does not want to be comes first, and the constraint that binds most 
 (counter.py) say what would work; where there is none, advice does.
 """
 
+import re
 from collections.abc import Sequence
 
 import msgspec
@@ -61,7 +62,7 @@ class Missing(msgspec.Struct, frozen=True):
     least: int
     workspace: Workspace
     reasons: tuple[Obstacle, ...]
-    """By constraint; the one that binds most hosts comes last."""
+    """By constraint, and ports by reason; the one that binds most hosts comes last."""
 
 
 class Explanation(msgspec.Struct, frozen=True):
@@ -100,12 +101,11 @@ def explain(
 
 
 def reasons(refusals: tuple[Refusal, ...]) -> tuple[Obstacle, ...]:
-    """Refusals counted by constraint. If one host refused again and again for one reason, the last counts."""
+    """Refusals counted by reason. If one host refused again and again for one reason, the last counts."""
     order = list(Constraint)
     groups: dict[tuple[Constraint, str], dict[str, Refusal]] = {}
     for refusal in refusals:
-        device = refusal.detail if refusal.constraint is Constraint.DEVICE else ""
-        groups.setdefault((refusal.constraint, device), {})[refusal.host] = refusal
+        groups.setdefault((refusal.constraint, _kind(refusal)), {})[refusal.host] = refusal
     found = [
         Obstacle(constraint, len(group), _nearest(constraint, list(group.values())))
         for (constraint, _), group in groups.items()
@@ -116,6 +116,17 @@ def reasons(refusals: tuple[Refusal, ...]) -> tuple[Obstacle, ...]:
             key=lambda r: (r.constraint not in RULED_OUT, r.hosts, order.index(r.constraint)),
         )
     )
+
+
+def _kind(refusal: Refusal) -> str:
+    """What is counted by itself though one constraint stops it: each device, and each reason against a port,
+    as whether a host does not give it, or gave it to somebody. Which port it is makes no difference."""
+    match refusal.constraint:
+        case Constraint.DEVICE:
+            return refusal.detail
+        case Constraint.PORT:
+            return re.split("[:;,]", re.sub("[0-9]+", "", refusal.detail))[0]
+    return ""
 
 
 def _nearest(constraint: Constraint, group: list[Refusal]) -> Refusal:

@@ -142,7 +142,7 @@ def test_a_guest_is_reached_from_outside_and_its_ports_follow_the_file(
     (tmp_path / "other.yaml").write_text(taken)
     refused = federation.ctl("a", "up", str(tmp_path / "other.yaml"), "--yes")
     assert refused.returncode != 0
-    assert f"port {port} has another workspace there; the nearest that is free is" in refused.stderr
+    assert f"port {port} has another workspace there; `as: " in refused.stderr
 
     boot = orders.grid(a, "door").workspaces[0].boot
     other = next(n for n in range(30_000, 30_010) if n != port)

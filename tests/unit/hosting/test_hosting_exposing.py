@@ -91,12 +91,12 @@ def test_the_host_chooses_among_its_own_and_keeps_to_it_over_a_restart() -> None
 @pytest.mark.parametrize(
     ("number", "said"),
     [
-        (22, "it gives the ports 30000-30004, asked: 22; the nearest that is free is 30000"),
+        (22, "it gives the ports 30000-30004, asked: 22; `as: 30000` is free there"),
         (
             30_002,
-            "port 30002 is its own: where overlayd takes sealed traffic; the nearest that is free is 30001",
+            "port 30002 is its own: where overlayd takes sealed traffic; `as: 30001` is free there",
         ),
-        (30_003, "port 30003 has another workspace there; the nearest that is free is 30004"),
+        (30_003, "port 30003 has another workspace there; `as: 30004` is free there"),
     ],
 )
 def test_a_port_that_is_not_given_is_refused_with_what_would_work(number: int, said: str) -> None:

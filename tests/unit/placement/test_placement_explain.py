@@ -123,6 +123,23 @@ def test_where_no_host_has_a_port_left_it_says_who_gives_them() -> None:
     assert summarise((refused,))[-1].startswith("  would work: fewer ports under `expose`")
 
 
+def test_each_reason_against_a_port_is_counted_by_itself() -> None:
+    """That one host gave the port away is not hidden by those that do not give it, whatever their ranges."""
+    whys = {
+        "h1": "it gives the ports 30000-30001, asked: 30005; `as: 30001` is free there",
+        "h2": "port 30005 has another workspace there; `as: 30006` is free there",
+        "h3": "port 30005 is its own: where overlayd takes sealed traffic; `as: 30004` is free there",
+        "h4": "it gives the ports 40000-40009, asked: 30005; `as: 40000` is free there",
+    }
+    refusals = tuple(Refusal(Constraint.PORT, name, detail=why) for name, why in whys.items())
+    assert summarise(refusals)[:-1] == [
+        f"  1 host: port: {whys['h2']} (h2)",
+        f"  1 host: port: {whys['h3']} (h3)",
+        f"  2 hosts: port: {whys['h1']} (h1)",
+    ]
+    assert "a free port, or none under `as`" in summarise(refusals)[-1]
+
+
 def test_nobody_to_ask() -> None:
     assert summarise(()) == [
         "  no host is known that could be asked; `overlayctl peers` lists who is there"
