@@ -24,10 +24,7 @@ _LATER = ("restart", "stop-within", "requires", "provides", "labels", "near", "m
 """What of a cluster is only looked at when a workspace is placed or started, or ends."""
 
 _FIXED = ("name", "vo", "lease", "networks")
-"""What of a grid no change of it can alter (apply_faults.py), but for what is live."""
-
-_LIVE_OF_NETWORKS = (".cidr6", ".multicast")
-"""What of a network a change may alter: it gets IPv6, and groups are heard or not."""
+"""What of a grid no change of it can alter (apply_faults.py), but for what _is_live."""
 
 
 def change_lines(
@@ -153,8 +150,14 @@ def _alters(each: Difference) -> str:
     if each.path.endswith(".count"):
         larger = int(each.wanted) > int(each.standing)
         return "as room comes" if larger else "the most it may be"
-    fixed = each.path.split(".")[0] in _FIXED and not each.path.endswith(_LIVE_OF_NETWORKS)
+    fixed = each.path.split(".")[0] in _FIXED and not _is_live(each)
     return "not while it is up" if fixed else "touches no workspace"
+
+
+def _is_live(each: Difference) -> bool:
+    """Whether a change may alter that of a network: it gets IPv6, and groups are heard or not."""
+    gets_ipv6 = each.path.endswith(".cidr6") and each.standing == "none"
+    return gets_ipv6 or each.path.endswith(".multicast")
 
 
 def _words(each: Difference) -> str:

@@ -46,6 +46,17 @@ def test_only_what_of_a_network_stays_is_told_to_stay() -> None:
     assert heard in told(multicast=True)
     out = "~ networks.lan.internet false > true (not while it is up)"
     assert out in told(internet=True)
+    gets = "~ networks.lan.cidr6 none > fd42:17::/64 (touches no workspace)"
+    assert gets in told(cidr6="fd42:17::/64")
+
+
+def test_a_network_that_has_ipv6_keeps_it_while_it_is_up() -> None:
+    old, new = (
+        msgspec.structs.replace(grid(), networks=(NetworkSpec("lan", "10.42.0.0/24", cidr6=six),))
+        for six in ("fd42:17::/64", "fd42:18::/64")
+    )
+    said = "~ networks.lan.cidr6 fd42:17::/64 > fd42:18::/64 (not while it is up)"
+    assert said in change_lines(delta(placed(old), old, new), old, new, {})
 
 
 def test_a_long_change_is_cut_in_the_history_and_counted_in_the_plan() -> None:
