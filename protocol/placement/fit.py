@@ -237,9 +237,9 @@ def _unexposed(workspace: Workspace, offer: Offer) -> Iterator[str]:
 
 def to_be_exposed(workspace: Workspace, ports: GivenPorts) -> tuple[str, ...]:
     """Where it would be reached from outside on a host with these ports, a line for each port; for people."""
-    chosen = f"{ports.first}-{ports.last}"
+    chosen = f", one of {ports.first}-{ports.last}"
     return tuple(
-        f"{ports.address}:{e.outside or chosen}{e.suffix} -> {workspace.name}:{e.port}"
+        f"{ports.address}{f':{e.outside}' if e.outside else chosen}{e.suffix} -> {workspace.name}:{e.port}"
         for e in workspace.expose
     )
 

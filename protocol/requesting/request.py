@@ -51,7 +51,8 @@ class Planned(msgspec.Struct, frozen=True):
     wireguard: bool = False
     """Whether its host carries networks by WireGuard."""
     exposed: tuple[str, ...] = ()
-    """Where it is to be reached from outside: `198.51.100.7:30000-32767 -> head-1:443`, as the host chooses."""
+    """Where it is to be reached from outside: `198.51.100.7:2222 -> head-1:22`, or, as the host chooses,
+    `198.51.100.7, one of 30000-32767 -> head-1:443`."""
 
 
 class Moved(msgspec.Struct, frozen=True):

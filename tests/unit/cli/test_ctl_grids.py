@@ -251,7 +251,7 @@ def test_where_workspaces_are_reached_from_outside_is_planned_and_shown(daemon: 
     assert refused == ONCE
     daemon.grid_file.write_text(text)
     planned = daemon.ask("plan", daemon.grid_file).stdout
-    assert "  exposed: 198.51.100.7:30000-30010 -> head-1:443\n" in planned
+    assert "  exposed: 198.51.100.7, one of 30000-30010 -> head-1:443\n" in planned
     assert "  exposed: 198.51.100.7:30003/udp -> head-1:53\n" in planned
     assert " note: " not in planned
     daemon.up()
