@@ -8,7 +8,16 @@ from protocol.grid.expand import workspaces
 from protocol.grid.model import SIX_AUTO, GridSpec
 from protocol.requesting.request import Planned, RequestState, RequestView
 from protocol.terms.limits import MTU_LEAST
-from protocol.terms.quantities import counted, cpus_in_words, format_duration, format_size
+from protocol.terms.quantities import (
+    counted,
+    cpus_in_words,
+    format_duration,
+    format_rate,
+    format_size,
+)
+
+_ASKED = ("internet", "multicast")
+"""What of a network is said if the file asks for it."""
 
 
 def plan_lines(
@@ -27,11 +36,14 @@ def plan_lines(
     hosts = max((len(row.host) for row in view.placement), default=0)
     sizes = {row.digest: row.size_bytes for row in images}
     digests = {w.name: w.image.digest for w in workspaces(spec)}
+    rates = {
+        w.name: f", {format_rate(w.network_bits_s)}" for w in workspaces(spec) if w.network_bits_s
+    }
     rows = [
         (
             f"  {row.workspace:<{wide}}  {row.host:<{hosts}}",
             cpus_in_words(row.cpus_milli),
-            _memory(row),
+            _memory(row) + rates.get(row.workspace, ""),
             _image(row, sizes.get(digests.get(row.workspace, ""), 0)),
         )
         for row in view.placement
@@ -126,7 +138,8 @@ def _shared(spec: GridSpec, placed: dict[str, Planned]) -> list[tuple[str, str]]
         ranges = network.cidr
         if network.cidr6 not in ("", SIX_AUTO):
             ranges += f" and {network.cidr6}"
-        lines.append((network.name, f"{ranges}, {counted(sites, 'site')}, {carrier}{mtu}"))
+        asked = "".join(f", {word}" for word in _ASKED if getattr(network, word))
+        lines.append((network.name, f"{ranges}, {counted(sites, 'site')}, {carrier}{mtu}{asked}"))
     for volume in spec.volumes:
         on = [
             placed[w.name]
