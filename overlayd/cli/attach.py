@@ -15,7 +15,7 @@ from overlayd.cli.failure import USAGE, failure
 from overlayd.cli.naming import grid_of
 from overlayd.cli.session import ORDER_VALID_S, Session, session_of
 from overlayd.cli.words import clean
-from protocol.grid.attached import AttachBody
+from protocol.grid.attached import WORKS, AttachBody
 from protocol.trust.order import Action
 from protocol.wire.codec import encode
 
@@ -89,7 +89,8 @@ def _follow(session: Session, duplex: Duplex, target: str) -> None:
         was_up = was_up or view.up
         why = view.problem
     if why:
-        raise failure(f"{target}: {clean(why)}")
+        problem, _, would_work = clean(why).partition(WORKS)
+        raise failure(f"{target}: {problem}", would_work)
     raise failure("the daemon ended it in the middle", "look at its log; try again")
 
 

@@ -17,6 +17,10 @@ _SPREAD = 64
 """Among so many of the highest addresses that are free each asker begins at its own."""
 
 
+WORKS = "; would work: "
+"""Before what would work in place of what was asked, at the end of a reason."""
+
+
 class AttachBody(msgspec.Struct, frozen=True):
     """Body of an order to attach. The order's `via` is the host that is to be on the network."""
 
@@ -50,8 +54,8 @@ def barred(name: str, record: GridRecord, spec: GridSpec, cards: tuple[Card, ...
         return f"{record.name} is {record.state}"
     network = network_named(name, spec)
     if network is None:
-        there = ", ".join(each.name for each in spec.networks) or "none"
-        return f"{record.name} has no network {name}; it has {there}"
+        there = ", ".join(f"{record.name}/{each.name}" for each in spec.networks)
+        return f"{record.name} has no network {name}" + (WORKS + there if there else "")
     match carriers_of(record, spec.networks, cards)[name]:
         case Carrier.SEALED:
             return ""
@@ -60,6 +64,12 @@ def barred(name: str, record: GridRecord, spec: GridSpec, cards: tuple[Card, ...
         case Carrier.WIREGUARD:
             why = "is carried by WireGuard"
     return f"{record.name}/{name} {why}, and only networks that forwarders seal take hosts in"
+
+
+def carried(grid: str, network: str) -> str:
+    """Why a host with members on a network is not attached to it."""
+    there = f"`overlayctl --peer SOCKET attach {grid}/{network}` at a peer that carries none"
+    return f"the host carries members of {grid}/{network} itself{WORKS}{there}"
 
 
 def network_named(name: str, spec: GridSpec) -> NetworkSpec | None:

@@ -18,7 +18,7 @@ from protocol.contract.attaching import (
 )
 from protocol.contract.authority import Authority
 from protocol.contract.permitting import permit
-from protocol.grid.attached import Attached, barred, is_free, members_on
+from protocol.grid.attached import Attached, barred, carried, is_free, members_on
 from protocol.grid.record import is_about
 from protocol.grid.tunnel import newest
 from protocol.hosting.lease import Lease, LeaseStage
@@ -119,7 +119,7 @@ class AttachedHosts:
             raise _Refused(f"the lease of {record.name} has not begun, or is over")
         members = members_on(network, record, cards).values()
         if sender in members:
-            raise _Refused(f"the host carries members of {record.name}/{network} itself")
+            raise _Refused(carried(record.name, network))
         if self._me not in members:
             raise _Refused(f"this host carries no member of {record.name}/{network} (any more)")
         return network

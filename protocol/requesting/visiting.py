@@ -20,7 +20,7 @@ from protocol.contract.attaching import (
 )
 from protocol.contract.authority import Authority
 from protocol.contract.permitting import permit
-from protocol.grid.attached import barred, candidates, members_on, network_named
+from protocol.grid.attached import barred, candidates, carried, members_on, network_named
 from protocol.grid.carrier import Carrier, carries
 from protocol.grid.record import GridRecord, is_about
 from protocol.grid.tunnel import Telling, TunnelEnd, mtus
@@ -225,8 +225,7 @@ class Visits:
         if not visit.hosts:
             visit.fault = f"no host carries a member of {record.name}/{network} now"
         if self._me in visit.hosts:
-            said = f"this host carries members of {record.name}/{network} itself"
-            visit.fault = f"{said}; attach from another peer"
+            visit.fault = carried(record.name, network)
         if not visit.address or visit.address in visit.members:
             self._move(visit)
 

@@ -151,4 +151,4 @@ def _who_may_not_is_told_why(pair: Visited) -> None:
     told = pair.daemons.ctl("c", "attach", f"{pair.ids['pair']}/lan", site="bnl")
     assert "belongs to another site's admin than bnl's" in told.stderr
     told = pair.daemons.ctl("c", "attach", "pair/wan", site="ams")
-    assert "pair has no network wan; it has lan" in told.stderr
+    assert "pair has no network wan\n  would work: pair/lan\n" in told.stderr

@@ -101,6 +101,12 @@ def test_what_hosts_refuse_is_told(daemon: Daemon) -> None:
     assert result.stdout == "", "it is said once"
 
 
+def test_a_network_that_is_not_there_is_told_with_those_that_are(daemon: Daemon) -> None:
+    daemon.up()
+    said = daemon.ask("attach", "demo/wan", code=1).stderr
+    assert said == "error: demo/wan: demo has no network wan\n  would work: demo/lan\n"
+
+
 def test_what_is_no_network_is_a_mistake(daemon: Daemon) -> None:
     daemon.up()
     for named in ("demo", "demo/", "/demo"):

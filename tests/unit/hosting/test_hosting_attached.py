@@ -5,7 +5,7 @@ from attached_world import AttachedWorld
 from msgspec.structs import replace
 
 from protocol.contract.attaching import ATTACH_LIFE_S, AttachAsk, AttachTold
-from protocol.grid.attached import Attached
+from protocol.grid.attached import Attached, carried
 from protocol.hosting import attached
 from protocol.hosting.part import part_of
 from protocol.node.events import Arrived
@@ -152,4 +152,4 @@ def test_a_workspace_that_comes_takes_the_address_and_its_host_is_attached_no_mo
     rows = [scene.row(peer) for peer in (scene.laptop, scene.mallory)]
     assert sorted(row.address for row in rows) == ["", "10.42.0.6"]
     (without,) = (row for row in rows if not row.address)
-    assert (without.problem, without.over) == ("the host carries members of shop/lan itself", True)
+    assert (without.problem, without.over) == (carried("shop", "lan"), True)
