@@ -32,8 +32,9 @@ def attach(
     """Puts the daemon's host on a network of a grid, for as long as this command runs. Ctrl-C ends it.
 
     The host gets an address of the network's range, and a route to it: any program here reaches the guests, by
-    their addresses. They reach it by nothing but pings and answers. The daemon does all that needs root. Any
-    peer will do that can seal and carries no member of the network itself.
+    their IPv4 addresses; IPv6 of a network is for its guests alone. They reach the host by nothing but pings
+    and answers. The daemon does all that needs root. Any peer will do that can seal and carries no member of
+    the network itself.
 
     The address is free again a few seconds after the command has ended, however it ended.
 
