@@ -144,7 +144,9 @@ class AttachedHosts:
         if fresh in row.attached:
             return []
         return self._changed(
-            row, (*others, fresh), f"{sender[:12]} is on {network} at {ask.address}"
+            row,
+            (*others, fresh),
+            f"{self._around.name(sender)} is on {network} at {ask.address}",
         )
 
     def _end(self, row: Lease, network: str, peer: PeerId, why: str) -> list[Effect]:
@@ -152,7 +154,8 @@ class AttachedHosts:
         left = tuple(a for a in row.attached if (a.network, a.peer) != (network, peer))
         if len(left) == len(row.attached):
             return []
-        return self._changed(row, left, f"{peer[:12]} is on {network} no more: {why}")
+        name = self._around.name(peer)
+        return self._changed(row, left, f"{name} is on {network} no more: {why}")
 
     def _changed(self, row: Lease, attached: tuple[Attached, ...], said: str) -> list[Effect]:
         grid, record = row.record.id, row.record

@@ -136,7 +136,7 @@ class Host:
         held_by = (*at, self.holds, self.leases, self.foundlings)
         self.changes = ChangeHolds(identity.peer, identity.name, *held_by, granting, used)
         self.yielding = Yielding(identity, self.ledger, self.leases, authority, granting, dice)
-        self.tunnels = Tunnels(identity.peer, self.leases, lambda: self.tunnel, surroundings.tunnel)
+        self.tunnels = Tunnels(identity.peer, self.leases, lambda: self.tunnel, surroundings)
         self.chronicle = Chronicle(
             rows.get(STORIES, {}), lambda grid: self.leases.last(grid) is not None
         )

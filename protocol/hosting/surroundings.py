@@ -29,6 +29,9 @@ class HostSurroundings(Protocol):
     def here(self) -> Coordinate:
         """Where this peer is in the network; NOWHERE if that is not known yet."""
 
+    def name(self, peer: PeerId) -> str:
+        """What people call a host; the beginning of its key if it is not known."""
+
     def site(self, peer: PeerId) -> str:
         """The site of a peer, also of this one; empty if it is not known."""
 
@@ -62,6 +65,10 @@ class Alone:
     def here(self) -> Coordinate:
         """Never known: NOWHERE."""
         return NOWHERE
+
+    def name(self, peer: PeerId) -> str:
+        """Nobody's is known."""
+        return peer[:12]
 
     def site(self, peer: PeerId) -> str:
         """Nobody's is known."""

@@ -11,9 +11,10 @@ import msgspec
 
 from protocol.contract.outcomes import Answer, NoticeDue, Outcome
 from protocol.grid.record import GridRecord
-from protocol.grid.tunnel import Telling, TunnelEnd, mtus, narrowest, newest, same_family
+from protocol.grid.tunnel import TunnelEnd, mtus, narrowest, newest, same_family
 from protocol.hosting.lease import Lease
 from protocol.hosting.leases import Leases
+from protocol.hosting.surroundings import HostSurroundings
 from protocol.terms.effects import Effect, Note, Realise
 from protocol.terms.ids import PeerId
 
@@ -24,10 +25,14 @@ class Tunnels:
     """The tunnels of every grid that this host carries part of."""
 
     def __init__(
-        self, me: PeerId, leases: Leases, own: Callable[[], TunnelEnd | None], telling: Telling
+        self,
+        me: PeerId,
+        leases: Leases,
+        own: Callable[[], TunnelEnd | None],
+        around: HostSurroundings,
     ) -> None:
         """`own` answers this host's end; None while that is not known."""
-        self._me, self._leases, self._own, self._telling = me, leases, own, telling
+        self._me, self._leases, self._own, self._around = me, leases, own, around
         self.takes: dict[PeerId, int] = {}
         """What gets to other hosts, where that is less than both said that they carry."""
 
@@ -46,7 +51,7 @@ class Tunnels:
         outcomes: list[Outcome] = []
         for row in self._leases.rows():
             also = [each.peer for each in row.attached]
-            ends = newest(row.record, row.ends, self._telling, self._me, also)
+            ends = newest(row.record, row.ends, self._around.tunnel, self._me, also)
             if ends != row.ends and any(told.peer in peers for told in ends):
                 more, due = self._follow(row, msgspec.structs.replace(row, ends=ends))
                 effects, outcomes = effects + more, outcomes + due
@@ -61,7 +66,7 @@ class Tunnels:
         others = [peer for peer in after if before.get(peer) != after[peer]]
         own = self._own()
         for peer in others:
-            was, now, name = before.get(peer), after[peer].underlay, _name(record, peer)
+            was, now, name = before.get(peer), after[peer].underlay, self._name(record, peer)
             if was is not None and was.underlay != now:
                 detail = f"{name} takes its traffic at {now}, no more at {was.underlay}"
                 effects.append(Note("tunnel.moved", record.name, detail, grid))
@@ -71,7 +76,7 @@ class Tunnels:
                     "to IPv6, so their workspaces do not meet; give both hosts addresses of one family"
                 )
                 effects.append(Note("tunnel.apart", record.name, detail, grid))
-        names = ", ".join(_name(record, peer) for peer in others) or "those that are left"
+        names = ", ".join(self._name(record, peer) for peer in others) or "those that are left"
         more, outcomes = _resized(moved, self.mtus(row), self.mtus(moved), names)
         return [*effects, *more, Realise(grid, grid)], outcomes
 
@@ -105,10 +110,9 @@ class Tunnels:
             outcomes.append(NoticeDue(grid))
         return effects, outcomes
 
-
-def _name(record: GridRecord, peer: PeerId) -> str:
-    """What people call a host of a grid, or one that is attached to it."""
-    return record.host(peer).name if record.names(peer) else peer[:12]
+    def _name(self, record: GridRecord, peer: PeerId) -> str:
+        """What people call a host of a grid, or one that is attached to it."""
+        return record.host(peer).name if record.names(peer) else self._around.name(peer)
 
 
 def _resized(row: Lease, before: Mtus, now: Mtus, hosts: str) -> Answer:

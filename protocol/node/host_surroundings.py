@@ -48,6 +48,11 @@ class PeerSurroundings:
         """Where this peer is in the network; NOWHERE if that is not known yet."""
         return self._membership.vivaldi.here
 
+    def name(self, peer: PeerId) -> str:
+        """What people call a host; the beginning of its key if it is not known."""
+        known = self._membership.known.get(peer)
+        return known.name if known is not None else peer[:12]
+
     def site(self, peer: PeerId) -> str:
         """The site of a peer, also of this one; empty if it is not known."""
         own = self._certificates.identity

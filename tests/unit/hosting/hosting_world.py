@@ -88,6 +88,9 @@ class Around:
     def here(self) -> Coordinate:
         return self.place
 
+    def name(self, peer: PeerId) -> str:
+        return peer[:12]
+
     def site(self, peer: PeerId) -> str:
         return SITES.get(peer, "")
 

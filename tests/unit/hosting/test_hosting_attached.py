@@ -11,7 +11,7 @@ from protocol.hosting.part import part_of
 from protocol.node.events import Arrived
 from protocol.sim.peer import SimPeer
 from protocol.sim.sealed import opens, sessions
-from protocol.terms.effects import Persist, Realise, Send
+from protocol.terms.effects import Note, Persist, Realise, Send
 
 
 @pytest.fixture
@@ -59,6 +59,8 @@ def test_it_is_on_disk_before_it_is_said_and_in_the_plan_of_the_network(
     kinds = [type(effect) for effect in effects]
     assert kinds.index(Persist) < kinds.index(Send)
     assert Realise in kinds
+    (note,) = (effect for effect in effects if isinstance(effect, Note))
+    assert note.detail == f"{scene.laptop.name} is on lan at 10.42.0.200"
     part = part_of(node.host.leases, node.notices, scene.grid)
     assert part is not None
     assert [(a.address, a.peer) for a in part.attached] == [("10.42.0.200", scene.laptop.id)]
