@@ -73,7 +73,7 @@ class NetworkKeys(Keys, frozen=True, kw_only=True):
         str,
         Meta(
             description="Its IPv6: auto (a /64 of its own), none, or a /64.",
-            examples=["fd42:17::/64"],
+            examples=["auto", "none", "fd42:17::/64"],
         ),
     ] = SIX_AUTO
     encryption: Annotated[

@@ -150,7 +150,10 @@ def shown(found: object) -> str:
 
 
 def _wanted(shape: inspect.Type, found: object, notes: Mapping[str, Any]) -> str:
+    examples = notes.get("examples")
     match shape:
+        case inspect.StrType() if isinstance(found, bool) and examples:
+            return f"write text, for example {listed([_written(each) for each in examples])}"
         case inspect.StrType() | inspect.EnumType():
             if isinstance(found, int | float):
                 return f'write text, in quotes where it looks like something else: "{found}"'
@@ -169,7 +172,6 @@ def _wanted(shape: inspect.Type, found: object, notes: Mapping[str, Any]) -> str
             wanted = "write a mapping of keys"
             if isinstance(shape, inspect.StructType):
                 wanted += " out of " + listed([field.encode_name for field in shape.fields], 20)
-    examples = notes.get("examples")
     return f"{wanted}, for example {_written(examples[0])}" if examples else wanted
 
 

@@ -203,6 +203,14 @@ TABLE = {
             " cidr, cidr6, encryption, internet and multicast"
         ],
     ),
+    "truth for a network's IPv6": (
+        "lan: {cidr: 10.42.0.0/24}",
+        "lan: {cidr: 10.42.0.0/24, cidr6: true}",
+        [
+            "star.yaml:5:36: networks.lan.cidr6: found true; write text, for example auto, none and"
+            " fd42:17::/64"
+        ],
+    ),
     "number for a name": (
         "grid: star-sim",
         "grid: 7",
