@@ -37,8 +37,8 @@ class Attached(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def name(self) -> str:
-        """What it is called on the network. No workspace is: if this ends in a number, that is too large."""
-        return f"attached-{self.peer[:8]}"
+        """What it is called on the network. No workspace is: their names end in numbers."""
+        return f"attached-{self.address.replace('.', '-')}-host"
 
 
 def members_on(network: str, record: GridRecord, cards: tuple[Card, ...]) -> dict[str, PeerId]:

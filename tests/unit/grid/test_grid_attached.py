@@ -44,9 +44,11 @@ def test_what_is_no_address_as_it_is_written_is_not_free() -> None:
     assert not is_free("10.42.0.200", CIDR, ["10.42.0.200"])
 
 
-def test_no_workspace_has_its_name() -> None:
-    attached = Attached("lan", PeerId("0123456789" + "a" * 54), "10.42.0.200", "ams")
-    assert attached.name == "attached-01234567"
+def test_nobody_else_has_its_name() -> None:
+    """No workspace, whose names end in numbers, and no host whose key begins alike."""
+    one = Attached("lan", PeerId("0123456789" + "a" * 54), "10.42.0.200", "ams")
+    other = Attached("lan", PeerId("0123456789" + "b" * 54), "10.42.0.201", "ams")
+    assert one.name == "attached-10-42-0-200-host" != other.name
 
 
 def test_networks_that_take_nobody_in() -> None:
