@@ -105,14 +105,14 @@ class Scene:
         to.feed(Arrived((by or self.mallory).id, message, ""))
 
     def tell_all(self, message: Message, by: SimPeer | None = None) -> None:
-        for peer in {*self.carriers(), *self.stewards, self.gone}:
+        for peer in dict.fromkeys((*self.carriers(), *self.stewards, self.gone)):
             if by is None or peer is not by:
                 self.tell(peer, message, by)
 
     def unharmed(self) -> None:
         self.world.run(5.0)
         assert self.standing() == self.before
-        for peer in {*self.carriers(), *self.stewards, self.gone}:
+        for peer in dict.fromkeys((*self.carriers(), *self.stewards, self.gone)):
             peer.crash()
             peer.start()
         self.world.run(30.0)
