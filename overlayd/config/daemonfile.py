@@ -36,14 +36,13 @@ from overlayd.config.values import (
     Ipv4,
     Label,
     Name,
-    PortNumber,
     PortRange,
     Rate,
     Size,
     UnderlaySource,
     UserIds,
 )
-from protocol.grid.limits import NETWORK_BITS_S_MAX, NETWORK_BITS_S_MIN
+from protocol.grid.limits import NETWORK_BITS_S_MIN
 from protocol.grid.problem import quoted
 from protocol.grid.syntax import label_problem
 from protocol.terms.limits import LEVELS_ABOVE, MTU_LEAST, MTU_MOST, MTU_USUAL
@@ -231,13 +230,13 @@ class NetworkTable(Table, frozen=True, kw_only=True):
     mtu: int = MTU_USUAL
     """The largest packet of guests, in bytes, if the underlay's link carries it: VXLAN takes 50 bytes more, by
     IPv6 70. A network takes the least of its hosts, a sealed one 32 bytes less, one inside WireGuard 80."""
-    tunnel_port: PortNumber = PortNumber()
+    tunnel_port: int = 0
     """The UDP port by which networks that are sealed reach other hosts. If left out, the number of the port in
     `listen`, or 7700 without that. Other hosts must reach it."""
     wireguard: WireguardUse = WireguardUse.TRY
     """`try`: networks that are to be encrypted cross by the kernel's WireGuard, if all of their hosts have it;
     otherwise they are sealed by a program of ours."""
-    wireguard_port: PortNumber = PortNumber()
+    wireguard_port: int = 0
     """The UDP port of WireGuard. If left out, one more than `tunnel-port`. Other hosts must reach it."""
     egress: EgressUse = EgressUse.NONE
     """`nat`: networks with `internet: true` reach the outside with this host's address. It must forward."""
@@ -325,8 +324,8 @@ def _resolved(config: DaemonConfig, folder: Path) -> DaemonConfig:
     state = absolute(config.host.state)
     advertise = config.overlay.advertise or config.overlay.listen
     listens = config.overlay.listen.address.port if config.overlay.listen else DEFAULT_PORT
-    sealed = config.network.tunnel_port or PortNumber(listens)
-    inside = config.network.wireguard_port or PortNumber(min(sealed, PORT_MOST - 1) + 1)
+    sealed = config.network.tunnel_port or listens
+    inside = config.network.wireguard_port or min(sealed, PORT_MOST - 1) + 1
     return replace(
         config,
         host=replace(config.host, state=state),
@@ -362,6 +361,12 @@ def _problems(config: DaemonConfig, source: Source) -> Iterator[tuple[KeyPath, s
 
 
 def _tunnel_problems(network: NetworkTable) -> Iterator[tuple[KeyPath, str]]:
+    for name, port in (
+        ("tunnel-port", network.tunnel_port),
+        ("wireguard-port", network.wireguard_port),
+    ):
+        if not 1 <= port <= PORT_MOST:
+            yield ("network", name), f"found {port}; allowed are 1 to {PORT_MOST}"
     if network.wireguard is WireguardUse.TRY and network.wireguard_port == network.tunnel_port:
         yield (
             ("network", "wireguard-port"),
@@ -376,10 +381,12 @@ def _egress_problems(network: NetworkTable) -> Iterator[tuple[KeyPath, str]]:
         except ValueError as error:
             told = f"found {quoted(text)}, {error}; write a range as 10.0.0.0/8"
             yield ("network", "egress-closed"), told
-    least, most, rate = NETWORK_BITS_S_MIN, NETWORK_BITS_S_MAX, network.guest_rate
-    if rate is not None and not least <= rate <= most:
-        allowed = f"allowed are {format_rate(least)} to {format_rate(most)}"
-        yield ("network", "guest-rate"), f"found {format_rate(rate)}; {allowed}"
+    if network.guest_rate is not None and network.guest_rate < NETWORK_BITS_S_MIN:
+        least = format_rate(NETWORK_BITS_S_MIN)
+        yield (
+            ("network", "guest-rate"),
+            f"found {format_rate(network.guest_rate)}; {least} is the least",
+        )
 
 
 def _too_deep(state: str, uri: ComputeUri) -> str | None:

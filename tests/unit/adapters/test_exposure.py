@@ -11,15 +11,11 @@ from netns.kernel.sockets import ports_in_use
 from overlayd.adapters import exposure
 from overlayd.adapters.exposure import counted, entered_at, fault_of, given
 from overlayd.config.daemonfile import NetworkTable, OverlayTable
-from overlayd.config.values import Endpoint, Ipv4, PortNumber, PortRange
+from overlayd.config.values import Endpoint, Ipv4, PortRange
 from protocol.capacity.advert import GivenPorts
 from protocol.terms.refusal import PORTS
 
-NETWORK = NetworkTable(
-    expose=PortRange("30000-30009"),
-    tunnel_port=PortNumber(30_001),
-    wireguard_port=PortNumber(30_002),
-)
+NETWORK = NetworkTable(expose=PortRange("30000-30009"), tunnel_port=30_001, wireguard_port=30_002)
 OVERLAY = OverlayTable(listen=Endpoint("198.51.100.7:30000"))
 OWN = (
     (30_000, "`overlay.listen`"),
