@@ -188,7 +188,7 @@ def test_a_port_in_use_is_named(daemons: Daemons, folder: Path) -> None:
     taken = daemons.hosts["h1"].endpoint
     config.write_text(config.read_text().replace(other.hosts["h1"].endpoint, taken))
     said = refuses_to_run(config)
-    assert f"cannot listen on tcp://{taken}: Address already in use" in said
+    assert f"cannot listen on {taken}: Address already in use" in said
     assert "a port nobody uses" in said
 
 
