@@ -22,7 +22,7 @@ PAIRS = (("head", "far"), ("far", "head"), ("near", "head"))
 def world(tmp_path: Path) -> Iterator[World]:
     """Its third host carries nothing yet."""
     made = World(tmp_path)
-    made.run_dirs["c"], made.tags["c"] = tmp_path / "c", f"{made.tags['a']}c"
+    made.run_dirs["c"], made.tags["c"] = tmp_path / "c", f"c{made.tags['a'][1:]}"
     try:
         made.start()
         yield made

@@ -91,6 +91,6 @@ def test_a_connection_goes_on_though_the_way_shrinks_and_nobody_says_so(pair: Pa
             assert vanished(pair), "after it was hindered"
             wait_for(lambda: shown(pair, 1318), WITHIN_S, "both know what gets there")
             wait_for(lambda: told(pair) == [1318, 1318], WITHIN_S, "guests are told of it")
-            assert pair.meet(1318), "as much gets there"
+            wait_for(lambda: pair.meet(1318), WITHIN_S, "as much gets there")
             assert not pair.meet(1319), "and no more"
             assert talk.crosses(content)

@@ -104,7 +104,7 @@ def test_networks_cross_hosts_of_ipv6_sealed_and_plain(pair: Pair) -> None:
     for name, mtu in (("sealed", 1398), ("plain", 1430)):
         wait_for(lambda name=name: pair.meet(name=name), WITHIN_S, f"guests of {name} meet")
         assert pair.meet(mtu, name), "the largest packet"
-        assert f"lan (mtu {mtu})" in pair.daemons.ctl("a", "show", name).stdout
+        assert f"lan ({name}, mtu {mtu})" in pair.daemons.ctl("a", "show", name).stdout
     _a_host_gets_another_address(pair)
 
 
