@@ -25,6 +25,8 @@ _STATE = ".wireguard"
 """The folder in a run directory with the private key and what was told last. No network has such a name."""
 _ALIAS = "networks-of-grids"
 _TRIAL = "ovwt-"
+_KIND = "wireguard"
+"""What the kernel calls such a link."""
 _BITS = int(PREFIX.partition("/")[2])
 _ADDRESS_HEAD = struct.Struct("=BBBBi")  # family, prefix length, flags, scope, index
 _IFA_ADDRESS = 1
@@ -152,7 +154,7 @@ def _make(link: WireguardLink, private: str) -> None:
     By programs alone: every daemon tries this when it starts, and netlink's library takes 10 MiB.
     """
     if observe.link_state(link.name) is None:
-        status, _, said = program.attempt(["ip", "link", "add", link.name, "type", "wireguard"])
+        status, _, said = program.attempt(["ip", "link", "add", link.name, "type", _KIND])
         if status != 0:
             why = "" if "Unknown device type" in said else f": {said.strip()}"
             raise NetnsError(f"this kernel has no WireGuard (CONFIG_WIREGUARD){why}")
