@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from protocol.grid import limits
 from protocol.grid.model import ClusterSpec, Exposure, GridSpec, Transport
-from protocol.grid.problem import Path, Problem, listed
+from protocol.grid.problem import Path, Problem
 from protocol.terms.ranges import PORT_MOST
 
 
@@ -16,7 +16,7 @@ def fixed_ports(spec: GridSpec) -> tuple[int, ...]:
 def expose_problems(spec: GridSpec, cluster: ClusterSpec, at: Path) -> Iterator[Problem]:
     """What is wrong with what one cluster exposes."""
     if cluster.expose and not cluster.networks:
-        names = listed([network.name for network in spec.networks]) or "NAME"
+        names = ", ".join(network.name for network in spec.networks) or "NAME"
         said = "found ports of guests that are on no network"
         yield Problem(
             (*at, "expose"), f"{said}; write networks: [{names}], by which they are reached"

@@ -13,7 +13,7 @@ import msgspec
 from protocol.grid.model import GridSpec, Workspace
 from protocol.placement.choose import Choice
 from protocol.placement.counter import CounterOffer, in_words
-from protocol.terms.quantities import cpus_in_words, format_rate, format_size
+from protocol.terms.quantities import counted, cpus_in_words, format_rate, format_size
 from protocol.terms.refusal import PORTS, QUANTITIES, RULED_OUT, Constraint, Refusal
 
 _ADVICE = {
@@ -201,5 +201,7 @@ def _size(workspace: Workspace, stops: tuple[Obstacle, ...]) -> str:
         parts.append(f"{format_size(workspace.console_bytes)} for its console's log")
     if bits_s := workspace.network_bits_s:
         parts.append(f"{format_rate(bits_s)} on each network")
+    if workspace.expose:
+        parts.append(counted(len(workspace.expose), "exposed port"))
     parts += [f"{device.count} {device.name}" for device in workspace.devices]
     return ", ".join(parts)

@@ -19,6 +19,7 @@ WEB = ClusterSpec(
     networks=("lan",),
 )
 GRID = GridSpec("star", (WEB,), networks=(NetworkSpec("lan", "10.42.0.0/24"),))
+TWO = (*GRID.networks, NetworkSpec("wan", "10.43.0.0/24"))
 
 
 def exposing(*ports: Exposure, **changes: object) -> GridSpec:
@@ -59,6 +60,11 @@ def test_what_can_be_asked_for() -> None:
             exposing(Exposure(22), networks=()),
             "clusters[0].expose: found ports of guests that are on no network; "
             "write networks: [lan], by which they are reached",
+        ),
+        (
+            replace(exposing(Exposure(22), networks=()), networks=TWO),
+            "clusters[0].expose: found ports of guests that are on no network; "
+            "write networks: [lan, wan], by which they are reached",
         ),
     ],
 )
