@@ -133,9 +133,11 @@ def narrowest(
 
     `sizes` are MTUs, as `mtus` answers them; `takes` has the paths from here that are narrower than hosts said.
     """
+    least = dict(sizes)
+    if not takes:
+        return tuple(least.items())
     host_of = record.placed
     carrier = carriers_of(record, networks, cards)
-    least = dict(sizes)
     for card in cards:
         if carrier.get(card.network) is Carrier.SEALED and card.workspace in host_of:
             narrow = takes.get(host_of[card.workspace], least[card.network])

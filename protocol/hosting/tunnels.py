@@ -43,7 +43,7 @@ class Tunnels:
             sizes[self._me] = mine.mtu
         networks, cards = self._leases.ordered(row).spec.networks, self._leases.cards(row)
         told = mtus(row.record, networks, cards, sizes)
-        return narrowest(row.record, networks, cards, told, self.takes) if self.takes else told
+        return narrowest(row.record, networks, cards, told, self.takes)
 
     def told(self, peers: list[PeerId]) -> Answer:
         """Other hosts' presences say where they take traffic now. Their grids' tunnels are to follow."""
