@@ -34,7 +34,8 @@ class Asker(msgspec.Struct, frozen=True):
 
 def grid_of(asker: Asker, rows: Iterable[WorkspaceRow]) -> dict[str, Any]:
     """The whole grid: its clusters, its networks, and every member with its place and where it is."""
-    spec, record, cards = asker.part.spec, asker.part.record, _addresses(asker.part)
+    spec, record = asker.part.spec, asker.part.record
+    cards, six = _addresses(asker.part), _six(asker.part)
     return {
         "grid": record.name,
         "id": record.id,
@@ -53,15 +54,15 @@ def grid_of(asker: Asker, rows: Iterable[WorkspaceRow]) -> dict[str, Any]:
             {"name": net.name, "cidr": net.cidr, "cidr6": cidr6_of(net, record.id)}
             for net in spec.networks
         ],
-        "members": [_member(asker.part, cards, row) for row in rows],
+        "members": [_member(asker.part, cards, six, row) for row in rows],
     }
 
 
 def self_of(asker: Asker, rows: Iterable[WorkspaceRow]) -> dict[str, Any]:
     """The guest that asks."""
     row = next((row for row in rows if row.workspace == asker.name), None)
-    cards = _addresses(asker.part)
-    member = _member(asker.part, cards, row) if row is not None else {"name": asker.name}
+    cards, six = _addresses(asker.part), _six(asker.part)
+    member = _member(asker.part, cards, six, row) if row is not None else {"name": asker.name}
     return {"grid": asker.part.record.name, "id": asker.grid, **member}
 
 
@@ -92,7 +93,7 @@ def keys_of(asker: Asker, rows: Iterable[WorkspaceRow]) -> str:
     return "".join(lines)
 
 
-def _member(part: Part, cards: Addresses, row: WorkspaceRow) -> dict[str, Any]:
+def _member(part: Part, cards: Addresses, six: Addresses, row: WorkspaceRow) -> dict[str, Any]:
     name = cluster_of(row.workspace)
     cluster = _cluster(part, name)
     cluster = as_member(cluster, row.workspace) if cluster is not None else None
@@ -101,7 +102,7 @@ def _member(part: Part, cards: Addresses, row: WorkspaceRow) -> dict[str, Any]:
         "cluster": name,
         "index": int(row.workspace.rpartition("-")[2]),
         "addresses": cards.get(row.workspace, {}),
-        "addresses6": _six(part).get(row.workspace, {}),
+        "addresses6": six.get(row.workspace, {}),
         "provides": list(cluster.provides) if cluster is not None else [],
         "requires": list(cluster.requires) if cluster is not None else [],
         "site": row.site,
