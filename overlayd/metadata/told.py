@@ -9,7 +9,7 @@ import msgspec
 from protocol.grid.expand import as_member, cluster_of
 from protocol.grid.lifecycle import Phase
 from protocol.grid.model import ClusterSpec
-from protocol.grid.six import address6, cidr6_of
+from protocol.grid.six import cards6, cidr6_of, ranges6
 from protocol.hosting.part import Part, PartOf
 from protocol.node.rows import WorkspaceRow
 from protocol.terms.ids import GridId
@@ -128,9 +128,7 @@ def _addresses(part: Part) -> Addresses:
 
 def _six(part: Part) -> Addresses:
     """The same of IPv6. Networks without it are left out."""
-    ranges = {network.name: cidr6_of(network, part.record.id) for network in part.spec.networks}
     found: Addresses = {}
-    for card in part.cards:
-        if cidr6 := ranges.get(card.network):
-            found.setdefault(card.workspace, {})[card.network] = address6(cidr6, card.address)
+    for card, address in cards6(part.cards, ranges6(part.spec.networks, part.record.id)):
+        found.setdefault(card.workspace, {})[card.network] = address
     return found

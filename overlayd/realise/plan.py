@@ -35,7 +35,7 @@ from protocol.grid.carrier import Carrier, carriers_of
 from protocol.grid.exposed import ports_of_workspaces
 from protocol.grid.lifecycle import Power
 from protocol.grid.model import SCRATCH, SCRATCH_PATH
-from protocol.grid.six import address6, cidr6_of
+from protocol.grid.six import address6, cards6, ranges6
 from protocol.grid.tunnel import mtus, narrowest, reaches
 from protocol.hosting.part import Part, PartOf
 from protocol.terms.ids import PeerId
@@ -118,7 +118,7 @@ def networks(
                 multicast=network.multicast,
                 told_mtu=told[network.name],
                 cidr6=six.get(network.name, ""),
-                others6=tuple(_sixes(others, six)),
+                others6=tuple((card.workspace, a) for card, a in cards6(others, six)),
             )
         )
     return tuple(plans)
@@ -126,16 +126,8 @@ def networks(
 
 def _ranges6(part: Part, mtu: dict[str, int]) -> dict[str, str]:
     """The IPv6 of networks that have it, and whose packets are long enough for it."""
-    grid = part.record.id
     wide = (net for net in part.spec.networks if mtu.get(net.name, 0) >= MTU6_MIN)
-    return {net.name: cidr6 for net in wide if (cidr6 := cidr6_of(net, grid))}
-
-
-def _sixes(cards: Iterable[Card], six: dict[str, str]) -> Iterator[tuple[str, str]]:
-    """(workspace, IPv6 address) of those cards whose networks have it; `six` is their ranges."""
-    for card in cards:
-        if cidr6 := six.get(card.network):
-            yield card.workspace, address6(cidr6, card.address)
+    return ranges6(wide, part.record.id)
 
 
 def _exposed(part: Part, network: str) -> Iterator[Exposed]:

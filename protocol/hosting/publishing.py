@@ -4,19 +4,15 @@ Changes are gathered: an advert goes out at most once a second and a notice a fe
 when something changed. Besides, the advert is refreshed slowly.
 """
 
-from collections.abc import Iterable
-
 import msgspec
 
 from protocol.capacity.advert import KIND as ADVERT
 from protocol.contract.notices import NOTICE, Notice
 from protocol.contract.told import KnownGrid, known_of
-from protocol.grid.addresses import Card
 from protocol.grid.decision import Proof
 from protocol.grid.exposed import ports_of_workspaces
 from protocol.grid.lifecycle import Phase
-from protocol.grid.model import GridSpec
-from protocol.grid.six import address6, cidr6_of
+from protocol.grid.six import cards6, ranges6
 from protocol.hosting.host import Host
 from protocol.hosting.lease import Lease
 from protocol.terms.coordinate import NOWHERE, distance_s
@@ -109,9 +105,10 @@ class Publishing:
         here = {wanted.workspace for wanted in row.wanted}
         cards = [card for card in reversed(leases.cards(row)) if card.workspace in here]
         addresses = [(card.workspace, card.address) for card in cards]
+        with_six = cards6(cards, ranges6(ordered.spec.networks, record.id))
         if len(addresses) > ADDRESSES_TOLD:
             addresses = list(dict(addresses).items())
-        elif len(six := _six(record.id, ordered.spec, cards)) + len(addresses) <= ADDRESSES_TOLD:
+        elif len(six := [(c.workspace, a) for c, a in with_six]) + len(addresses) <= ADDRESSES_TOLD:
             addresses = six + addresses
         known = known_of(record, ordered.spec, self._decision(row), row.proof, own=True)
         notice = msgspec.structs.replace(
@@ -163,13 +160,3 @@ class Publishing:
             if user := users.get(image.digest, ""):
                 logins.append((wanted.workspace, user))
         return tuple(logins)
-
-
-def _six(grid: GridId, spec: GridSpec, cards: Iterable[Card]) -> list[tuple[str, str]]:
-    """(workspace, IPv6 address) of those cards whose networks have it."""
-    ranges = {network.name: cidr6_of(network, grid) for network in spec.networks}
-    return [
-        (card.workspace, address6(cidr6, card.address))
-        for card in cards
-        if (cidr6 := ranges.get(card.network))
-    ]
