@@ -48,6 +48,14 @@ class GivenPorts(msgspec.Struct, frozen=True):
     def __contains__(self, number: int) -> bool:
         return 0 < self.first <= number <= self.last
 
+    def why_not(self, number: int) -> str:
+        """Why a port is none of these, for people; empty if it is one. Of 0: why none is."""
+        if not self.first:
+            return "it gives no ports at which guests are reached"
+        if number not in self:
+            return f"it gives the ports {self.first}-{self.last}, asked: {number}"
+        return ""
+
 
 class HostFacts(msgspec.Struct, frozen=True):
     """What the shell probed of its host. It seldom changes."""

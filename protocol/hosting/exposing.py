@@ -26,11 +26,10 @@ from protocol.terms.refusal import Constraint, Refusal
 
 def why_shut(ports: GivenPorts, number: int, taken: Collection[int]) -> str:
     """Why that port is not given, and which is free near it; empty if it is. `taken` has those of others."""
-    if not ports.first:
-        return "it gives no ports at which guests are reached"
     used = dict(ports.used)
-    if number not in ports:
-        said = f"it gives the ports {ports.first}-{ports.last}, asked: {number}"
+    if said := ports.why_not(number):
+        if not ports.first:
+            return said
     elif number in used:
         said = f"port {number} is its own: {used[number]}"
     elif number in taken:
@@ -135,7 +134,7 @@ class PortsFor:
     def _none(self) -> str:
         ports = self._ports
         if not ports.first:
-            return "it gives no ports at which guests are reached"
+            return ports.why_not(0)
         return f"none of the ports that it gives, {ports.first}-{ports.last}, is free"
 
 

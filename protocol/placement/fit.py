@@ -226,13 +226,13 @@ def _unexposed(workspace: Workspace, offer: Offer) -> Iterator[str]:
     """Why a host does not give the ports that a workspace names, or any."""
     ports, shut = offer.facts.ports, dict(offer.shut)
     if not ports.first:
-        yield offer.facts.ports_fault or "it gives no ports at which guests are reached"
+        yield offer.facts.ports_fault or ports.why_not(0)
         return
     for number in dict.fromkeys(each.outside for each in workspace.expose if each.outside):
         if number in shut:
             yield shut[number]
-        elif number not in ports:
-            yield f"it gives the ports {ports.first}-{ports.last}, asked: {number}"
+        elif why := ports.why_not(number):
+            yield why
 
 
 def to_be_exposed(workspace: Workspace, ports: GivenPorts) -> tuple[str, ...]:
