@@ -113,7 +113,7 @@ class TunnelPaths:
             path, detour = self._paths.get(answer.peer), self._detours.get(answer.peer)
             if path is None:
                 continue
-            by_relay = detour.path if detour is not None else None
+            by_relay = self._by_relay(answer.peer)
             if by_relay is not None and by_relay.answer(answer, now):
                 by_relay.due_s = now + self._spread_s(self._every_s)
             elif path.answer(answer, now):
@@ -196,13 +196,13 @@ class TunnelPaths:
 
     def path(self, peer: PeerId) -> Path | None:
         """What is known of the way that is taken to a partner; None if there are no keys with it."""
-        detour = self._detours.get(peer)
-        by_relay = detour.path if detour is not None and self._goes_by(peer) is not None else None
+        by_relay = self._by_relay(peer) if self.relay(peer) is not None else None
         return by_relay or self._paths.get(peer)
 
     def relay(self, peer: PeerId) -> PeerId | None:
         """Who passes on what is sealed for that partner; None if it goes directly."""
-        return self._goes_by(peer)
+        detour = self._detours.get(peer)
+        return detour.relay if detour is not None and detour.pair else None
 
     def relays(self) -> tuple[PeerId, ...]:
         """Who is asked to pass on: keys are needed with these, to show them where this host is."""
@@ -266,7 +266,7 @@ class TunnelPaths:
     def _probe(self, peer: PeerId, path: Direct, now: float) -> list[TunnelProbe]:
         """The direct way: where frames go if they take it, else wherever the partner may be."""
         aims: list[TunnelPlace | None] = [None]
-        if self._goes_by(peer) is not None:
+        if self.relay(peer) is not None:
             aims = [
                 place for place in (path.told, path.outside) if place is not None and place.port
             ]
@@ -320,9 +320,12 @@ class TunnelPaths:
         ]
 
     def _ways(self, peer: PeerId) -> list[Path]:
+        ways = (self._paths.get(peer), self._by_relay(peer))
+        return [way for way in ways if way is not None]
+
+    def _by_relay(self, peer: PeerId) -> Path | None:
         detour = self._detours.get(peer)
-        by_relay = detour.path if detour is not None else None
-        return [way for way in (self._paths.get(peer), by_relay) if way is not None]
+        return detour.path if detour is not None else None
 
     def _place(self, peer: PeerId) -> tuple[TunnelPlace | None, int]:
         """Where probes of the way that is taken go, and for which pair."""
@@ -330,10 +333,6 @@ class TunnelPaths:
         if detour is None or detour.path is None or not detour.pair:
             return None, 0
         return detour.path.told, detour.pair
-
-    def _goes_by(self, peer: PeerId) -> PeerId | None:
-        detour = self._detours.get(peer)
-        return detour.relay if detour is not None and detour.pair else None
 
     def _routed(self, row: SealedPeer) -> SealedPeer:
         path, (place, pair) = self._paths.get(row.peer), self._place(row.peer)
