@@ -69,9 +69,9 @@ from protocol.terms.ids import GridId
 from protocol.terms.wireguard import WireguardEnd
 
 _NOT_TRIED = 'its configuration says `wireguard = "never"`'
-CACHE = Path("/var/cache/overlayd")
 _IPV6 = Path("/proc/sys/net/ipv6")
 """What a kernel without IPv6 has not."""
+CACHE = Path("/var/cache/overlayd")
 """The folder with what was learnt of this machine by trying (KVM, QEMU's abilities), for all its daemons."""
 
 
