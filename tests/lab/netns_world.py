@@ -24,6 +24,7 @@ CIDR, GATEWAY = "10.42.0.0/24", "10.42.0.1"
 GROUP, GROUP_PORT = "239.1.2.3", 5007
 _serial = itertools.count()
 _TALK_S = 20.0
+_TRIES = 20
 T = TypeVar("T")
 
 
@@ -36,12 +37,17 @@ class Guest:
         self.host = host
 
     def plug_in(self, *, instead: bool = False) -> None:
-        """`instead`: of the tap that is there, at one go, so that no daemon makes it anew meanwhile."""
+        """`instead`: of the tap that is there. If a daemon makes that anew in between, it is tried again."""
         namespaces.add(self.namespace)
         tap = self.port.tap
         lines = [f"link del {tap}"] if instead else []
         lines.append(f"link add {tap} type veth peer name eth0 netns {self.namespace}")
-        program.run(["ip", "-n", self.host, "-batch", "-"], text="\n".join(lines))
+        for _ in range(_TRIES if instead else 1):
+            words = ["ip", "-n", self.host, "-batch", "-"]
+            status, _, said = program.attempt(words, text="\n".join(lines))
+            if status == 0:
+                break
+        assert status == 0, said
         self.run("ip", "link", "set", "eth0", "address", self.port.mac, "mtu", "1400", "up")
 
     def take_address(self) -> None:
