@@ -50,12 +50,16 @@ class NaclIdentity:
     @classmethod
     def load(cls, path: Path) -> "NaclIdentity":
         """The identity in a key file. Raises KeyFileError if it is missing, readable by others, or no key."""
-        return cls(_read_seed(path))
+        return cls(read_seed(path))
 
     def save(self, path: Path) -> None:
         """Writes a new key file, mode 0600, whole or not at all. Raises KeyFileError if there is one."""
-        text = f"{_BEGIN}\n{b64encode(self._signing.encode()).decode()}\n{_END}\n"
-        write_new_file(path, text.encode(), mode=0o600)
+        write_new_file(path, seed_text(self.seed), mode=0o600)
+
+    @property
+    def seed(self) -> bytes:
+        """The private key, 32 bytes."""
+        return self._signing.encode()
 
     @property
     def key(self) -> KeyId:
@@ -224,7 +228,8 @@ def read_small_file(path: Path) -> str:
     return content.decode("utf-8", "replace")
 
 
-def _read_seed(path: Path) -> bytes:
+def read_private_file(path: Path) -> str:
+    """The text of a file that its owner alone may use. Raises KeyFileError."""
     try:
         mode = path.stat().st_mode
     except OSError as error:
@@ -236,8 +241,17 @@ def _read_seed(path: Path) -> bytes:
             f"{path} can be used by others (mode {mode & 0o777:04o}); chmod 600 {path}, "
             "and make a new key if others had access"
         )
-    lines = read_small_file(path).split()
-    text = " ".join(lines)
+    return read_small_file(path)
+
+
+def seed_text(seed: bytes) -> bytes:
+    """What a key file holds of a private key, 32 bytes."""
+    return f"{_BEGIN}\n{b64encode(seed).decode()}\n{_END}\n".encode()
+
+
+def read_seed(path: Path) -> bytes:
+    """The private key, 32 bytes, in a key file. Raises KeyFileError."""
+    text = " ".join(read_private_file(path).split())
     if not (text.startswith(_BEGIN) and text.endswith(_END)):
         raise KeyFileError(f"{path} is not an overlayd private key")
     try:

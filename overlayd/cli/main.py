@@ -61,6 +61,7 @@ _COMMANDS = {
     "image": "images:image_app",
     "request": "grids:request_app",
     "lease": "leases:lease_app",
+    "identity": "identity:identity_app",
     "federation": "federation:federation_app",
     "site": "federation:site_app",
     "host": "federation:host_app",
