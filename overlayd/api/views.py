@@ -44,12 +44,12 @@ class OrderBody(SignedOrder, frozen=True):
     @property
     def order(self) -> SignedOrder:
         """The order alone."""
-        return SignedOrder(self.payload, self.signature, self.chain)
+        return SignedOrder(self.payload, self.signature, self.chain, self.grants)
 
     @classmethod
     def of(cls, order: SignedOrder, attachments: tuple[bytes, ...] = ()) -> "OrderBody":
         """An order with files."""
-        return cls(order.payload, order.signature, order.chain, attachments)
+        return cls(order.payload, order.signature, order.chain, order.grants, attachments)
 
 
 class PlanBody(GridSpec, frozen=True):

@@ -1,6 +1,8 @@
 """Whether an order allows what is asked. Every host checks that itself; passing an order on adds no trust.
 
-For now a site's admin may deploy on every host of the federation, and may change what they deployed.
+A site's admin may ask for grids anywhere in the federation, and so may a member of a virtual organisation (VO)
+that some site admits, as far as it was granted. Who made a grid may change it. What a host's own site lends to
+whom is another question.
 """
 
 from collections.abc import Container
@@ -21,6 +23,7 @@ from protocol.grid.steps import Step
 from protocol.terms.ids import GridId, KeyId, PeerId
 from protocol.trust.certificate import Chain, Principal
 from protocol.trust.order import CheckedOrder, SignedOrder
+from protocol.trust.owner import Owner
 from protocol.trust.revocation import Certified
 from protocol.trust.signing import Verifier
 
@@ -31,10 +34,15 @@ class Authority:
     """What this peer believes, given the federation it belongs to. Both sides of an agreement ask it."""
 
     def __init__(
-        self, federation: KeyId, verifier: Verifier, revoked: Container[Certified] = ()
+        self,
+        federation: KeyId,
+        verifier: Verifier,
+        revoked: Container[Certified] = (),
+        admitted: Container[KeyId] = (),
     ) -> None:
-        """`revoked` is asked each time: it grows while the peer runs."""
-        self._reading = Reading(federation, verifier, revoked)
+        """`admitted` are the keys of VOs that some site lends to. Both are asked each time: they change while
+        the peer runs."""
+        self._reading = Reading(federation, verifier, revoked, admitted)
 
     def order(self, signed: SignedOrder, now: float, fresh: bool) -> CheckedOrder:
         """Any order, believed. `fresh` says that it is about to be carried out for the first time.
@@ -94,6 +102,10 @@ class Authority:
         permit(checked, record)
         require_later(checked.order, record)
         return checked
+
+    def barred(self, owner: Owner) -> str:
+        """Why nothing new is kept for an owner (reading.py); empty if it is."""
+        return self._reading.barred(owner)
 
     def decision(self, certificate: Certificate) -> Decision:
         """What a certificate says was decided (judging.py). Raises Untrusted."""

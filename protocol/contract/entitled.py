@@ -75,7 +75,7 @@ def require_entitled(
                 raise Untrusted(Reason.WRONG_ROLE, why)
         case Finish():
             up = reading.signed(order)
-            near = site == up.principal.site or asker in (*up.order.stewards, *stewards)
+            near = site == up.owner.label or asker in (*up.order.stewards, *stewards)
             mine = record.names(asker) if record is not None else _is_for(up.order, asker)
             if not (near or mine or asker == up.order.via):
                 why = "a register is finished for its stewards, hosts and owner's peers; look again"

@@ -13,6 +13,7 @@ import msgspec
 from protocol.contract.applying import check_applied
 from protocol.contract.changes import changed
 from protocol.contract.entitled import require_decliner, require_voter
+from protocol.contract.granted import require_resize
 from protocol.contract.granting import check_granted
 from protocol.contract.permitting import permit, require_later
 from protocol.contract.reading import Reading
@@ -127,7 +128,7 @@ def _may_inherit(reading: Reading, up: CheckedOrder, register: Register, closed:
     if peer in register.keepers:
         # It has another store than before. Its signer, or an earlier set, chose the host.
         return
-    if heir.site not in heirs_sites(register, up.principal.site):
+    if heir.site not in heirs_sites(register, up.owner.label):
         why = f"a seal to a host of {heir.site}, which neither carries the grid nor is its owner's"
         raise Untrusted(Reason.WRONG_ROLE, why)
 
@@ -144,7 +145,7 @@ def heirs_sites(register: Register, owner_site: str) -> set[str]:
 def _ordered(reading: Reading, up: CheckedOrder, record: GridRecord) -> None:
     """Raises Untrusted unless the record's owner signed what it says was ordered."""
     said = (record.name, record.owner, record.owner_site, record.stewards)
-    if said != (up.order.grid, up.principal.key, up.principal.site, up.order.stewards):
+    if said != (up.order.grid, up.owner.key, up.owner.label, up.order.stewards):
         raise Untrusted(Reason.MALFORMED, "a record that is not about its own order")
     if order_part(record.id) != register_key(record.order):
         raise Untrusted(Reason.MALFORMED, "a record whose id is not its order's")
@@ -245,6 +246,7 @@ def _appliable(reading: Reading, record: GridRecord, made: GridRecord, now: floa
     checked = reading.order(made.applied.order, now, fresh=False)
     if now > checked.fresh_until_s + ORDER_LATE_S:
         raise Untrusted(Reason.EXPIRED, "the order came too late; sign it again")
+    require_resize(checked.owner, reading.spec(made.standing), reading.spec(record.standing))
     vouch(reading, made, record, now, lapsed=False)
     _small_enough(made)
 
@@ -290,7 +292,7 @@ def _ordered_by_owner(
         permit(checked, record)
         return checked
     up = reading.signed(order)
-    if checked.principal.key != up.principal.key or not is_about(grid, checked.order.grid):
+    if not checked.owner.may_change(up.owner.line) or not is_about(grid, checked.order.grid):
         raise Untrusted(Reason.WRONG_ROLE, "the grid is another owner's")
     return checked
 

@@ -1,18 +1,21 @@
 """Whether the signer of an order may change the grid that it is about. Only its owner may.
 
+Of a virtual organisation's grid that is whoever ordered it, and all who are above them in the chain of grants
+by which they did: who granted may do what they granted, up to the organisation itself. Who is beside or below
+may not, whatever else they were granted.
+
 One more may end it, and do nothing else: another key that the federation certified for a site of the same
 name. A site whose key was revoked, or lost, gets a new one, and its grids would else run to the end of their
 leases with nobody to stop them.
 
 An order names a grid by its id, never by its name: an old order to take a grid down does nothing to the next
 one of that name. The id follows from the order that made the grid, so nobody can have named it before that.
-
-A site's own policy, and grants to virtual organisations, will enter here.
 """
 
 from protocol.grid.record import GridRecord, is_about
 from protocol.trust.certificate import CLOCK_TOLERANCE_S
-from protocol.trust.order import Action, CheckedOrder, Order, read_order
+from protocol.trust.order import Action, CheckedOrder, Order, line_of, read_order
+from protocol.trust.owner import admin
 from protocol.trust.signing import Reason, Untrusted
 
 ENDS = (Action.DOWN, Action.TERMINATE)
@@ -21,12 +24,18 @@ ENDS = (Action.DOWN, Action.TERMINATE)
 
 def permit(checked: CheckedOrder, record: GridRecord) -> None:
     """Raises Untrusted if a believed order is not from the record's owner, or is about another grid."""
-    principal = checked.principal
-    heir = principal.site == record.owner_site and checked.order.action in ENDS
-    if principal.key != record.owner and not heir:
+    owner = checked.owner
+    heir = owner.site == record.owner_site and checked.order.action in ENDS
+    if owner.key != record.owner and not heir:
         raise Untrusted(
             Reason.WRONG_ROLE,
-            f"{record.name} belongs to another site's admin than {principal.site}'s",
+            f"{record.name} belongs to {admin(record.owner_site)}, not to {admin(owner.label)}",
+        )
+    if owner.key == record.owner and not owner.may_change(line_of(record.order)):
+        raise Untrusted(
+            Reason.NOT_GRANTED,
+            f"{record.name} was ordered by another member of {admin(record.owner_site)}; who ordered it, "
+            "and who granted that, may change it",
         )
     said = checked.order.grid
     if not is_about(record.id, said):

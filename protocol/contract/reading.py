@@ -4,6 +4,7 @@ from collections.abc import Container
 
 import msgspec
 
+from protocol.contract.granted import require_granted
 from protocol.contract.ordered import OrderedGrid, OrderedGrids, RecordCards, ordered
 from protocol.contract.permitting import require_younger
 from protocol.grid.apply_faults import fixed_faults
@@ -33,6 +34,7 @@ from protocol.trust.order import (
     order_key,
     read_order,
 )
+from protocol.trust.owner import Owner
 from protocol.trust.remembering import Remembering
 from protocol.trust.revocation import Certified
 from protocol.trust.signing import Reason, Untrusted, Verifier
@@ -74,18 +76,32 @@ class Reading:
     """What those orders say that this peer believes, given the federation it belongs to."""
 
     def __init__(
-        self, federation: KeyId, verifier: Verifier, revoked: Container[Certified]
+        self,
+        federation: KeyId,
+        verifier: Verifier,
+        revoked: Container[Certified],
+        admitted: Container[KeyId] = (),
     ) -> None:
-        self._federation, self._revoked = federation, revoked
+        self._federation, self._revoked, self._admitted = federation, revoked, admitted
         self.verifier = Remembering(verifier)
         self._grids = OrderedGrids()
         self.cards = RecordCards()
 
     def order(self, signed: SignedOrder, now: float, fresh: bool) -> CheckedOrder:
         """Any order, believed. Raises Untrusted."""
-        return check_order(
+        checked = check_order(
             signed, self._federation, now, self.verifier, fresh=fresh, revoked=self._revoked
         )
+        if fresh and (barred := self.barred(checked.owner)):
+            raise Untrusted(Reason.NOT_GRANTED, barred)
+        return checked
+
+    def barred(self, owner: Owner) -> str:
+        """Why nothing new is kept or begun for an owner: it is a VO, whose key anybody can make, and no site
+        lends to it. Empty if one does."""
+        if not owner.vo or owner.key in self._admitted:
+            return ""
+        return f"no site's policy names VO {owner.vo}, key {owner.key[:16]}; a site's admin can"
 
     def signed(self, signed: SignedOrder) -> CheckedOrder:
         """An order that its signer could give when it was signed, whatever has become of the signer since.
@@ -134,8 +150,8 @@ class Reading:
         return Deployment(
             order=order_key(signed),
             name=grid.spec.name,
-            owner=checked.principal.key,
-            owner_site=checked.principal.site,
+            owner=checked.owner.key,
+            owner_site=checked.owner.label,
             spec=grid.spec,
             workspaces=grid.workspaces,
             hold_s=grid.hold_s,
@@ -187,7 +203,7 @@ class Reading:
         """
         up = self.signed(made)
         checked, grid = self.changing(change, now, fresh)
-        if checked.principal.key != up.principal.key or up.order.action is not Action.UP:
+        if not checked.owner.may_change(up.owner.line) or up.order.action is not Action.UP:
             raise Untrusted(Reason.WRONG_ROLE, "the grid is another owner's")
         if order_part(of) != order_key(made) or not is_about(of, checked.order.grid):
             raise Untrusted(Reason.MALFORMED, f"an order about {checked.order.grid}, not {of}")
@@ -198,8 +214,8 @@ class Reading:
         return Deployment(
             order=order_key(change),
             name=grid.spec.name,
-            owner=up.principal.key,
-            owner_site=up.principal.site,
+            owner=up.owner.key,
+            owner_site=up.owner.label,
             spec=grid.spec,
             workspaces=_there(grid),
             hold_s=grid.hold_s,
@@ -286,6 +302,7 @@ class Reading:
         """The grid in an order that is believed. Raises Untrusted if it makes no sense; that is not kept."""
         grid = self._grids.get(signed.payload)
         if grid is not None and grid.sensible:
+            require_granted(checked.owner, grid.spec)
             return grid
         try:
             spec, terms = spec_of(checked.order), change_terms(checked.order)
@@ -295,6 +312,7 @@ class Reading:
             raise Untrusted(Reason.MALFORMED, "the order names another grid than it contains")
         if wrong := problems(spec):
             raise Untrusted(Reason.MALFORMED, f"the grid in the order: {wrong[0].message}")
+        require_granted(checked.owner, spec)
         grid = ordered(checked.order, spec, sensible=True)
         self._grids.put(signed.payload, grid)
         return grid

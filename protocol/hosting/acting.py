@@ -63,7 +63,7 @@ class Acting:
             return [_reply(sender, message, order.workspace, why)], []
         if checked.id in self._used or any(seen == checked.id for seen, _ in row.acted):
             return [_reply(sender, message, order.workspace, "")], []
-        if full := self._used.full(checked.principal.key, now):
+        if full := self._used.full(checked.owner.key, now):
             return [_reply(sender, message, order.workspace, full)], []
         if not_now := allowed(row, self._book.stage(row), order.action, now):
             return [_reply(sender, message, order.workspace, not_now)], []
@@ -78,7 +78,7 @@ class Acting:
             return [_reply(sender, message, order.workspace, why)], []
         if short := self._book.bookings.short(row, after, now):
             return [_reply(sender, message, order.workspace, short)], []
-        spent = self._used.use(message.order, checked.principal.key, now)
+        spent = self._used.use(message.order, checked.owner.key, now)
         wanted = tuple(after.get(w.workspace, w) for w in row.wanted)
         row = msgspec.structs.replace(row, wanted=wanted)
         row = self._taking_up.turned(row, self._book.wanted(row))

@@ -5,6 +5,7 @@ from protocol.grid.record import is_about
 from protocol.hosting.lease import Lease
 from protocol.node.node import Node
 from protocol.trust.order import CheckedOrder
+from protocol.trust.owner import admin
 
 
 class NotYours(Exception):
@@ -20,8 +21,8 @@ def carried(node: Node, checked: CheckedOrder) -> Lease | None:
         record = row.record
         if not is_about(record.id, checked.order.grid):
             continue
-        if record.owner != checked.principal.key:
-            said = f"{record.name} belongs to site {record.owner_site}'s admin; use that --identity"
+        if record.owner != checked.owner.key:
+            said = f"{record.name} belongs to {admin(record.owner_site)}; use that identity"
             raise NotYours(said)
         permit(checked, record)
         return row

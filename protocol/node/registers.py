@@ -200,7 +200,8 @@ def _opens(authority: Authority) -> Callable[[SignedOrder], Opened]:
         checked = authority.signed(order)
         if checked.order.action is not Action.UP or not checked.order.stewards:
             raise Untrusted(Reason.MALFORMED, "an order that has no register")
-        said, until_s = checked.order, checked.fresh_until_s
-        return Opened(checked.principal.key, said.stewards, until_s, said.stores)
+        owner, said = checked.owner, checked.order
+        barred = authority.barred(owner)
+        return Opened(owner.key, said.stewards, checked.fresh_until_s, said.stores, barred)
 
     return opens

@@ -17,6 +17,7 @@ from protocol.node.snapshot_story import detail, waits_for
 from protocol.requesting.silence import Silence, Unanswered, whereabouts
 from protocol.terms.ids import Digest, GridId, PeerId
 from protocol.trust.order import Action, Order, SignedOrder
+from protocol.trust.owner import is_called
 from protocol.wire.codec import Malformed, decode
 
 
@@ -80,7 +81,7 @@ def find_grids(node: Node, name: str, site: str) -> list[GridId]:
         for grid in node.notices.grids()
         if (notice := node.notices.newest(grid)) is not None
         and (name == notice.name or is_about(notice.grid, name))
-        and site in ("", notice.owner_site)
+        and is_called(notice.owner_site, site)
     ]
     known = [notice for notice in found if node.notices.confirmed(notice.grid)]
     if any(notice.state is GridState.UP for notice in known) or len(known) == len(found):

@@ -38,7 +38,7 @@ def way(
         raise NoStream(Why.ENDED, f"{order.workspace} is stopped: it is {power}")
     cards = node.host.leases.cards(row)
     return StreamWay(
-        Carried(via, checked.principal.key, record.id, order.workspace),
+        Carried(via, checked.owner.key, record.id, order.workspace),
         body.port,
         tuple((card.network, card.address) for card in cards if card.workspace == order.workspace),
         kept.site if kept is not None else site_of(node, via),

@@ -144,6 +144,8 @@ class Acceptor:
             return self._moved(kept, seals)
         if self._may_have_forgotten(opened_, len(seals), now):
             raise Unseated(Reason.EXPIRED, "this host may have forgotten a register that is so old")
+        if opened_.barred:
+            raise Untrusted(Reason.NOT_GRANTED, opened_.barred)
         if self._owned.get(opened_.owner, 0) >= REGISTERS_PER_OWNER:
             most = f"{REGISTERS_PER_OWNER} registers of one owner are kept here"
             raise Untrusted(Reason.WRONG_ROLE, most)

@@ -43,6 +43,8 @@ class Opened(msgspec.Struct, frozen=True):
     """Until when the order may be carried out for the first time, Unix seconds."""
     stores: tuple[StoreId, ...] = ()
     """Which store of each steward has its seat, as in an order."""
+    barred: str = ""
+    """Why no new register is kept for its owner here; empty if one is."""
 
     @property
     def seats(self) -> Seats:

@@ -26,7 +26,14 @@ from protocol.terms.dice import Dice
 from protocol.terms.ids import GridId, RequestId
 from protocol.terms.limits import PROPOSALS_KEPT, QUEUED_MOST
 from protocol.trust.identity import Identity
-from protocol.trust.order import Action, CheckedOrder, SignedOrder, order_key, read_order
+from protocol.trust.order import (
+    Action,
+    CheckedOrder,
+    SignedOrder,
+    line_of,
+    order_key,
+    read_order,
+)
 from protocol.trust.signing import Untrusted
 from protocol.trust.used import UsedOrders
 from protocol.wire.codec import Malformed
@@ -334,8 +341,9 @@ class Admission:
     def running_of(self, checked: CheckedOrder) -> Placing | None:
         """The request that places the grid which an order of the same owner names."""
         for placing in self._requests.placing(order_part(GridId(checked.order.grid))):
-            if placing.deployment.owner == checked.principal.key and placing.running:
-                return placing if placing.order is not None else None
+            order = placing.order
+            if order is not None and placing.running and checked.owner.may_change(line_of(order)):
+                return placing
         return None
 
     def _first(self, signed: SignedOrder) -> Look | None:

@@ -16,6 +16,7 @@ from protocol.requesting.silence import Silence
 from protocol.terms.ids import Digest, GridId, KeyId, PeerId, short_hash
 from protocol.terms.limits import BLIND_S, STEWARDS
 from protocol.trust.identity import Identity
+from protocol.trust.owner import is_called
 
 
 class HeardAdvert(msgspec.Struct, frozen=True):
@@ -150,7 +151,7 @@ class HostDirectory:
             if (there := self.notices.newest(grid)) is not None
             and (there.name, there.state) == (name, GridState.UP)
             and owner in (None, there.owner)
-            and site in ("", there.owner_site)
+            and is_called(there.owner_site, site)
         ]
         known = self.notices.confirmed
         return max(found, key=lambda n: (known(n.grid), n.made_s, n.epoch), default=None)

@@ -26,6 +26,7 @@ from protocol.terms.effects import Effect, Persist, Untidied
 from protocol.terms.ids import GridId, KeyId, PeerId, RequestId
 from protocol.terms.limits import BLIND_S
 from protocol.trust.order import Action, CheckedOrder, SignedOrder
+from protocol.trust.owner import admin, signing_as
 from protocol.trust.signing import Untrusted
 from protocol.trust.used import UsedOrders
 from protocol.wire.codec import Malformed
@@ -125,7 +126,7 @@ class Orders:
             )
             self._requests.add(stopping)
             return spent, stopping.start(now)
-        heard = self._directory.notices.meant(checked.order.grid, checked.principal.key)
+        heard = self._directory.notices.meant(checked.order.grid, checked.owner.key)
         if heard is not None and heard.state is GridState.UP:
             more, outcomes = self._change(request, checked, signed, None, now)
             return effects + more, outcomes
@@ -186,7 +187,7 @@ class Orders:
         if notice is None or self._is_down(notice):
             name = order.grid if placing is None else placing.grid
             name = name if notice is None else notice.name
-            lines = self._no_such_grid(name, checked.principal.key)
+            lines = self._no_such_grid(name, checked.owner.key)
             return self._no(request, order.action, name, lines, now)
         names = [name for name, _ in notice.placed]
         if order.workspace and order.workspace not in names:
@@ -223,8 +224,8 @@ class Orders:
     ) -> Notice | None:
         """What is known of a grid, even in the moment between its commit and its hosts' first word."""
         # A site's next key may end what the one before ordered.
-        heir = checked.principal.site if checked.order.action in ENDS else ""
-        heard = self._directory.notices.meant(said, checked.principal.key, heir)
+        heir = checked.owner.site if checked.order.action in ENDS else ""
+        heard = self._directory.notices.meant(said, checked.owner.key, heir)
         if placing is not None and placing.record is not None:
             record = placing.record
             if heard is None or heard.grid != record.id:
@@ -248,8 +249,8 @@ class Orders:
             why = f"an order names a grid by its id, and {name} is a name"
             help_ = f"the same about {mine.grid}; `overlayctl` looks it up"
         if sites := self._owners(name, owner):
-            why = f"{name} belongs to site {listed(sites)}'s admin"
-            help_ = f"the same with --identity of site {' or '.join(sites)}'s admin"
+            why = f"{name} belongs to {listed([admin(label) for label in sites])}"
+            help_ = f"the same {' or '.join(map(signing_as, sites))}"
         plan = self._quotes.holding(f"{owner}/{name}")
         if plan is not None and mine is None:
             help_ = f"`overlayctl request cancel {plan.id}` lets the plan of it go"

@@ -14,8 +14,10 @@ from protocol.grid.model import (
     Spread,
 )
 from protocol.grid.record import ApplyTerms, HoldTerms
-from protocol.sim.keys import SimFederation
+from protocol.sim.keys import SimFederation, SimSigner
 from protocol.terms.ids import PeerId, StoreId, digest_of
+from protocol.trust.certificate import Chain
+from protocol.trust.grants import Grants
 from protocol.trust.order import Action, Order, SignedOrder, order_key, sign_order
 from protocol.wire.codec import encode
 
@@ -24,20 +26,21 @@ MIB = 1 << 20
 AT_ONCE = LeaseTerms()
 
 
-class Admin:
-    """A site's admin."""
+class Person:
+    """Who signs orders: by a site's certificate, or by grants."""
 
     def __init__(
         self,
-        federation: SimFederation,
-        site: str,
+        signer: SimSigner,
+        chain: Chain,
+        grants: Grants,
         dice: Random,
         stewards: Callable[[], tuple[PeerId, ...]] = tuple,
         stores: Callable[[tuple[PeerId, ...]], tuple[StoreId, ...]] = lambda _: (),
     ) -> None:
         """`stewards` answers whom the orders to bring something up name, `stores` which store of each."""
         self._dice, self.stewards, self.stores = dice, stewards, stores
-        self.signer, self.chain = federation.site(site), federation.site_chain(site)
+        self.signer, self.chain, self.grants = signer, chain, grants
         self._made: dict[str, str] = {}
         """By name, what the ids of the grid begin with that was ordered last."""
 
@@ -52,7 +55,7 @@ class Admin:
         valid_s: float = 600.0,
         via: str = "",
     ) -> SignedOrder:
-        """An order that the admin has signed. Of a grid that was ordered by this admin, the name is enough."""
+        """An order that is signed. Of a grid that was ordered by this person, the name is enough."""
         makes = action in (Action.UP, Action.HOLD)
         stewards = self.stewards() if action is Action.UP else ()
         order = Order(
@@ -67,7 +70,7 @@ class Admin:
             stewards=stewards,
             stores=self.stores(stewards),
         )
-        signed = sign_order(order, self.signer, self.chain)
+        signed = sign_order(order, self.signer, self.chain, self.grants)
         if action is Action.UP:
             self._made[grid] = order_key(signed)
         return signed
@@ -88,6 +91,22 @@ class Admin:
         grid = self._made.get(spec.name, spec.name) if epoch else spec.name
         body = encode(HoldTerms(spec, hold_s, epoch))
         return self.order(Action.HOLD, grid, now_s, body=body)
+
+
+class Admin(Person):
+    """A site's admin."""
+
+    def __init__(
+        self,
+        federation: SimFederation,
+        site: str,
+        dice: Random,
+        stewards: Callable[[], tuple[PeerId, ...]] = tuple,
+        stores: Callable[[tuple[PeerId, ...]], tuple[StoreId, ...]] = lambda _: (),
+    ) -> None:
+        """As a person, of that site."""
+        signer, chain = federation.site(site), federation.site_chain(site)
+        super().__init__(signer, chain, (), dice, stewards, stores)
 
 
 def grid_spec(

@@ -1,8 +1,9 @@
 """Orders: what a person asks of the federation, signed, so that its carriers need no trust.
 
-For now a site key, the site admin's identity, signs orders. Virtual organisations will enter here: an
-order will carry a chain that ends in a VO grant, `check_order` will answer a principal with the VO's
-name and role, and site policy decides on that. Nothing else changes.
+A site's key, the site admin's identity, signs orders, and then the order carries that site's certificate. Or a
+member of a virtual organisation does, and then it carries the grants from the organisation's key to the
+member's (grants.py). Either leads to an `Owner`. Whether a host takes orders of that owner is not decided here:
+its site says that.
 
 An order has two lives. A *fresh* order may be carried out for the first time: within `valid_s` of its
 issue. `valid_s` is at most ten minutes, but up to QUEUE_S for a best-effort order, which waits for room.
@@ -25,12 +26,15 @@ from protocol.terms.ranges import Moment
 from protocol.trust.certificate import (
     CLOCK_TOLERANCE_S,
     Chain,
-    Principal,
     Role,
     check_chain,
     is_key,
+    read_certificate,
 )
+from protocol.trust.grants import Grants, check_grants, owner_of, read_grant
+from protocol.trust.owner import Owner
 from protocol.trust.signing import Reason, Signer, Untrusted, Verifier, require_signature
+from protocol.trust.verbs import Verb
 from protocol.wire.codec import Malformed, decode, encode
 from protocol.wire.limits import MAX_ORDER_BYTES
 
@@ -75,6 +79,27 @@ class Action(StrEnum):
     """Make an image of a workspace's root disk; the body says what it is called."""
 
 
+VERBS_FOR: dict[Action, tuple[Verb, ...]] = {
+    Action.UP: (Verb.DEPLOY,),
+    Action.HOLD: (Verb.DEPLOY,),
+    Action.APPLY: (Verb.DEPLOY, Verb.RESIZE),
+    Action.DOWN: (Verb.ACT, Verb.DEPLOY),
+    Action.PAUSE: (Verb.ACT,),
+    Action.RESUME: (Verb.ACT,),
+    Action.RESTART: (Verb.ACT,),
+    Action.REBUILD: (Verb.ACT,),
+    Action.SUSPEND: (Verb.ACT,),
+    Action.RESTORE: (Verb.ACT,),
+    Action.LEASE: (Verb.RESERVE, Verb.DEPLOY),
+    Action.TERMINATE: (Verb.ACT, Verb.DEPLOY),
+    Action.CONSOLE: (Verb.CONNECT,),
+    Action.CONNECT: (Verb.CONNECT,),
+    Action.ATTACH: (Verb.CONNECT,),
+    Action.COMMIT: (Verb.COMMIT,),
+}
+"""Of which verbs a grant needs one, for an order of each kind. What an order contains may need more."""
+
+
 class Order(msgspec.Struct, frozen=True):
     """One request. `body` is the encoded grid of an `up`, or whatever else the action needs; opaque here."""
 
@@ -113,18 +138,22 @@ def store_of(stewards: tuple[PeerId, ...], stores: tuple[StoreId, ...], steward:
 
 
 class SignedOrder(msgspec.Struct, frozen=True):
-    """An encoded Order, its signature, and the chain of the key that signed it."""
+    """An encoded Order, its signature, and what the key that signed it goes by: one of the two chains."""
 
     payload: bytes
     signature: bytes
     chain: Chain
+    """A site's certificate."""
+    grants: Grants = ()
+    """Of a virtual organisation, to the signer."""
 
 
 class CheckedOrder(msgspec.Struct, frozen=True):
     """An order that was believed. Only `check_order` makes one."""
 
     order: Order
-    principal: Principal
+    owner: Owner
+    """Whose it is, and who gave it."""
     id: str
     """Digest of the payload, 64 hexadecimal digits."""
 
@@ -144,12 +173,16 @@ def order_key(signed: SignedOrder) -> str:
     return order_id(signed)[:ORDER_KEY_DIGITS]
 
 
-def sign_order(order: Order, signer: Signer, chain: Chain) -> SignedOrder:
-    """`order`, signed. Raises ValueError if it breaks a rule for which every peer would refuse it."""
+def sign_order(order: Order, signer: Signer, chain: Chain = (), grants: Grants = ()) -> SignedOrder:
+    """`order`, signed, with one of the two chains.
+
+    Raises ValueError if it breaks a rule for which every peer would refuse it.
+    """
     payload = encode(order)
     if fault := _fault(order, payload):
         raise ValueError(fault)
-    return SignedOrder(payload=payload, signature=signer.sign(DOMAIN, payload), chain=chain)
+    signature = signer.sign(DOMAIN, payload)
+    return SignedOrder(payload=payload, signature=signature, chain=chain, grants=grants)
 
 
 def check_order(
@@ -167,13 +200,11 @@ def check_order(
     looked at.
     """
     order = read_order(signed)
-    principal = check_chain(signed.chain, federation, now_s, verifier, revoked=revoked)
-    if principal.role is not Role.SITE:
-        raise Untrusted(
-            Reason.WRONG_ROLE,
-            f"{principal.role} {principal.name} signed it; orders are signed by a site's key",
-        )
-    require_signature(verifier, principal.key, DOMAIN, signed.payload, signed.signature)
+    if signed.grants:
+        owner = _granted(order, signed, now_s, verifier, revoked)
+    else:
+        owner = _certified(signed.chain, federation, now_s, verifier, revoked)
+    require_signature(verifier, owner.signer, DOMAIN, signed.payload, signed.signature)
     if order.issued_at_s > now_s + CLOCK_TOLERANCE_S:
         ahead_s = order.issued_at_s - now_s
         raise Untrusted(
@@ -185,7 +216,51 @@ def check_order(
             Reason.EXPIRED,
             f"issued {age_s:.0f} s ago, valid for {order.valid_s:.0f} s; sign it again",
         )
-    return CheckedOrder(order=order, principal=principal, id=order_id(signed))
+    return CheckedOrder(order=order, owner=owner, id=order_id(signed))
+
+
+def line_of(signed: SignedOrder) -> tuple[KeyId, ...]:
+    """The line of keys by which an order was given that was believed once (`Owner.line`). Raises Untrusted if
+    nobody can have."""
+    if not signed.grants:
+        return tuple(read_certificate(link).subject for link in signed.chain[:1])
+    return owner_of(signed.grants, [read_grant(grant) for grant in signed.grants]).line
+
+
+def _certified(
+    chain: Chain,
+    federation: KeyId,
+    now_s: float,
+    verifier: Verifier,
+    revoked: Container[tuple[KeyId, str]],
+) -> Owner:
+    principal = check_chain(chain, federation, now_s, verifier, revoked=revoked)
+    if principal.role is not Role.SITE:
+        raise Untrusted(
+            Reason.WRONG_ROLE,
+            f"{principal.role} {principal.name} signed it; orders are signed by a site's key or a VO's member",
+        )
+    return Owner(key=principal.key, site=principal.site)
+
+
+def _granted(
+    order: Order,
+    signed: SignedOrder,
+    now_s: float,
+    verifier: Verifier,
+    revoked: Container[tuple[KeyId, str]],
+) -> Owner:
+    if signed.chain:
+        raise Untrusted(Reason.BROKEN_CHAIN, "an order goes by certificates or by grants, not both")
+    owner = check_grants(signed.grants, now_s, verifier, revoked=revoked)
+    enough = VERBS_FOR[order.action]
+    if not any(verb in owner.verbs for verb in enough):
+        raise Untrusted(
+            Reason.NOT_GRANTED,
+            f"to {order.action} a grant with {' or '.join(enough)} is needed; this one allows to "
+            f"{', '.join(owner.verbs)}",
+        )
+    return owner
 
 
 def read_order(signed: SignedOrder) -> Order:

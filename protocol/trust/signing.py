@@ -28,6 +28,8 @@ class Reason(StrEnum):
     SHUT_OUT = "shut-out"
     """It holds, and is not heard for a while all the same."""
     EQUIVOCATED = "equivocated"
+    NOT_GRANTED = "not-granted"
+    """A grant does not go so far."""
 
 
 class Untrusted(Exception):

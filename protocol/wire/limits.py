@@ -33,5 +33,8 @@ is a hundredth of it."""
 MAX_ORDER_BYTES = 512 << 10
 """A signed order's payload. It carries a whole grid and must fit in a frame beside its chain."""
 
+MAX_GRANT_BYTES = 4 << 10
+"""A grant's payload: four keys, two names, 32 sites of 63 characters, and a few numbers."""
+
 MAX_CERTIFICATE_BYTES = 4 << 10
 """A certificate's payload: two keys, two names, two instants."""

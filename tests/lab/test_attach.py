@@ -149,6 +149,6 @@ def _who_may_not_is_told_why(pair: Visited) -> None:
     with pair.attached("a") as command:
         assert command.wait(WITHIN_S) == 1
     told = pair.daemons.ctl("c", "attach", f"{pair.ids['pair']}/lan", site="bnl")
-    assert "belongs to another site's admin than bnl's" in told.stderr
+    assert "not to site bnl's admin" in told.stderr
     told = pair.daemons.ctl("c", "attach", "pair/wan", site="ams")
     assert "pair has no network wan\n  would work: pair/lan\n" in told.stderr

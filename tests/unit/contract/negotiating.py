@@ -180,7 +180,7 @@ def record_of(
     start_s: float = 0.0,
 ) -> GridRecord:
     """The record that places `placed`."""
-    deployment = AUTHORITY.deployment(order, NOW, fresh=True)
+    deployment = AUTHORITY.deployment(order, NOW, fresh=False)
     made = grid or grid_id(order)
     vnis = tuple((n.name, vni_of(made, n.name)) for n in deployment.spec.networks)
     return GridRecord(

@@ -40,7 +40,7 @@ def test_it_has_nothing_revoked_and_hears_of_what_is() -> None:
     revoked = dict[Certified, None]()
     authority = Authority(FEDERATION.key, SimVerifier(), revoked)
     for one in (authority, Authority(FEDERATION.key, SimVerifier())):
-        assert one.order(order, NOW, fresh=True).principal.site == "s1"
+        assert one.order(order, NOW, fresh=True).owner.site == "s1"
         assert one.change(change, record, NOW).order.action is Action.PAUSE
         assert one.vouch(record, None, NOW).name == "shop"
     revoked[FEDERATION.key, ADMIN.signer.key[:16]] = None

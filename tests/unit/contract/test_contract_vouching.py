@@ -120,7 +120,7 @@ SIXTY = lengthened(60)
         ),
         pytest.param(
             replaced(changes=(RIVAL.order(Action.DOWN, RECORD.id, NOW),)),
-            "shop belongs to another site's admin than s2's",
+            "shop belongs to site s1's admin, not to site s2's admin",
             id="changed-by-another",
         ),
         pytest.param(

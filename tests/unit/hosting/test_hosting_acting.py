@@ -101,7 +101,7 @@ def test_what_is_refused_changes_nothing() -> None:
     before = row_of(leases)
     forged = msgspec.structs.replace(ADMIN.order(Action.PAUSE, GRID, NOW), signature=b"x" * 64)
     for order, why in (
-        (RIVAL.order(Action.PAUSE, GRID, NOW), "another site's admin"),
+        (RIVAL.order(Action.PAUSE, GRID, NOW), "not to site s2's admin"),
         (forged, "bad-signature"),
         (ADMIN.order(Action.PAUSE, GRID, NOW, workspace="web-3"), "does not carry web-3"),
         (ADMIN.order(Action.RESUME, GRID, NOW, workspace="web-9"), "does not carry web-9"),

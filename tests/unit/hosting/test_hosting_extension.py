@@ -116,7 +116,7 @@ def test_to_shorten_a_lease_needs_no_promise() -> None:
     [
         pytest.param(
             RIVAL.order(Action.LEASE, RECORD.id, NOW, body=encode(LeaseChange(60))),
-            "wrong-role: shop belongs to another site's admin than s2's",
+            "wrong-role: shop belongs to site s1's admin, not to site s2's admin",
             id="not-the-owner",
         ),
         pytest.param(

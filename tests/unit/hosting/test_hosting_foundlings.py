@@ -254,7 +254,7 @@ def lies(lost: Lost) -> list[tuple[bytes, str]]:
     return [
         (decision(Register(down)), "a record that is down without an order"),
         (lapsing(GRID)(committed(record)), "a record that is down without an order"),
-        (rivals, "shop belongs to another site's admin"),
+        (rivals, "shop belongs to site s1's admin"),
         (decision(Register(vanished)), "vanished without an order"),
         (decision(Register(longer)), "a lease that nobody ordered so long"),
         (decision(Register(other)), "its stewards know another grid of its order"),

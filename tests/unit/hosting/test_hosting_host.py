@@ -443,7 +443,7 @@ def test_what_stewards_say_of_a_lease_is_checked_as_well() -> None:
     rivals = ending(GRID, RIVAL.order(Action.DOWN, GRID, NOW))(committed(record))
     effects = one.keep(one.host.settled(question.purpose, rivals, NOW + 2))
     assert notes(effects) == [
-        ("record.refused", "wrong-role: shop belongs to another site's admin than s2's")
+        ("record.refused", "wrong-role: shop belongs to site s1's admin, not to site s2's admin")
     ]
     owners = ending(GRID, ADMIN.order(Action.DOWN, GRID, NOW))(committed(record))
     one.keep(one.host.settled(question.purpose, owners, NOW + 2))

@@ -150,7 +150,7 @@ def test_a_record_without_authority_is_refused(record: GridRecord, rule: str) ->
         pytest.param((), "malformed: a record that is down without an order", id="no-down"),
         pytest.param(
             (RIVAL.order(Action.DOWN, GRID, NOW),),
-            "wrong-role: shop belongs to another site's admin than s2's",
+            "wrong-role: shop belongs to site s1's admin, not to site s2's admin",
             id="rivals-down",
         ),
     ],
@@ -226,7 +226,7 @@ def test_actions_and_what_they_mean() -> None:
 def test_who_may_not_act() -> None:
     leases, _ = carrying()
     for order, why in (
-        (RIVAL.order(Action.PAUSE, GRID, NOW), "belongs to another site's admin"),
+        (RIVAL.order(Action.PAUSE, GRID, NOW), "not to site s2's admin"),
         (ADMIN.order(Action.PAUSE, "elsewhere", NOW), "an order about elsewhere, not "),
         (ADMIN.order(Action.PAUSE, GRID, NOW - 700), "sign it again"),
         (

@@ -268,7 +268,7 @@ def test_time_is_promised_on_disk_then_said() -> None:
     assert (reply, outcomes) == (said, [RoomChanged()])
     assert lengthen(leases, order, NOW + 1) == ([said], []), "asking twice is asking once"
     rivals = RIVAL.order(Action.LEASE, GRID, NOW, body=encode(LeaseChange(60)))
-    why = "wrong-role: shop belongs to another site's admin than s2's"
+    why = "wrong-role: shop belongs to site s1's admin, not to site s2's admin"
     refused = Send(B, LeaseReply(REQUEST, why), REQUEST)
     assert lengthen(leases, rivals, NOW) == ([refused], [])
 

@@ -4,10 +4,12 @@ from typing import Any
 
 import msgspec
 import pytest
+from organisation import Organisation
 
 from protocol.sim.keys import SimFederation, SimSigner, SimVerifier
 from protocol.terms.limits import QUEUE_S
 from protocol.trust.certificate import CLOCK_TOLERANCE_S, Chain
+from protocol.trust.grants import Grants
 from protocol.trust.order import (
     DOMAIN,
     Action,
@@ -15,10 +17,12 @@ from protocol.trust.order import (
     Order,
     SignedOrder,
     check_order,
+    line_of,
     order_id,
     sign_order,
 )
 from protocol.trust.signing import Reason, Untrusted
+from protocol.trust.verbs import Verb
 from protocol.wire.codec import encode
 from protocol.wire.limits import MAX_ORDER_BYTES
 
@@ -46,15 +50,19 @@ def check(order: SignedOrder, now_s: float = NOW_S, *, fresh: bool = True) -> Ch
     return check_order(order, OURS.key, now_s, SimVerifier(), fresh=fresh)
 
 
+def but_order(**changes: Any) -> Order:
+    return msgspec.structs.replace(UP, **changes)
+
+
 def but(**changes: Any) -> SignedOrder:
-    return signed(msgspec.structs.replace(UP, **changes))
+    return signed(but_order(**changes))
 
 
 def test_what_a_site_admin_asks_is_believed() -> None:
     order = sign_order(UP, SITE, CHAIN)
     checked = check(order)
     assert checked.order == UP
-    assert (checked.principal.site, checked.principal.key) == ("ams", SITE.key)
+    assert (checked.owner.site, checked.owner.key) == ("ams", SITE.key)
     assert checked.id == order_id(order)
     assert checked.fresh_until_s == NOW_S + 60
 
@@ -190,3 +198,60 @@ def test_an_order_that_is_too_old_says_by_how_much() -> None:
     with pytest.raises(Untrusted) as error:
         check(but(issued_at_s=NOW_S - 90))
     assert str(error.value) == "expired: issued 90 s ago, valid for 60 s; sign it again"
+
+
+# -- orders of virtual organisations
+
+STAR = Organisation("star", from_s=1000.0, until_s=9000.0)
+KATE, KATES = STAR.key_of("kate"), STAR.grant("kate", verbs=(Verb.DEPLOY, Verb.DELEGATE))
+
+
+def given(order: Order = UP, signer: SimSigner = KATE, grants: Grants = KATES) -> SignedOrder:
+    """A member's order."""
+    return sign_order(order, signer, grants=grants)
+
+
+def test_what_a_member_asks_is_the_vos() -> None:
+    owner = check(given()).owner
+    assert (owner.key, owner.label, owner.member) == (STAR.signer.key, "vo:star", "kate")
+    assert owner.line == line_of(given()) == (STAR.signer.key, KATE.key)
+    assert line_of(signed()) == check(signed()).owner.line == (SITE.key,)
+
+
+def test_a_login_signs_for_who_logged_in() -> None:
+    grants = STAR.grant("laptop", under=KATES, by="kate", login=True)
+    order = given(signer=STAR.key_of("laptop"), grants=grants)
+    assert check(order).owner.by == line_of(order)[-1] == KATE.key
+
+
+@pytest.mark.parametrize(
+    ("order", "reason"),
+    [
+        pytest.param(given(signer=STAR.key_of("thief")), Reason.BAD_SIGNATURE, id="stolen-chain"),
+        pytest.param(
+            msgspec.structs.replace(given(), payload=given(but_order(grid="mine")).payload),
+            Reason.BAD_SIGNATURE,
+            id="altered-on-its-way",
+        ),
+        pytest.param(
+            msgspec.structs.replace(given(), grants=STAR.grant("kate")[:0]),
+            Reason.BROKEN_CHAIN,
+            id="without-its-grants",
+        ),
+        pytest.param(
+            msgspec.structs.replace(given(), chain=CHAIN), Reason.BROKEN_CHAIN, id="with-both"
+        ),
+        pytest.param(
+            given(but_order(action=Action.PAUSE, grid="star")),
+            Reason.NOT_GRANTED,
+            id="another-verb",
+        ),
+        pytest.param(
+            given(grants=STAR.grant("kate", not_after_s=NOW_S)), Reason.EXPIRED, id="ended"
+        ),
+    ],
+)
+def test_each_way_a_members_order_is_refused(order: SignedOrder, reason: Reason) -> None:
+    with pytest.raises(Untrusted) as refused:
+        check(order)
+    assert refused.value.reason is reason

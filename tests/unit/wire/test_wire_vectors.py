@@ -99,4 +99,4 @@ def test_what_is_signed_in_them_is_genuine() -> None:
     _, known = check_presence(signed, federation, now_s, verifier)
     assert (known.peer, known.site, known.name) == (examples.HOST.key, "ams", "h1")
     checked = check_order(examples.order(), federation, now_s, verifier, fresh=True)
-    assert checked.principal.site == "ams"
+    assert checked.owner.site == "ams"
