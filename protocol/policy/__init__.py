@@ -1,0 +1,1 @@
+"""What a site says others may use of it."""
