@@ -11,6 +11,7 @@ from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING
 
+from overlayd.adapters.audit_log import DirectoryAuditLog
 from overlayd.adapters.clock import SystemClock
 from overlayd.adapters.credentials import Credentials
 from overlayd.adapters.earlier_life import traces_of
@@ -23,6 +24,7 @@ from overlayd.adapters.underlay import UnderlayWatch, dialled_at, source_of
 from overlayd.adapters.zmq_transport import ZmqTransport
 from overlayd.api.listening import Listening, listen
 from overlayd.config.daemonfile import DaemonConfig, ReachUse
+from overlayd.loop.auditing import Auditing
 from overlayd.loop.certificate_watch import CertificateWatch
 from overlayd.loop.doorway import Doorway
 from overlayd.loop.driver import Driver
@@ -83,6 +85,9 @@ class Assembly:
         self.intake = Intake(self.inbox)
         self.supervisor = Supervisor()
         self.store = SqliteStore(state)
+        signer = credentials.identity
+        self.audit_log = DirectoryAuditLog(state / "audit", signer, NaclVerifier())
+        self.auditing = Auditing(self.audit_log, self.now)
         told = [str(contact.endpoint) for contact in config.overlay.join]
         self.transport = ZmqTransport(credentials.identity, Names(told))
         self.ring = EventRing(str(config.host.name))
@@ -167,7 +172,7 @@ class Assembly:
         from overlayd.telemetry import metrics
 
         counts = self.inbox.dropped + self._interpreter.counts + self._doorway.counts + self.counts
-        counts += self.certificate.counts
+        counts += self.certificate.counts + self.auditing.counts
         counts += self._hosted().counts
         waits_s = self.inbox.waits.quantiles_s()
         return metrics.render(self.view, self.transport, counts, waits_s, self.now())
@@ -204,6 +209,7 @@ class Assembly:
             self._doorway,
             self.ring,
             self.clock,
+            self.auditing,
         )
         self.driver = Driver(self._node, self.inbox, self._interpreter, self.clock)
         files = self.config.identity
@@ -215,6 +221,8 @@ class Assembly:
             self._tell,
         )
         self.supervisor.keep("certificate", self.certificate.watch)
+        await self.auditing.open()
+        self.supervisor.keep("audit", self.auditing.run)
         where = self.config.overlay.listen or NOWHERE
         await self.transport.open(f"tcp://{where}", self._from_transport)
 
@@ -241,7 +249,14 @@ class Assembly:
         boxes = SealedBoxes(self._credentials.identity)
         tag = short_hash(self._credentials.identity.key, digits=OWNER_TAG)
         self._hosting = hosting_of(
-            self.config, tag, self.view, self.supervisor, self._tell, self.now, boxes
+            self.config,
+            tag,
+            self.view,
+            self.supervisor,
+            self._tell,
+            self.now,
+            boxes,
+            self.auditing,
         )
         await self._hosting.open()
         self._doorway.open(self._hosting.realiser, self._hosting.bulk, self._hosting.sealing)
@@ -260,6 +275,7 @@ class Assembly:
         await self.transport.close()
         if self._hosting is not None:
             await self._hosting.close()
+        await self.auditing.close()
         await self.store.close()
 
     # -- parts

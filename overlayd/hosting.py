@@ -36,6 +36,8 @@ from overlayd.config.daemonfile import (
 )
 from overlayd.config.places import LIBVIRT_ROOT, LXC_ROOT
 from overlayd.loop.attachments import AttachmentTraffic, Boxes
+from overlayd.loop.audited_view import AuditedView
+from overlayd.loop.auditing import Auditing
 from overlayd.loop.bulk import Bulk
 from overlayd.loop.commits import Commits
 from overlayd.loop.consoles import Consoles
@@ -87,6 +89,7 @@ class Hosting:
         tell: Callable[[Event], None],
         now: Callable[[], float],
         boxes: Boxes,
+        auditing: Auditing,
     ) -> None:
         """`owner_tag` marks what belongs to this host in the kernel and in the hypervisor."""
         state = Path(config.host.state)
@@ -137,13 +140,14 @@ class Hosting:
             self.images_changed,
             int(config.images.cache),
         )
-        self.consoles = Consoles(view.me, view.console, self.paths, tell, now)
-        self.streams = Streams(view.me, view, self._network, supervisor, tell, now)
+        audited = AuditedView(view, auditing.put)
+        self.consoles = Consoles(view.me, audited.console, self.paths, tell, now)
+        self.streams = Streams(view.me, audited, self._network, supervisor, tell, now)
         self.attachment_traffic = AttachmentTraffic(
             view, self.attachments, boxes, supervisor, tell, self._attachment_came
         )
         self._committer = commits.Committer(self._committing())
-        self.commits = Commits(view.me, view.commit, self._committer, supervisor, tell, now)
+        self.commits = Commits(view.me, audited.commit, self._committer, supervisor, tell, now)
         self.path_asks = PathAsks(view.me, view.paths, tell)
         self.bulk = Bulk(
             self.images,

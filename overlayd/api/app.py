@@ -11,6 +11,7 @@ from litestar.plugins import PluginProtocol
 from litestar.plugins.core import MsgspecDIPlugin
 
 from overlayd.api import (
+    audit,
     commits,
     console,
     events,
@@ -62,7 +63,7 @@ def create_app(peer: LocalPeer, uploads: Path) -> Litestar:
     routers = [
         module.router
         for module in (
-            *(overlay, grids, events, images, image_files, image_gc),
+            *(overlay, grids, events, audit, images, image_files, image_gc),
             *(commits, console, paths, streams, visits),
         )
     ]

@@ -8,7 +8,7 @@ from overlayd.ports.images import ImageInfo
 from protocol.grid.model import GridSpec
 from protocol.image.facts import ImageKind
 from protocol.node.rows import GridRow, StoryRow, WorkspaceRow
-from protocol.terms.ids import GridId, RequestId
+from protocol.terms.ids import GridId, PeerId, RequestId
 from protocol.trust.order import SignedOrder
 
 VERSION = "v1"
@@ -71,6 +71,20 @@ class PlanBody(GridSpec, frozen=True):
         """A grid with files."""
         fields = [getattr(spec, field) for field in GridSpec.__struct_fields__]
         return cls(*fields, attachments, without)  # type: ignore[call-arg]  # all of GridSpec's, then its own
+
+
+class AuditEndView(msgspec.Struct, frozen=True):
+    """Where the audit log of this host ends."""
+
+    n: int
+    """The number of the last line, 0 if there is none."""
+    digest: str
+    """SHA-256 of that line, 64 hexadecimal digits."""
+    key: PeerId
+    """The host's key, by which the log is checked."""
+    host: str
+    fault: str
+    """Why what was to be written last is not; empty if it is."""
 
 
 class RevocationView(msgspec.Struct, frozen=True):

@@ -40,6 +40,7 @@ _COMMANDS = {
     "ps": "grids:ps",
     "show": "grids:show",
     "events": "overlay:events",
+    "audit": "audit:audit",
     "explain": "grids:explain",
     "pause": "life:pause",
     "resume": "life:resume",

@@ -6,7 +6,7 @@ disk, and a start from the disk makes them equal again.
 """
 
 from collections import Counter
-from typing import assert_never
+from typing import Protocol, assert_never
 
 from overlayd.loop.doorway import Forwards, Kicked, Served
 from overlayd.ports.clock import Clock
@@ -19,6 +19,7 @@ from protocol.node.events import Arrived, Event
 from protocol.terms.allowance import Allowance
 from protocol.terms.effects import (
     Attach,
+    Audit,
     Dial,
     Effect,
     HandOver,
@@ -36,6 +37,13 @@ from protocol.terms.ids import PeerId
 from protocol.wire.envelope import pack
 
 
+class Audits(Protocol):
+    """What decisions about orders go to."""
+
+    async def take(self, audit: Audit) -> None:
+        """It is on the disk when this returns, if what was decided must not be said before."""
+
+
 class Interpreter:
     """The one interpreter of a process. It has no state but counters, and how much was told of each peer."""
 
@@ -49,10 +57,11 @@ class Interpreter:
         forwarder: Forwards,
         ring: EventRing,
         clock: Clock,
+        auditing: Audits,
     ) -> None:
         self._me, self._transport, self._store = me, transport, store
         self._realiser, self._bulk, self._ring, self._clock = realiser, bulk, ring, clock
-        self._forwarder = forwarder
+        self._forwarder, self._auditing = forwarder, auditing
         self._lines = Allowance(LINES, LINES_PER_S, PEERS)
         self.of: PeerId | None = None
         """Whose words the effects follow from, whose lines they are; None if nobody's. The driver says."""
@@ -100,6 +109,8 @@ class Interpreter:
                     self._forwarder.probe_paths(effect)
                 case Attach():
                     self._forwarder.attach(effect)
+                case Audit():
+                    await self._auditing.take(effect)
                 case _:
                     assert_never(effect)
         return follow

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from overlayd.ports.attachments import Attachments
+from overlayd.ports.audit import AuditLog
 from overlayd.ports.images import Collected, Images
 from protocol.node.events import Event
 from protocol.node.messages import CommitTold, ConsoleText, PathsTold
@@ -86,6 +87,10 @@ class LocalPeer(Protocol):
     @property
     def attachments(self) -> Attachments:
         """The files that came with orders."""
+
+    @property
+    def audit_log(self) -> AuditLog:
+        """What this host decided about people's orders."""
 
     @property
     def cards(self) -> Mapping[tuple[str, str], str]:

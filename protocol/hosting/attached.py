@@ -16,6 +16,7 @@ from protocol.contract.attaching import (
     ToCarrier,
     network_of,
 )
+from protocol.contract.audited import audited, before_said
 from protocol.contract.authority import Authority
 from protocol.contract.permitting import permit
 from protocol.grid.attached import Attached, barred, carried, is_free, members_on
@@ -67,7 +68,12 @@ class AttachedHosts:
             why = "this host does not carry that grid (any more)"
             told = AttachTold(GridId(order.grid), "", message.address, why)
             return [Send(sender, told)]
-        return self._asked(sender, message, row, now)
+        effects = self._asked(sender, message, row, now)
+        said = (e.message for e in effects if isinstance(e, Send))
+        why = next((told.problem for told in said if isinstance(told, AttachTold)), "")
+        via = sender, self._around.site(sender)
+        line = audited(self._authority, "attach", message.order, via, now, why)
+        return before_said(effects, line)
 
     def tick(self, now: float) -> list[Effect]:
         """Ends what nobody asks for any more."""

@@ -46,6 +46,7 @@ from protocol.hosting.change_holds import ChangeHolds
 from protocol.hosting.chronicle import TABLE as STORIES
 from protocol.hosting.chronicle import Chronicle
 from protocol.hosting.claims import Claims
+from protocol.hosting.decisions import Decisions
 from protocol.hosting.exposing import PortsFor, all_shut
 from protocol.hosting.foundlings import Foundlings
 from protocol.hosting.giving_back import GivingBack
@@ -129,6 +130,7 @@ class Host:
             notices,
             self._choosing,
         )
+        self._decisions = Decisions(authority, self.leases, surroundings.site)
         self._words = GuestWords(self.leases)
         self._giving_back = GivingBack(self.leases)
         self._names = Names(authority)
@@ -243,8 +245,9 @@ class Host:
         """A requester speaks to this host."""
         self.ledger.advance(now)
         answer = self._message(sender, message, now)
-        # A quote changes nothing, and most of what is asked is quotes.
-        return answer if isinstance(message, QuoteAsk) else self._told(answer, now)
+        if isinstance(message, QuoteAsk):
+            return answer  # A quote changes nothing, and most of what is asked is quotes.
+        return self._told(self._decisions.told(sender, message, answer, now), now)
 
     def _message(self, sender: PeerId, message: ToHost, now: float) -> Answer:
         match message:

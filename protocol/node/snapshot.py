@@ -9,6 +9,7 @@ import msgspec
 
 from protocol.capacity.advert import HostFacts
 from protocol.capacity.quantum import Quantum
+from protocol.contract.audited import audited
 from protocol.hosting.keepsake import keepsake_of
 from protocol.hosting.part import Part, part_of
 from protocol.image.commit import CommitTerms
@@ -39,6 +40,7 @@ from protocol.node.status_rows import StatusRow
 from protocol.requesting.proposal import Proposal
 from protocol.requesting.request import RequestView
 from protocol.requesting.visiting import VisitRow
+from protocol.terms.effects import Audit
 from protocol.terms.ids import Digest, GridId, KeyId, PeerId, RequestId
 from protocol.terms.paths import PathTold
 from protocol.terms.problem import Problem
@@ -261,6 +263,13 @@ class PeerView:
         Raises Untrusted or NoConsole.
         """
         return snapshot_grids.console(self._node, order, via, now)
+
+    def audited(
+        self, what: str, order: SignedOrder, via: PeerId, now: float, forbids: str
+    ) -> Audit:
+        """That `via` showed an order for that here, for the audit log; allowed if nothing `forbids` it."""
+        shown_by = via, self._node.directory.site(via)
+        return audited(self._node.authority, what, order, shown_by, now, forbids)
 
     def paths(self, grid: GridId) -> tuple[PathTold, ...] | None:
         """How this host reaches the others of a grid, by network; None if it does not carry it."""

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from protocol.contract.audited import audited
 from protocol.contract.authority import Authority
 from protocol.contract.notices import Notice, notice_of
 from protocol.contract.outcomes import Answer, Outcome
@@ -22,7 +23,7 @@ from protocol.requesting.quotes import Quotes
 from protocol.requesting.request import RequestState
 from protocol.requesting.requests import Requests, answered
 from protocol.terms.checking import FOUND_WITHIN_S
-from protocol.terms.effects import Effect, Persist, Untidied
+from protocol.terms.effects import Audit, Effect, Persist, Untidied
 from protocol.terms.ids import GridId, KeyId, PeerId, RequestId
 from protocol.terms.limits import BLIND_S
 from protocol.trust.order import Action, CheckedOrder, SignedOrder
@@ -55,9 +56,18 @@ class Orders:
             case PlanAsked():
                 return self._admission.plan(event, now)
             case OrderGiven(request=request, order=order, quote=quote):
-                return self._order(request, order, quote, now)
+                effects, outcomes = self._order(request, order, quote, now)
+                return [*effects, self._line(request, order, now)], outcomes
             case CancelAsked(request=request):
                 return self._cancel(request, now), []
+
+    def _line(self, request: RequestId, order: SignedOrder, now: float) -> Audit:
+        """What this peer made of an order, for its audit log."""
+        view, directory = self._requests.view(request), self._directory
+        refused = view is not None and view.state is RequestState.FAILED
+        why = view.answer[0] if view is not None and refused else ""
+        via = directory.me, directory.site(directory.me)
+        return audited(self._authority, "order", order, via, now, why)
 
     def _cancel(self, request: RequestId, now: float) -> list[Effect]:
         """Lets go of all that is still undecided of a request."""

@@ -26,6 +26,7 @@ from protocol.sim.machines import Machines
 from protocol.sim.violation import Violation, violation
 from protocol.sim.wires import Wires
 from protocol.terms.effects import (
+    Audit,
     Dial,
     Effect,
     HandOver,
@@ -271,6 +272,8 @@ class SimPeer:
                 self._watcher.noted(self, effect)
             case HandOver():
                 self.notes["hand-over"] += 1
+            case Audit():
+                self.notes["audit"] += 1
             case Probing(instance=instance, probes=probes):
                 self._world.after(PROBED_S, self._probed, instance, probes)
             case Sealed(instance=instance):

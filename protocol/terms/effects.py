@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from protocol.terms.ids import GridId, PeerId
+from protocol.terms.ids import GridId, KeyId, PeerId
 from protocol.terms.sealed import RelayedPair, SealedPeer, TunnelProbe
 
 
@@ -168,6 +168,40 @@ class Attach(msgspec.Struct, frozen=True):
     cards: tuple[AttachedCard, ...]
 
 
+class Audit(msgspec.Struct, frozen=True, omit_defaults=True):
+    """This peer decided about a person's order: a line of its audit log (policy/audit.py).
+
+    Who it is of is what the order proves; of one that is not believed it is what that claims.
+    """
+
+    what: str
+    """For what: order (to this peer), hold, change, act, lease, record, attach, console, connect, commit."""
+    allowed: bool
+    why: str = ""
+    """What forbade it; of what was allowed, a remark."""
+    action: str = ""
+    grid: str = ""
+    """As the order says it: a name or an id."""
+    workspace: str = ""
+    order: str = ""
+    """Digest of its payload, 64 hexadecimal digits."""
+    believed: bool = False
+    """Whether the order proves who gave it."""
+    owner: KeyId = KeyId("")
+    """Whose the grid is, or is to be."""
+    whose: str = ""
+    """What the owner is called: a site, or `vo:` and a VO."""
+    member: str = ""
+    """What who acts for a VO is called by who granted."""
+    line: tuple[KeyId, ...] = ()
+    """The keys of the chain of grants behind the owner's, the last of which acts."""
+    via: PeerId = PeerId("")
+    """The peer that showed it."""
+    via_site: str = ""
+    left_out: int = 0
+    """How many decisions about what peers of that site showed were not written before this one."""
+
+
 Effect = (
     Send
     | Dial
@@ -181,4 +215,5 @@ Effect = (
     | Sealed
     | Probing
     | Attach
+    | Audit
 )

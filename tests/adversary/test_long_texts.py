@@ -21,7 +21,7 @@ from protocol.node.events import Arrived, Event, Garbled
 from protocol.node.messages import Message
 from protocol.peering.quarantine import Quarantines
 from protocol.relay.messages import Relayed
-from protocol.terms.effects import Effect, Note
+from protocol.terms.effects import Audit, Effect, Note
 from protocol.terms.ids import PeerId
 from protocol.wire.codec import pack_plain, to_plain
 from protocol.wire.versions import SPOKEN
@@ -60,11 +60,18 @@ class Talkative:
         return [Note(event.peer[:4], LONG, LONG, LONG)]
 
 
+class Unheard:
+    """An audit log of which nothing is asked."""
+
+    async def take(self, audit: Audit) -> None:
+        pass
+
+
 async def test_a_flood_that_makes_lines_leaves_room_for_those_of_others() -> None:
     transport = FakeTransport(FakeHub(), PeerId("a" * 64))
     ring, clock, doorway = EventRing("h1"), FakeClock(), Doorway()
     interpreter = Interpreter(
-        transport.peer, transport, FakeStore(), doorway, doorway, doorway, ring, clock
+        transport.peer, transport, FakeStore(), doorway, doorway, doorway, ring, clock, Unheard()
     )
     driver = Driver(Talkative(), Inbox(), interpreter, clock)  # type: ignore[arg-type]  # as much as it needs
     honest = PeerId("f" * 64)
@@ -86,7 +93,7 @@ async def test_lines_about_what_was_relayed_are_its_authors_and_leave_the_relay_
     transport = FakeTransport(FakeHub(), PeerId("a" * 64))
     ring, clock, doorway = EventRing("h1"), FakeClock(), Doorway()
     interpreter = Interpreter(
-        transport.peer, transport, FakeStore(), doorway, doorway, doorway, ring, clock
+        transport.peer, transport, FakeStore(), doorway, doorway, doorway, ring, clock, Unheard()
     )
     driver = Driver(Talkative(), Inbox(), interpreter, clock)  # type: ignore[arg-type]  # as much as it needs
     relay = PeerId("f" * 64)

@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from overlayd.adapters.attachments import DirectoryAttachments
+from overlayd.adapters.audit_log import DirectoryAuditLog
 from overlayd.adapters.credentials import add_site, create_federation, enrol_host, load_host
 from overlayd.adapters.nacl_keys import NaclSealer, NaclVerifier
 from overlayd.config.values import Name
@@ -35,7 +36,7 @@ from protocol.node.node import Node
 from protocol.node.snapshot import PeerView
 from protocol.requesting.visiting import VisitRow
 from protocol.stream.messages import Why
-from protocol.terms.effects import Note, Persist, Realise, Send
+from protocol.terms.effects import Audit, Note, Persist, Realise, Send
 from protocol.terms.ids import GridId, PeerId
 from protocol.trust.identity import Identity
 from protocol.trust.order import Order, SignedOrder, read_order
@@ -152,6 +153,8 @@ class OneHost:
         self.paths_told: dict[PeerId, PathsTold] = {}
         """What hosts tell of their paths, in place of what this one knows."""
         self.store: dict[tuple[str, str], bytes | None] = {}
+        self.audit_log = DirectoryAuditLog(folder / "audit", made.identity, NaclVerifier())
+        self._audits: list[Audit] = []
         self._inbox: asyncio.Queue[Event] = asyncio.Queue(INBOX)
         self._lines: list[EventLine] = []
         self._news = asyncio.Event()
@@ -241,6 +244,9 @@ class OneHost:
             except TimeoutError:
                 event = Ticked()
             self._step(event)
+            if self._audits:
+                await self.audit_log.add([(self.now(), audit) for audit in self._audits])
+                self._audits.clear()
 
     def _step(self, event: Event) -> None:
         for effect in self.node.handle(event, self.now()):
@@ -253,6 +259,8 @@ class OneHost:
                     self.store |= {(row.table, row.key): row.value for row in rows}
                 case Note(kind=kind, subject=subject, detail=detail, cause=cause):
                     self.tell(kind, subject, detail, cause)
+                case Audit():
+                    self._audits.append(effect)
                 case Realise(grid=grid) if self.builds:
                     self._build(GridId(grid))
         self.node.check()

@@ -19,6 +19,7 @@ from protocol.membership.messages import Ping
 from protocol.node.events import Arrived
 from protocol.node.messages import ImageAsk, Message
 from protocol.terms.effects import (
+    Audit,
     Dial,
     HandOver,
     HangUp,
@@ -69,6 +70,7 @@ class World:
         self.store, self.taken = FakeStore(), Taken()
         self.ring, self.clock = EventRing("h1"), FakeClock()
         self.heard: list[TransportEvent] = []
+        self.audited: list[tuple[Audit, bool]] = []
         self.interpreter = Interpreter(
             self.mine.peer,
             self.mine,
@@ -78,7 +80,12 @@ class World:
             self.taken,
             self.ring,
             self.clock,
+            self,
         )
+
+    async def take(self, audit: Audit) -> None:
+        """Stands for the audit log."""
+        self.audited.append((audit, bool(self.mine.traffic)))
 
     async def open(self) -> None:
         await self.store.open()
@@ -207,3 +214,11 @@ async def test_a_table_and_probes_go_to_the_forwarder(world: World) -> None:
     await world.interpreter.carry_out([Sealed("one", ()), Probing("one", ())])
     assert world.taken.sealed == [Sealed("one", ())]
     assert world.taken.probed == [Probing("one", ())]
+
+
+async def test_a_decision_is_in_the_audit_log_before_it_is_said(world: World) -> None:
+    await connected(world)
+    line = Audit("act", True)
+    await world.interpreter.carry_out([ROW, line, said(world, Ping(1.0))])
+    assert world.audited == [(line, False)]
+    await until(world.frames, "the frame arrives")

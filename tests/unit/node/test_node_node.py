@@ -221,10 +221,10 @@ def test_what_may_fail_by_itself_goes_last() -> None:
     at, *_ = [i for i, e in enumerate(effects) if isinstance(e, Persist) and e.otherwise]
     behind = effects[at + 1 :]
     assert len(effects[:at]) > 0, "an advert was due too"
-    assert [type(e).__name__ for e in behind[:2]] == ["Send", "Note"]
-    assert [e for e in behind[2:] if not isinstance(e, Persist)] == [], "only tidying"
-    assert isinstance(behind[0], Send)
-    assert isinstance(behind[0].message, HoldReply)
+    assert [type(e).__name__ for e in behind[:3]] == ["Audit", "Send", "Note"]
+    assert [e for e in behind[3:] if not isinstance(e, Persist)] == [], "only tidying"
+    assert isinstance(behind[1], Send)
+    assert isinstance(behind[1].message, HoldReply)
 
 
 def test_a_promise_that_cannot_be_written_is_taken_back() -> None:

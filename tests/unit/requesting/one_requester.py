@@ -44,7 +44,7 @@ from protocol.requesting.request import RequestView
 from protocol.requesting.requester import Requester
 from protocol.sim.keys import SimSealer, SimVerifier
 from protocol.sim.people import IMAGE
-from protocol.terms.effects import Effect, Send
+from protocol.terms.effects import Audit, Effect, Send
 from protocol.terms.ids import Digest, PeerId, RequestId
 from protocol.trust.identity import Identity
 from protocol.trust.order import SignedOrder
@@ -126,7 +126,11 @@ class Scene:
     # -- what people and hosts say
 
     def order(self, request: str, order: SignedOrder, now: float = NOW, quote: str = "") -> Answer:
-        return self.requester.handle(OrderGiven(RequestId(request), order, quote), now)
+        """What follows, but for the line about it in the audit log."""
+        asked = OrderGiven(RequestId(request), order, quote)
+        effects, outcomes = self.requester.handle(asked, now)
+        self.audits = [effect for effect in effects if isinstance(effect, Audit)]
+        return [effect for effect in effects if effect not in self.audits], outcomes
 
     def notice(
         self, peer: PeerId, notice: Notice, now: float = NOW, confirmed: bool = True
