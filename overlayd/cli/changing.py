@@ -201,10 +201,10 @@ def make(
 
 def _may_sign(session: Session, standing: Standing) -> None:
     """Raises Failure if the identity that would sign a change is none, or not of the grid's owner."""
-    site = session.credentials.principal.site
-    if site != standing.owner_site:
-        said = f"{standing.name} is a grid of {standing.owner_site}, and an identity of {site} was named"
-        raise failure(said, f"--identity with the folder of {standing.owner_site}", USAGE)
+    label = session.label or session.credentials.principal.site
+    if label != standing.owner_site:
+        said = f"{standing.name} is a grid of {standing.owner_site}, and an identity of {label} was named"
+        raise failure(said, f"an identity of {standing.owner_site}", USAGE)
 
 
 def _moved_by_room(session: Session, standing: Standing) -> Standing | None:

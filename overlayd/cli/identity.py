@@ -1,7 +1,5 @@
 """`overlayctl identity`: keys of people, of VO admins and members. Works offline."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -12,9 +10,9 @@ from overlayd.adapters import identities
 from overlayd.adapters.identities import Kind, Public
 from overlayd.cli.failure import USAGE, failure
 from overlayd.cli.passphrase import PassphraseFile, new_passphrase, with_passphrase
+from overlayd.cli.person import errors
 from overlayd.cli.session import session_of
 from overlayd.cli.show import answer
-from overlayd.ports.keys import KeyFileError
 
 identity_app = typer.Typer(no_args_is_help=True, help="Keys of people: VO admins and members.")
 
@@ -162,12 +160,3 @@ def _show(view: IdentityView) -> None:
 
 def _say(public: Public) -> None:
     typer.echo(f"{public.kind} {public.name}\n  key: {public.key}\n  words: {public.words}")
-
-
-@contextmanager
-def errors() -> Iterator[None]:
-    """Says in one line what cannot be done, with exit code 1."""
-    try:
-        yield
-    except KeyFileError as error:
-        raise failure(str(error)) from None

@@ -18,7 +18,7 @@ _DETAILED, _FORM = "--detailed-exitcode", "form"
 _OFFLINE = ("federation", "site", "host")
 """Commands that make identities. They have options of their own with the global options' names."""
 _OUTPUT = ("--output", "-o")
-_GLOBAL = ("--peer", *_OUTPUT, "--identity")
+_GLOBAL = ("--peer", *_OUTPUT, "--identity", "--as")
 
 _COMMANDS = {
     "status": "status:status",
@@ -63,6 +63,9 @@ _COMMANDS = {
     "request": "grids:request_app",
     "lease": "leases:lease_app",
     "identity": "identity:identity_app",
+    "grant": "grant:grant_app",
+    "login": "login:login",
+    "logout": "login:logout",
     "federation": "federation:federation_app",
     "site": "federation:site_app",
     "host": "federation:host_app",
@@ -218,6 +221,15 @@ def root(
             readable=False,
         ),
     ] = None,
+    acting: Annotated[
+        str,
+        typer.Option(
+            "--as",
+            envvar="OVERLAYD_AS",
+            help="Your identity, by the name `overlayctl identity create` gave it, or its folder.",
+            show_default=False,
+        ),
+    ] = "",
     version: Annotated[
         bool,
         typer.Option("--version", help="Say the version.", callback=_show_version, is_eager=True),
@@ -227,7 +239,7 @@ def root(
 
     Example: overlayctl --peer /run/overlayd/overlayd.sock peers
     """
-    context.obj = Session(peer, output, identity)
+    context.obj = Session(peer, output, identity, acting)
 
 
 def main() -> None:

@@ -14,6 +14,7 @@ from protocol.grid.problem import quoted
 from protocol.grid.record import GridState
 from protocol.node.rows import GridRow
 from protocol.requesting.request import UNENDED, RequestView
+from protocol.trust.owner import is_called
 
 _PS = "`overlayctl ps` lists the grids there are"
 _TOLD_MOST = 8
@@ -60,7 +61,7 @@ def grid_of(session: Session, name: str) -> str:
     stays, and the daemon says what there is.
     """
     site, _, grid = name.rpartition("/")
-    found = _up(session, site or session.site, grid)
+    found = _up(session, site or session.label, grid)
     if len(found) > 1:
         each = " or ".join(found)
         raise failure(f"{name} is the name of {len(found)} grids", f"the same with {each}")
@@ -107,7 +108,7 @@ def _no_workspace(target: str) -> Exception:
 
 def _up(session: Session, site: str, grid: str) -> list[str]:
     """The ids of the grids of that name, or with that id, that are up; of that site, if one is named."""
-    return _meant([row for row in _rows(session, grid) if site in ("", row.owner_site)])
+    return _meant([row for row in _rows(session, grid) if is_called(row.owner_site, site)])
 
 
 def _meant(rows: list[GridRow]) -> list[str]:

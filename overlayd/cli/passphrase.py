@@ -79,6 +79,8 @@ def there_is_a_terminal() -> bool:
 
 def _given(file: Path | None, variable: str = VARIABLE) -> str | None:
     """The passphrase that a script gives; None if it gives none. Raises Failure."""
+    if file is None and variable and (named := os.environ.get(f"{variable}_FILE")):
+        file = Path(named)  # Commands without the option are given it so.
     if file is None:
         return os.environ.get(variable)
     try:

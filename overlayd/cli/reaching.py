@@ -57,5 +57,5 @@ def reached(session: Session, target: str) -> Reached:
 def view_of(session: Session, grid: str) -> GridView:
     """The grid of that name or id that the identity may reach into. Raises Failure."""
     views = [decoded(raw, GridView) for raw in views_of(session, grid)]
-    own = [view for view in views if view.grid.owner_site == session.site]
+    own = [view for view in views if view.grid.owner_site == session.label]
     return (own or views)[0]

@@ -141,7 +141,7 @@ def _cell(value: str) -> "Text":
     return Text(value, style=_STYLES.get(value.split(" ", maxsplit=1)[0], ""))
 
 
-def print_lines(lines: Iterable[str]) -> None:
+def print_lines(lines: Iterable[str], err: bool = False) -> None:
     """Prints the daemon's text, made harmless."""
     for line in lines:
-        typer.echo(clean(line))
+        typer.echo(clean(line), err=err)

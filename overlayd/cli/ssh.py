@@ -254,5 +254,8 @@ def called_again(session: Session, *words: str) -> str:
     options = ["--peer", str(session.socket.absolute())]
     if session.identity is not None:
         options += ["--identity", str(session.identity.absolute())]
+    if session.acting:
+        acting = session.acting
+        options += ["--as", str(Path(acting).absolute()) if "/" in acting else acting]
     # A percent sign is ssh's own.
     return shlex.join([*program(), *options, *words]).replace("%", "%%")

@@ -56,7 +56,7 @@ def volumes_of(session: Session, grid: str) -> tuple[VolumeRow, ...]:
         if refused.status != 404:
             raise
         return ()
-    mine = views if len(views) == 1 else [v for v in views if v.owner_site == session.site]
+    mine = views if len(views) == 1 else [v for v in views if v.owner_site == session.label]
     return tuple(volume for view in mine for volume in view.volumes)
 
 

@@ -127,7 +127,7 @@ def test_who_may_not_change_a_grid_is_told_before_anything_is_asked(
         make(session, Change(theirs, spec), "overlayctl scale", yes=False, no_wait=False)
     assert list(failed.value.lines) == [
         "demo is a grid of uc, and an identity of ams was named",
-        "  would work: --identity with the folder of uc",
+        "  would work: an identity of uc",
     ]
     nobody = Session(daemon.socket, Output.TABLE, None)
     with pytest.raises(Failure, match="no identity was named"):

@@ -77,7 +77,8 @@ def test_signing_needs_an_identity(daemon: Daemon, tmp_path: Path) -> None:
 
     assert up() == (
         "error: this has to be signed, and no identity was named\n"
-        "  would work: --identity DIR or OVERLAYD_IDENTITY, the folder `overlayctl site add` wrote\n"
+        "  would work: --as NAME (OVERLAYD_AS), of `overlayctl identity create`; or --identity DIR"
+        " (OVERLAYD_IDENTITY), the folder `overlayctl site add` wrote\n"
     )
     assert up("--identity", str(tmp_path)) == (
         f"error: {tmp_path}/site.key cannot be read: No such file or directory\n"
