@@ -216,15 +216,17 @@ def replace_file(path: Path, content: bytes, *, mode: int) -> None:
         raise KeyFileError(f"{path} cannot be replaced: {error.strerror}") from None
 
 
-def read_small_file(path: Path) -> str:
+def read_small_file(path: Path, most_bytes: int = _MAX_FILE_BYTES * 4) -> str:
     """The text of a key or certificate file. Raises KeyFileError."""
     try:
         with path.open("rb") as file:
-            content = file.read(_MAX_FILE_BYTES * 4 + 1)
+            content = file.read(most_bytes + 1)
     except OSError as error:
         raise KeyFileError(f"{path} cannot be read: {error.strerror}") from None
-    if len(content) > _MAX_FILE_BYTES * 4:
-        raise KeyFileError(f"{path} is too large to be a key or a certificate")
+    if len(content) > most_bytes:
+        raise KeyFileError(
+            f"{path} is larger than {most_bytes >> 10} KiB, too large for what it is to be"
+        )
     return content.decode("utf-8", "replace")
 
 

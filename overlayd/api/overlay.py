@@ -6,12 +6,13 @@ from litestar.params import FromQuery, JSONBody
 from overlayd.api.problems import ApiProblem
 from overlayd.api.service import Here
 from overlayd.api.views import Health, LeavingBody, RevocationView, Telling
-from protocol.node.events import Leaving, NewsGiven, Revoking
+from protocol.node.events import Leaving, NewsGiven, RecordGiven
 from protocol.node.rows import PeerRow, SelfRow, SiteRow, TimetableRow
 from protocol.node.status_rows import StatusRow
 from protocol.peering import news
+from protocol.policy.site_policy import PolicyRow
 from protocol.requesting.events import GridsAsked
-from protocol.trust.record import SignedRecord
+from protocol.trust.record import SignedRecord, read_record
 from protocol.trust.signing import Untrusted
 
 
@@ -86,10 +87,27 @@ async def revoke(service: Here, data: JSONBody[SignedRecord]) -> RevocationView:
         revocation, known = service.peer.view.revocation(data)
     except Untrusted as error:
         raise ApiProblem(400, f"this revocation is not accepted: {error}") from None
-    service.peer.submit(Revoking(data))
+    service.peer.submit(RecordGiven(data))
     return RevocationView(
         revocation.what, revocation.serial, revocation.reason, revocation.until_s, known
     )
+
+
+@get("/policies", summary="The newest policy of each site")
+async def policies(service: Here) -> list[PolicyRow]:
+    """What each site lets others use, by its name, as far as this peer has heard."""
+    return service.peer.view.policies()
+
+
+@post("/policies", status_code=202, summary="Publish a site's policy")
+async def publish(service: Here, data: JSONBody[SignedRecord]) -> PolicyRow:
+    """Checks a policy, takes it in and spreads it. The site's hosts go by it as soon as they have heard it."""
+    try:
+        policy = service.peer.view.policy(data)
+    except Untrusted as error:
+        raise ApiProblem(400, f"this policy is not accepted: {error}") from None
+    service.peer.submit(RecordGiven(data))
+    return PolicyRow(read_record(data).owner, policy)
 
 
 @get("/metrics", summary="Counters, in Prometheus's text format")
@@ -110,6 +128,8 @@ router = Router(
         tell,
         leave,
         revoke,
+        policies,
+        publish,
         metrics,
     ],
     tags=["overlay"],

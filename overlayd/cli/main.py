@@ -69,6 +69,7 @@ _COMMANDS = {
     "federation": "federation:federation_app",
     "site": "federation:site_app",
     "host": "federation:host_app",
+    "policy": "policy:policy_app",
 }
 """Module and function, or group of commands, of each command. Only what is asked for is imported, because it
 takes longer to import all of it than most commands take."""

@@ -5,6 +5,8 @@ started again counts anew, so an asker that goes on asking loses nothing. A reco
 the address, who is attached there is told to take another.
 """
 
+from collections.abc import Callable
+
 import msgspec
 
 from protocol.contract.attaching import (
@@ -27,7 +29,7 @@ from protocol.hosting.leases import Leases
 from protocol.hosting.surroundings import HostSurroundings
 from protocol.terms.effects import Deadline, Effect, Note, Realise, Send, soonest
 from protocol.terms.ids import GridId, PeerId
-from protocol.trust.order import order_id, read_order
+from protocol.trust.order import CheckedOrder, order_id, read_order
 from protocol.trust.signing import Untrusted
 
 _Key = tuple[GridId, str, PeerId]
@@ -45,8 +47,16 @@ class AttachedHosts:
     """Who is attached to networks with members on this host."""
 
     def __init__(
-        self, me: PeerId, leases: Leases, authority: Authority, around: HostSurroundings, now: float
+        self,
+        me: PeerId,
+        leases: Leases,
+        authority: Authority,
+        around: HostSurroundings,
+        now: float,
+        operates: Callable[[CheckedOrder], str] = lambda _: "",
     ) -> None:
+        """`operates` answers why this host does not let in whose order it is (admitting.py)."""
+        self._operates = operates
         self._me, self._leases = me, leases
         self._authority, self._around = authority, around
         self._until: dict[_Key, float] = {
@@ -115,6 +125,8 @@ class AttachedHosts:
         known = any((grid, peer, o) == shown for (grid, _, peer), o in self._orders.items())
         checked = self._authority.order(ask.order, now, fresh=not known)
         permit(checked, record)
+        if why := self._operates(checked):
+            raise _Refused(why)
         network = network_of(checked)
         if checked.order.via != sender:
             raise _Refused("this order is for another host")

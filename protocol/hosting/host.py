@@ -42,6 +42,7 @@ from protocol.grid.record import GridState
 from protocol.grid.tunnel import TunnelEnd, usable
 from protocol.hosting import events
 from protocol.hosting.acting import unsaved
+from protocol.hosting.admitting import Admitting
 from protocol.hosting.change_holds import ChangeHolds
 from protocol.hosting.chronicle import TABLE as STORIES
 from protocol.hosting.chronicle import Chronicle
@@ -72,7 +73,6 @@ from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, Effect, Note, Persist, Row, Send, Untidied, earliest
 from protocol.terms.ids import GridId, PeerId, StoreId
 from protocol.terms.limits import LATER_STEPS, MTU_USUAL
-from protocol.terms.refusal import Constraint, Refusal
 from protocol.trust.identity import Identity
 from protocol.trust.order import SignedOrder
 from protocol.trust.signing import Untrusted
@@ -139,6 +139,9 @@ class Host:
         self.changes = ChangeHolds(identity.peer, identity.name, *held_by, granting, used)
         self.yielding = Yielding(identity, self.ledger, self.leases, authority, granting, dice)
         self.tunnels = Tunnels(identity.peer, self.leases, lambda: self.tunnel, surroundings)
+        here = (self.holds.row, self.leases.row)
+        at_site = (identity.name, identity.site, self.ledger, authority, surroundings)
+        self.admitting = Admitting(*at_site, *here)
         self.chronicle = Chronicle(
             rows.get(STORIES, {}), lambda grid: self.leases.last(grid) is not None
         )
@@ -203,7 +206,7 @@ class Host:
             free=self.ledger.free,
             images=tuple(image.digest for image in self._images),
             coordinate=here if known(here) else None,
-            refused=self._barred() or self._no_time(start_s),
+            refused=self.admitting.barred(start_s),
         )
 
     def advert(self, now: float = 0.0) -> Advert:
@@ -228,19 +231,6 @@ class Host:
         """Whether a lease that begins at `start_s` leaves time to save what yields here."""
         return start_s >= now + self.leases.preemption.lead_s()
 
-    def _barred(self) -> Refusal | None:
-        """Why this host takes no work; None if it does."""
-        why = self._surroundings.barred()
-        return Refusal(Constraint.AUTHORITY, self._identity.name, detail=why) if why else None
-
-    def _no_time(self, start_s: float) -> Refusal | None:
-        """Why this host takes no lease that begins then (0: now), because of its clock; None if it does."""
-        clock = self._surroundings.clock()
-        fault = f"{clock.doubt}; it takes nothing new until they agree" if clock.apart else ""
-        if start_s:
-            fault = self._surroundings.clock_fault() or fault
-        return Refusal(Constraint.CLOCK, self._identity.name, detail=fault) if fault else None
-
     def message(self, sender: PeerId, message: ToHost, now: float) -> Answer:
         """A requester speaks to this host."""
         self.ledger.advance(now)
@@ -250,6 +240,8 @@ class Host:
         return self._told(self._decisions.told(sender, message, answer, now), now)
 
     def _message(self, sender: PeerId, message: ToHost, now: float) -> Answer:
+        if (refused := self.admitting.refusal(sender, message, now)) is not None:
+            return refused, []
         match message:
             case QuoteAsk():
                 return [Send(sender, self._quote(message, now), message.request)], []
@@ -478,7 +470,10 @@ class Host:
             self.foundlings.hurry(record.id, now)
             return [], []
         row = self.holds.meant(record)
-        if fault := self.holds.fault(sender, record, self._identity.peer):
+        if fault := (
+            self.holds.fault(sender, record, self._identity.peer)
+            or self.admitting.committed(record, row, now)
+        ):
             return [Note("record.refused", record.name, fault)], []
         try:
             over = tuple(Row(HELD, hold.grid, None) for hold in self.holds.over(record))

@@ -4,8 +4,9 @@ from typing import Protocol
 
 from protocol.grid.tunnel import ToldEnd
 from protocol.membership.clocks import SURE, ClockView
+from protocol.policy.site_policy import SitePolicy
 from protocol.terms.coordinate import NOWHERE, Coordinate
-from protocol.terms.ids import PeerId
+from protocol.terms.ids import KeyId, PeerId
 
 
 class HostSurroundings(Protocol):
@@ -19,6 +20,12 @@ class HostSurroundings(Protocol):
 
     def barred(self) -> str:
         """Why this host is to take no work at all, for people; empty if it may."""
+
+    def site_key(self) -> KeyId:
+        """The key of this host's site."""
+
+    def policy(self) -> SitePolicy | None:
+        """The newest policy of this host's site; None if none was heard of."""
 
     def leaving(self) -> bool:
         """Whether this host is to be stopped for good, as its person says."""
@@ -53,6 +60,14 @@ class Alone:
     def barred(self) -> str:
         """Always empty."""
         return ""
+
+    def site_key(self) -> KeyId:
+        """Nobody's."""
+        return KeyId("")
+
+    def policy(self) -> SitePolicy | None:
+        """None: every site is let in."""
+        return None
 
     def leaving(self) -> bool:
         """Never."""

@@ -9,7 +9,7 @@ from protocol.trust.owner import admin
 
 
 class NotYours(Exception):
-    """The grid is another owner's. The text says whose, to people."""
+    """The grid is another owner's, or the site lets its owner in no more. The text says which, to people."""
 
 
 def carried(node: Node, checked: CheckedOrder) -> Lease | None:
@@ -25,5 +25,7 @@ def carried(node: Node, checked: CheckedOrder) -> Lease | None:
             said = f"{record.name} belongs to {admin(record.owner_site)}; use that identity"
             raise NotYours(said)
         permit(checked, record)
+        if why := node.host.admitting.operates(checked):
+            raise NotYours(why)
         return row
     return None

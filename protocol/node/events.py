@@ -142,8 +142,8 @@ class Say(msgspec.Struct, frozen=True):
     cause: str = ""
 
 
-class Revoking(msgspec.Struct, frozen=True):
-    """Somebody here brings a revocation to be published."""
+class RecordGiven(msgspec.Struct, frozen=True):
+    """Somebody here brings a record that proves itself: a revocation, or a site's policy."""
 
     record: SignedRecord
 
@@ -206,7 +206,7 @@ Event = (
     | GridsAsked
     | NewsGiven
     | Say
-    | Revoking
+    | RecordGiven
     | Renewed
     | Readdressed
     | Leaving

@@ -6,8 +6,11 @@ from protocol.membership.membership import Membership
 from protocol.node.relaying import Relaying
 from protocol.peering.announcer import Announcer
 from protocol.peering.certificates import Certificates, own_revocation
+from protocol.peering.site_policies import SitePolicies
+from protocol.policy.site_policy import SitePolicy
 from protocol.terms.coordinate import Coordinate
-from protocol.terms.ids import PeerId
+from protocol.terms.ids import KeyId, PeerId
+from protocol.trust.certificate import read_certificate
 
 
 class PeerSurroundings:
@@ -19,9 +22,11 @@ class PeerSurroundings:
         relaying: Relaying,
         certificates: Certificates,
         announcer: Announcer,
+        policies: SitePolicies,
     ) -> None:
         self._membership, self._relaying = membership, relaying
         self._certificates, self._announcer = certificates, announcer
+        self._policies = policies
 
     def hidden(self) -> bool:
         """Whether not every peer can dial this one."""
@@ -35,6 +40,14 @@ class PeerSurroundings:
         """Why this host is to take no work at all, for people; empty if it may."""
         revocation = self._certificates.revoked
         return own_revocation(revocation) if revocation is not None else ""
+
+    def site_key(self) -> KeyId:
+        """The key of this host's site."""
+        return read_certificate(self._certificates.identity.chain[-1]).subject
+
+    def policy(self) -> SitePolicy | None:
+        """The newest policy of this host's site; None if none was heard of."""
+        return self._policies.of(self.site_key())
 
     def leaving(self) -> bool:
         """Whether this host is to be stopped for good, as its person says."""

@@ -37,8 +37,8 @@ from protocol.node.events import (
     PartnersEvent,
     Probed,
     Readdressed,
+    RecordGiven,
     Renewed,
-    Revoking,
     Say,
     Slept,
     Started,
@@ -114,14 +114,14 @@ class Node:
         self.quarantines, self.certificates = self.overlay.quarantines, self.overlay.certificates
         self._outbox = Outbox(self.me, membership)
         self.relaying = Relaying(identity, self.overlay, relay, self._arrived)
-        self.authority = Authority(
-            identity.federation, identity.verifier, self.certificates.revocations
-        )
+        believed = (self.certificates.revocations, self.overlay.policies)
+        self.authority = Authority(identity.federation, identity.verifier, *believed)
         self.notices = Notices()
         self.directory = HostDirectory(identity, membership, self.notices, bool(contacts), now)
         life, seen = self.broadcast.incarnation, PeersSeen(self.overlay, self.directory)
         store = self.overlay.past.store
-        around = PeerSurroundings(membership, self.relaying, self.certificates, self.announcer)
+        by = (self.certificates, self.announcer, self.overlay.policies)
+        around = PeerSurroundings(membership, self.relaying, *by)
         self.host = Host(
             identity,
             facts,
@@ -265,8 +265,8 @@ class Node:
                 return self.overlay.crier.tell(text, now)
             case Say(peer=peer, message=message, cause=cause):
                 return [Send(peer, message, cause)]
-            case Revoking(record=record):
-                return self._heed(self.overlay.revoking(record, now), now)
+            case RecordGiven(record=record):
+                return self._heed(self.overlay.given(record, now), now)
             case Renewed(chain=chain):
                 return self.overlay.renewed(chain, now)
             case Readdressed(address=address, fault=fault):

@@ -37,6 +37,8 @@ from protocol.node.rows import (
 )
 from protocol.node.standing import Standing
 from protocol.node.status_rows import StatusRow
+from protocol.policy.policy_record import check_policy
+from protocol.policy.site_policy import PolicyRow, SitePolicy
 from protocol.requesting.proposal import Proposal
 from protocol.requesting.request import RequestView
 from protocol.requesting.visiting import VisitRow
@@ -45,8 +47,9 @@ from protocol.terms.ids import Digest, GridId, KeyId, PeerId, RequestId
 from protocol.terms.paths import PathTold
 from protocol.terms.problem import Problem
 from protocol.trust.order import SignedOrder
-from protocol.trust.record import SignedRecord
+from protocol.trust.record import SignedRecord, read_record
 from protocol.trust.revocation import Revocation, check_revocation
+from protocol.trust.signing import Reason, Untrusted
 
 
 class PeerView:
@@ -132,6 +135,21 @@ class PeerView:
         said = check_revocation(signed, identity.federation, identity.verifier)
         known = (said.issuer, said.serial) in self._node.certificates.revocations
         return said, known
+
+    def policy(self, signed: SignedRecord) -> SitePolicy:
+        """What a site's policy says that a person brings. Raises Untrusted; also if a newer one is known."""
+        identity = self._node.identity
+        said = check_policy(signed, identity.federation, identity.verifier)
+        known = self._node.overlay.policies.of(read_record(signed).owner)
+        if known is not None and known != said and known.number >= said.number:
+            why = f"policy {known.number} of site {said.site} is known here; this needs a greater number"
+            raise Untrusted(Reason.MALFORMED, why)
+        return said
+
+    def policies(self) -> list[PolicyRow]:
+        """The newest policy of each site, by the site's name."""
+        known = self._node.overlay.policies.known()
+        return [PolicyRow(key, msgspec.structs.replace(said, chain=())) for key, said in known]
 
     # -- grids
 

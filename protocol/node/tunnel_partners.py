@@ -73,7 +73,9 @@ class TunnelPartners:
         )
         self.paths = TunnelPaths(identity.peer, dice, self._others)
         self.lending = Lending(identity.peer, lambda: float(self._lent))
-        self.attached = AttachedHosts(identity.peer, host.leases, authority, around, now)
+        self.attached = AttachedHosts(
+            identity.peer, host.leases, authority, around, now, host.admitting.operates
+        )
         self.visits = Visits(identity.peer, authority, lambda: host.tunnel, around.tunnel)
         peers = shut_outs(rows.get(SHUT_OUT, {}), now)
         self._shut_peers = {peer: row.until_s for peer, row in peers.items() if row.until_s > now}

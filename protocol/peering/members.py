@@ -13,10 +13,15 @@ from protocol.peering.certificates import Certificates
 from protocol.peering.equivocators import KIND as EQUIVOCATION
 from protocol.peering.equivocators import Equivocators
 from protocol.peering.quarantine import Quarantines
+from protocol.peering.site_policies import SitePolicies
+from protocol.policy.policy_record import KIND as POLICY
 from protocol.terms.ids import KeyId, PeerId
 from protocol.trust.record import Record, SignedRecord
 from protocol.trust.revocation import KIND as REVOCATION
 from protocol.trust.signing import Reason, Untrusted
+
+_BY_ISSUERS = (REVOCATION, POLICY)
+"""Kinds of records that a site, or the federation, owns and no host: each proves itself."""
 
 
 class Members:
@@ -29,9 +34,11 @@ class Members:
         certificates: Certificates,
         faults: Quarantines,
         equivocators: Equivocators,
+        policies: SitePolicies,
     ) -> None:
         """`faults` counts what is not believed."""
         self._me, self._membership, self._equivocators = me, membership, equivocators
+        self._policies = policies
         self._certificates, self._faults = certificates, faults
         self._believed: tuple[Record, Known] | None = None
         """The presence that was looked at last, so that it is not checked twice."""
@@ -44,14 +51,16 @@ class Members:
     # -- as broadcast asks
 
     def admits(self, record: Record, now: float) -> bool:
-        """Whether a record is kept: a member's, a believed presence or revocation, or what proves itself."""
+        """Whether a record is kept: a member's, a believed presence, or what proves itself."""
         if record.kind == PRESENCE:
             return self.believed(record, now) is not None
-        if record.kind != REVOCATION and PeerId(record.owner) not in self._membership.known:
+        if record.kind not in _BY_ISSUERS and PeerId(record.owner) not in self._membership.known:
             return False
         try:
             if record.kind == REVOCATION:
                 self._certificates.revocation(record)
+            elif record.kind == POLICY:
+                self._policies.read(record)
             elif record.kind == EQUIVOCATION:
                 self._equivocators.read(record, now)
         except Untrusted as error:

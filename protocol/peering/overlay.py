@@ -44,10 +44,12 @@ from protocol.peering.news import Crier
 from protocol.peering.past import Past, Told
 from protocol.peering.quarantine import Quarantines
 from protocol.peering.shut_sites import shut
+from protocol.peering.site_policies import SitePolicies
 from protocol.peering.suspicions import KIND as SUSPICION
 from protocol.peering.suspicions import read_suspicion, readable
 from protocol.peering.versions import Versions
 from protocol.peering.welcome import printable
+from protocol.policy.policy_record import KIND as POLICY
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, Effect, Note, earliest
 from protocol.terms.ids import KeyId, PeerId
@@ -80,9 +82,7 @@ class Overlay:
         joins: tuple[Contact, ...] = (),
     ) -> None:
         """`joins` are the contacts that are configured. `whereabouts` answers how this peer is reached, `rows`
-        is the whole store, by table.
-
-        `families` says for each type of message against which allowance it counts.
+        is the whole store, by table. `families` says against which allowance each type of message counts.
         """
         self.me, self._families = identity.peer, families
         self.membership = membership
@@ -90,7 +90,9 @@ class Overlay:
         self.certificates = Certificates(identity, rows.get(REVOKED, {}), now, shut(rows, now))
         self.quarantines = Quarantines(rows, now)
         self.past = past = Past(identity, membership, rows, dice, now)
-        self.members = Members(self.me, membership, self.certificates, self.quarantines, past.out)
+        self.policies = SitePolicies(identity, rows)
+        by = (self.certificates, self.quarantines, past.out, self.policies)
+        self.members = Members(self.me, membership, *by)
         self.broadcast = broadcast = Broadcast(
             identity.signer, identity.verifier, dice, next_incarnation(rows), self.members
         )
@@ -123,8 +125,8 @@ class Overlay:
         """Begins a life: takes in what is on disk, and publishes a presence."""
         effects = self.announcer.begin(now)
         news: list[News] = []
-        for revocation in self.certificates.saved:
-            more, learnt = self.revoking(revocation, now)
+        for signed in (*self.certificates.saved, *self.policies.saved):
+            more, learnt = self.given(signed, now)
             effects, news = effects + more, news + learnt
         return effects + self.certificates.lost() + self.quarantines.standing(), news
 
@@ -191,9 +193,8 @@ class Overlay:
         effects = self._reminded(sender, hello, now)
         news: list[News] = []
         if not self.broadcast.directory.has(version_of(record)):
-            taken, told = self.broadcast.take(sender, presence, now)
-            more, news = self._learn(told, now)
-            effects += taken + more
+            taken, news = self._learn(self.broadcast.take(sender, presence, now), now)
+            effects += taken
         held = self.broadcast.directory.get(*record.key)
         if held is None or not newer(held.record, record) or sender not in self.membership.known:
             effects += self._met(known, now)
@@ -211,7 +212,7 @@ class Overlay:
                 revocation = self.certificates.brought(message.revocation)
             except Untrusted as error:
                 return self.blame(sender, f"unwelcome-{error.reason}", now), []
-            effects, news = self.revoking(message.revocation, now)
+            effects, news = self.given(message.revocation, now)
             believed = own_revocation(revocation)
         return effects + self._doorstep.refused_by(sender, message, believed, now), news
 
@@ -225,8 +226,7 @@ class Overlay:
         effects, told = self.broadcast.handle(sender, message, now)
         if outcomes := self.members.pop_outcomes():
             effects += self.follow(outcomes, now)
-        more, news = self._learn(told, now)
-        return effects + more, news
+        return self._learn((effects, told), now)
 
     def tick(self, now: float) -> Answer:
         """Does what is due, except of broadcast."""
@@ -242,9 +242,7 @@ class Overlay:
 
     def spread_due(self, now: float) -> Answer:
         """Does what is due of broadcast."""
-        effects, told = self.broadcast.tick(now)
-        more, news = self._learn(told, now) if told else ([], [])
-        return effects + more, news
+        return self._learn(self.broadcast.tick(now), now)
 
     def late(self, late_s: float, now: float) -> list[Effect]:
         """A deadline was handled `late_s` seconds too late."""
@@ -318,9 +316,9 @@ class Overlay:
         kind = "peer.joined" if changed.why == "joined" else f"peer.{changed.health}"
         return [Note(kind, known.name, changed.why)]
 
-    def _learn(self, told: list[Outcome], now: float) -> Answer:
+    def _learn(self, answer: tuple[list[Effect], list[Outcome]], now: float) -> Answer:
         """Takes in news from the directory. What is not about the overlay is answered."""
-        effects: list[Effect] = []
+        effects, told = answer
         news: list[News] = []
         for item in told:
             match item:
@@ -353,6 +351,8 @@ class Overlay:
                 return self.follow(self.membership.suspected(owner, suspicion, now), now), []
             if record.kind == REVOCATION:
                 return self._revoked(record, now)
+            if record.kind == POLICY and (held := self.broadcast.directory.get(*record.key)):
+                return self.policies.learnt(record, held.signed), []
             if record.kind == LIED:
                 return self._ousted(self.past.learnt(record, now), now)
             if record.kind == NEWS:
@@ -393,11 +393,9 @@ class Overlay:
 
     # -- certificates
 
-    def revoking(self, signed: SignedRecord, now: float) -> Answer:
-        """A revocation came from a person here, or from the disk."""
-        effects, told = self.broadcast.take(self.me, signed, now)
-        more, news = self._learn(told, now)
-        return effects + more, news
+    def given(self, signed: SignedRecord, now: float) -> Answer:
+        """A revocation, or a site's policy, came from a person here, or from the disk."""
+        return self._learn(self.broadcast.take(self.me, signed, now), now)
 
     def renewed(self, chain: Chain, now: float) -> list[Effect]:
         """This peer has another certificate."""

@@ -29,6 +29,7 @@ _ADVICE = {
     Constraint.DRIVER: "hosts with another driver; `overlayctl peers` shows what runs guests where",
     Constraint.LABEL: "ask for those labels under `preferred`; `overlayctl peers` shows who has which",
     Constraint.AUTHORITY: "ask the site's admin",
+    Constraint.POLICY: "what is allowed there, or other sites; `overlayctl policy why VO GRID`",
     Constraint.NAME: "take the other grid down, or choose another name",
     Constraint.CONTENDED: "try again in a moment",
     Constraint.OLDER: "wait: best effort has room kept for it as well once it is the oldest",

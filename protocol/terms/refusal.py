@@ -23,6 +23,8 @@ class Constraint(StrEnum):
     UNFIT = "unfit"
     """The host says of itself that it could not run a guest now, or could keep no promise."""
     AUTHORITY = "authority"
+    POLICY = "policy"
+    """The site's policy, or the grant that is shown, does not allow it."""
     SITE = "site"
     APART = "apart"
     """The host carries a grid that is to be kept apart from this one."""

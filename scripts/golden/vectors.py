@@ -40,6 +40,8 @@ from protocol.node.site_summaries import Summary
 from protocol.peering.equivocators import KIND as EQUIVOCATION
 from protocol.peering.news import KIND as NEWS
 from protocol.peering.news import News
+from protocol.policy.policy_record import KIND as POLICY
+from protocol.policy.site_policy import SitePolicy
 from protocol.relay.messages import Accepting, Ended, Opening, Word
 from protocol.trust.certificate import Certificate, read_certificate
 from protocol.trust.order import Order, read_order
@@ -63,6 +65,7 @@ BODIES: dict[str, Any] = {
     ADVERT: Advert,
     NOTICE: Notice,
     REVOCATION: Revocation,
+    POLICY: SitePolicy,
     EQUIVOCATION: Accusation,
     NEWS: News,
     SUMMARY: Summary,

@@ -13,7 +13,7 @@ from one_peer import FED, NOW
 
 from protocol.broadcast.messages import Gossip
 from protocol.membership.messages import Presence, greeting
-from protocol.node.events import Arrived, Connected, Disconnected, Revoking
+from protocol.node.events import Arrived, Connected, Disconnected, RecordGiven
 from protocol.node.snapshot import PeerView
 from protocol.sim.keys import SimSigner
 from protocol.terms.effects import HangUp
@@ -72,7 +72,7 @@ def is_out(attacked: Attacked) -> None:
 def test_its_site_says_so_once_and_it_is_out_with_all_it_says() -> None:
     attacked = Attacked()
     assert members(attacked) == ["h1", MALLORY]
-    effects = attacked.heard(Revoking(eviction()))
+    effects = attacked.heard(RecordGiven(eviction()))
     assert [e.peer for e in effects if isinstance(e, HangUp)] == [attacked.mallory]
     in_each_life(attacked, lambda: is_out(attacked))
     assert attacked.counts["hello-revoked"] == 1, "it tried again in the next life"
@@ -99,7 +99,7 @@ def test_it_need_not_be_there_and_any_member_brings_the_news() -> None:
 def test_an_older_certificate_of_its_key_is_of_no_use_to_it() -> None:
     """Renewed each quarter, a host has two that are valid, and a thief has both."""
     attacked = Attacked()
-    attacked.heard(Revoking(eviction()))
+    attacked.heard(RecordGiven(eviction()))
     key = signer(MALLORY, OTHER_SITE)
     older = chain_of(key, MALLORY, "ab" * 8)
 
@@ -110,14 +110,14 @@ def test_an_older_certificate_of_its_key_is_of_no_use_to_it() -> None:
 
     in_each_life(attacked, out)
     later = revoke(read_certificate(older[0]), "", NOW, SITE, ITS_CHAIN)
-    attacked.heard(Revoking(later))
+    attacked.heard(RecordGiven(later))
     in_each_life(attacked, out)
 
 
 def test_a_site_that_was_renewed_is_out_with_its_older_certificate_too() -> None:
     attacked = Attacked()
     says_site = read_certificate(ITS_CHAIN[0])
-    attacked.heard(Revoking(revoke(says_site, "key lost", NOW, FED.root, ())))
+    attacked.heard(RecordGiven(revoke(says_site, "key lost", NOW, FED.root, ())))
     again = msgspec.structs.replace(says_site, serial="cd" * 8)
     chain = (FED.host_chain(OTHER_SITE, MALLORY)[0], sign_certificate(again, FED.root))
 
@@ -139,7 +139,7 @@ def test_who_was_enrolled_again_is_not_touched_by_the_old_word_said_again() -> N
     def belongs() -> None:
         attacked.spreads(shown(new, "h3", chain, 1))
         attacked.tells(eviction(evicted))
-        attacked.heard(Revoking(eviction(evicted)))
+        attacked.heard(RecordGiven(eviction(evicted)))
         assert "h3" in members(attacked)
 
     in_each_life(attacked, belongs)
@@ -191,7 +191,7 @@ def test_nobody_else_evicts_a_host(by: str) -> None:
 
     def stays() -> None:
         attacked.tells(BY_OTHERS[by])
-        attacked.heard(Revoking(BY_OTHERS[by]))
+        attacked.heard(RecordGiven(BY_OTHERS[by]))
         attacked.spreads(presence("h2", HONEST_SITE, 2))
         assert "h2" in members(attacked)
 
@@ -217,7 +217,7 @@ def test_no_bit_of_it_can_be_changed_and_garbage_is_no_eviction() -> None:
     def stays() -> None:
         for signed in hostile:
             attacked.tells(signed)
-            attacked.heard(Revoking(signed))
+            attacked.heard(RecordGiven(signed))
         assert len(attacked.node.certificates.revocations) == 0
         assert members(attacked)[0] == "h1"
         attacked.now += 7 * 3600.0  # whoever forges is shut out for a while

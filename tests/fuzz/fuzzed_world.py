@@ -25,8 +25,8 @@ from protocol.node.events import (
     Garbled,
     NewsGiven,
     Readdressed,
+    RecordGiven,
     Renewed,
-    Revoking,
     Started,
     Ticked,
 )
@@ -159,7 +159,7 @@ class World:
             case 15 | 16 | 17:
                 return self.arrived(choices.one(PEERS[:2]), self.stated())
             case 12:
-                return Revoking(revocation(choices))
+                return RecordGiven(revocation(choices))
             case 13:
                 return Readdressed(
                     choices.one(("", "h9:7000", "h1:7000")), choices.one(("", "gone"))

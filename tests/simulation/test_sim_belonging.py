@@ -2,7 +2,7 @@
 
 import msgspec
 
-from protocol.node.events import Renewed, Revoking
+from protocol.node.events import RecordGiven, Renewed
 from protocol.sim.peer import SimPeer
 from protocol.sim.world import START_S, World
 from protocol.trust.certificate import Chain, read_certificate
@@ -51,7 +51,7 @@ def test_a_revoked_member_is_out_everywhere_and_stays_out() -> None:
     world = grown(1, 20)
     out, teller, asleep = world.peers[7], world.peers[3], world.peers[11]
     asleep.crash()
-    teller.feed(Revoking(revocation(world, out)))
+    teller.feed(RecordGiven(revocation(world, out)))
     assert world.run_until(lambda: none_knows(world, out), 5)
     asleep.start()
     assert world.run_until(lambda: knows(asleep, teller) and not knows(asleep, out), 60)
@@ -68,7 +68,7 @@ def test_it_is_out_on_both_sides_of_a_split_once_that_heals() -> None:
     half = [peer.id for peer in world.peers[:6]]
     world.wires.cut(half, [peer.id for peer in world.peers[6:]])
     world.run(30)
-    world.peers[0].feed(Revoking(revocation(world, out)))
+    world.peers[0].feed(RecordGiven(revocation(world, out)))
     world.run(30)
     assert knows(world.peers[8], out), "it has not heard"
     world.wires.heal()

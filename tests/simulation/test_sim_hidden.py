@@ -3,7 +3,7 @@
 import pytest
 from hidden_pair import HiddenHosts
 
-from protocol.node.events import Revoking
+from protocol.node.events import RecordGiven
 from protocol.trust.certificate import read_certificate
 from protocol.trust.revocation import revoke
 from protocol.tunnel_paths.limits import ASKED_S
@@ -65,7 +65,7 @@ def test_a_revoked_end_has_no_relay_from_then_on(scene: HiddenHosts) -> None:
         world.federation.site(scene.other.site),
         world.federation.site_chain(scene.other.site),
     )
-    relay.feed(Revoking(revoke(says, "lost", world.now_s, site, chain)))
+    relay.feed(RecordGiven(revoke(says, "lost", world.now_s, site, chain)))
     assert relay.sealed is not None
     assert relay.sealed.pairs == ()
     assert scene.other.id not in {row.peer for row in relay.sealed.peers}

@@ -3,7 +3,7 @@
 import pytest
 
 from protocol.grid.model import Encryption
-from protocol.node.events import Revoking
+from protocol.node.events import RecordGiven
 from protocol.sim.peer import SimPeer
 from protocol.sim.people import grid_spec
 from protocol.sim.quiet import newest_records
@@ -121,9 +121,9 @@ def test_a_revoked_host_has_no_keys_from_then_on() -> None:
     world, federation = scene.world, scene.world.federation
     says = read_certificate(other.identity.chain[0])
     site, chain = federation.site(other.site), federation.site_chain(other.site)
-    one.feed(Revoking(revoke(says, "lost", world.now_s, site, chain)))
+    one.feed(RecordGiven(revoke(says, "lost", world.now_s, site, chain)))
     assert sessions(one, other) == (), "at once where it is known"
-    other.feed(Revoking(revoke(says, "lost", world.now_s, site, chain)))
+    other.feed(RecordGiven(revoke(says, "lost", world.now_s, site, chain)))
     assert sessions(other, one) == (), "it knows that it is out"
     world.run(SESSION_S + 10.0)
     assert sessions(one, other) == sessions(other, one) == (), "it gets no new ones"

@@ -1,4 +1,4 @@
-"""Revoking and renewing: files made offline, published at a peer, refused in words."""
+"""RecordGiven and renewing: files made offline, published at a peer, refused in words."""
 
 import time
 from pathlib import Path

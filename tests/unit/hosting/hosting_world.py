@@ -40,10 +40,11 @@ from protocol.grid.tunnel import ToldEnd
 from protocol.hosting.host import Host
 from protocol.hosting.surroundings import HostSurroundings
 from protocol.membership.clocks import SURE, ClockView
+from protocol.policy.site_policy import SitePolicy
 from protocol.sim.keys import SimSealer, SimVerifier
 from protocol.terms.coordinate import NOWHERE, Coordinate
 from protocol.terms.effects import Effect, Note, Persist, Send
-from protocol.terms.ids import Digest, PeerId, RequestId
+from protocol.terms.ids import Digest, KeyId, PeerId, RequestId
 from protocol.terms.limits import HOLD_S
 from protocol.trust.identity import Identity
 from protocol.trust.order import SignedOrder
@@ -69,6 +70,8 @@ class Around:
         self.bar, self.leaves = "", False
         self.view = SURE
         self.ends: dict[PeerId, ToldEnd] = {}
+        self.key = FEDERATION.site("s1").key
+        self.said: SitePolicy | None = None
 
     def hidden(self) -> bool:
         return self.behind_nat
@@ -78,6 +81,12 @@ class Around:
 
     def barred(self) -> str:
         return self.bar
+
+    def site_key(self) -> KeyId:
+        return self.key
+
+    def policy(self) -> SitePolicy | None:
+        return self.said
 
     def leaving(self) -> bool:
         return self.leaves

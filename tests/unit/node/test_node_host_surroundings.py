@@ -14,7 +14,11 @@ def test_it_knows_the_sites_and_names_of_peers_its_own_among_them() -> None:
     peer.handle(Arrived(OTHER.peer, hello(OTHER), ""), NOW)
     overlay = peer.overlay
     around = PeerSurroundings(
-        overlay.membership, peer.relaying, overlay.certificates, overlay.announcer
+        overlay.membership,
+        peer.relaying,
+        overlay.certificates,
+        overlay.announcer,
+        overlay.policies,
     )
     assert around.site(OTHER.peer) == OTHER.site
     assert around.name(OTHER.peer) == OTHER.name

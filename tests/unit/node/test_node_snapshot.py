@@ -7,7 +7,7 @@ from protocol.capacity.quantum import Quantum
 from protocol.grid.record import GridState
 from protocol.image.commit import CommitTerms
 from protocol.membership.messages import Unwelcome
-from protocol.node.events import Arrived, Event, Probed, Revoking
+from protocol.node.events import Arrived, Event, Probed, RecordGiven
 from protocol.node.rows import NoCommit, NoConsole
 from protocol.node.snapshot import PeerView
 from protocol.requesting.request import RequestState
@@ -303,7 +303,7 @@ def test_a_revocation_is_checked_and_known_once_it_was_heard() -> None:
     said, known = view.revocation(signed)
     assert (said.reason, known) == ("stolen", False)
     assert view.revocation(signed) == (said, False), "asking is not hearing"
-    scene.asked.feed(Revoking(signed))
+    scene.asked.feed(RecordGiven(signed))
     assert view.revocation(signed) == (said, True)
 
 
@@ -345,7 +345,7 @@ def test_with_a_revoked_host_nothing_is_exchanged_for_a_grid_any_more() -> None:
         effects = next(effects for _, seen, effects in reversed(peer.story) if seen is event)
         return scene.shop in [e.grid for e in effects if isinstance(e, Realise)]
 
-    assert kicked(other, Revoking(signed))
+    assert kicked(other, RecordGiven(signed))
     assert out(other) == (victim.id,)
     assert out(victim) == ()
     assert kicked(victim, Arrived(other.id, Unwelcome("revoked", scene.now, signed), ""))

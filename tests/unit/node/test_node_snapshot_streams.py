@@ -3,7 +3,7 @@
 import pytest
 from test_node_snapshot import Scene
 
-from protocol.node.events import Revoking
+from protocol.node.events import RecordGiven
 from protocol.node.rows import NoStream, StreamWay
 from protocol.sim.peer import SimPeer
 from protocol.stream.messages import ConnectBody, Why
@@ -149,7 +149,7 @@ def test_it_ends_with_the_right_of_the_owner_and_of_the_peer(whose: str) -> None
     signer = made.site(through.site) if whose == "peer" else made.root
     certificate = read_certificate(chain[0])
     gone = revoke(certificate, "stolen", scene.now, signer, chain[1:])
-    scene.carriers[0].feed(Revoking(gone))
+    scene.carriers[0].feed(RecordGiven(gone))
     scene.world.run(2.0)
     with pytest.raises((NoStream, Untrusted), match="revoked"):
         way(scene, signed, through.id, kept)

@@ -8,7 +8,7 @@ from protocol.broadcast.messages import Gossip
 from protocol.capacity.advert import HostFacts
 from protocol.capacity.quantum import Quantum
 from protocol.membership.messages import Presence, greeting
-from protocol.node.events import Arrived, Connected, Renewed, Revoking, Started, Ticked
+from protocol.node.events import Arrived, Connected, RecordGiven, Renewed, Started, Ticked
 from protocol.node.node import Node, Rows
 from protocol.node.snapshot import PeerView
 from protocol.requesting.events import OrderGiven
@@ -97,7 +97,7 @@ def names(node: Node) -> list[str]:
 def test_a_revoked_member_is_out_at_once_with_all_it_said() -> None:
     node = met()
     assert YOU in node.directory.adverts
-    effects = node.handle(Revoking(revocation(chain_of("h2"))), NOW)
+    effects = node.handle(RecordGiven(revocation(chain_of("h2"))), NOW)
     assert HangUp(YOU, GONE, parting=True) in effects
     assert [note.subject for note in notes(effects, "certificate.revoked")] == ["host s1/h2"]
     assert notes(effects, "peer.expelled") == [Note("peer.expelled", "h2", GONE)]
@@ -110,7 +110,7 @@ def test_a_revoked_member_is_out_at_once_with_all_it_said() -> None:
 
 def test_it_is_kept_on_disk_and_holds_after_a_restart() -> None:
     node = met()
-    effects = node.handle(Revoking(revocation(chain_of("h2"))), NOW)
+    effects = node.handle(RecordGiven(revocation(chain_of("h2"))), NOW)
     rows: Rows = {}
     for effect in effects:
         for row in effect.rows if isinstance(effect, Persist) else ():
@@ -138,7 +138,7 @@ def test_any_member_may_carry_it() -> None:
 
 def test_a_revocation_is_not_forgotten_by_a_clock_that_does_not_count() -> None:
     node, late_s = met(), NOW + 400 * DAY_S
-    node.handle(Revoking(revocation(chain_of("h2"))), NOW)
+    node.handle(RecordGiven(revocation(chain_of("h2"))), NOW)
     certificates = node.certificates
     certificates.tick(late_s, sure=False)
     assert len(certificates.revocations) == 1
@@ -159,7 +159,7 @@ def test_nobody_revokes_what_is_not_theirs() -> None:
 def test_a_revoked_site_is_out_with_its_hosts_and_its_orders() -> None:
     node = met()
     order = Admin(FED, "s1", Random(1)).up(grid_spec("star"), NOW)
-    effects = node.handle(Revoking(revocation(FED.site_chain("s1"), by_site=False)), NOW)
+    effects = node.handle(RecordGiven(revocation(FED.site_chain("s1"), by_site=False)), NOW)
     assert HangUp(YOU, GONE, parting=True) in effects
     node.handle(OrderGiven(RequestId("r"), order), NOW)
     view = node.requester.requests.view(RequestId("r"))
@@ -169,7 +169,7 @@ def test_a_revoked_site_is_out_with_its_hosts_and_its_orders() -> None:
 
 def test_a_revoked_key_does_not_belong_again_with_another_certificate() -> None:
     node = met()
-    node.handle(Revoking(revocation(chain_of("h2"))), NOW)
+    node.handle(RecordGiven(revocation(chain_of("h2"))), NOW)
     meet(node, presence(chain_of("h2", serial="ab" * 8), incarnation=2), NOW)
     assert names(node) == ["h1"]
     assert node.quarantines.counts["hello-revoked"] == 1
@@ -179,7 +179,7 @@ def test_a_revoked_key_does_not_belong_again_with_another_certificate() -> None:
 def test_a_peer_whose_key_was_revoked_does_not_renew_itself() -> None:
     node = node_of()
     node.handle(Started(), NOW)
-    node.handle(Revoking(revocation(chain_of("h1"))), NOW)
+    node.handle(RecordGiven(revocation(chain_of("h1"))), NOW)
     (note,) = notes(
         node.handle(Renewed(chain_of("h1", serial="ef" * 8)), NOW), "certificate.refused"
     )

@@ -9,10 +9,13 @@ from protocol.peering.certificates import Certificates
 from protocol.peering.equivocators import Equivocators
 from protocol.peering.members import Members
 from protocol.peering.quarantine import Quarantines
+from protocol.peering.site_policies import SitePolicies
+from protocol.policy.policy_record import sign_policy
+from protocol.policy.site_policy import SitePolicy
 from protocol.sim.keys import SimFederation, SimSealer, SimVerifier
 from protocol.terms.ids import KeyId, PeerId
 from protocol.trust.identity import Identity
-from protocol.trust.record import Record, SignedRecord, sign_record
+from protocol.trust.record import Record, SignedRecord, read_record, sign_record
 from protocol.wire.codec import encode
 
 NOW = 1_000_000.0
@@ -28,9 +31,8 @@ class World:
         self.membership = Membership(Contact(ME, "s1", "h1:7000"), Random(1), (), NOW)
         self.faults = Quarantines()
         certificates = Certificates(me, {}, NOW)
-        self.members = Members(
-            ME, self.membership, certificates, self.faults, Equivocators(me, {}, NOW)
-        )
+        liars, policies = Equivocators(me, {}, NOW), SitePolicies(me, {})
+        self.members = Members(ME, self.membership, certificates, self.faults, liars, policies)
 
 
 def presence(site: str, name: str, scope: str = "") -> tuple[Record, SignedRecord]:
@@ -90,3 +92,12 @@ def test_presences_of_peers_that_are_known_no_more_are_let_go() -> None:
     world.members.met(*shown[3], NOW)
     left = [record.owner for record, _ in shown if world.members.elsewhere(KeyId(record.owner))]
     assert left == [shown[3][0].owner]
+
+
+def test_a_policy_is_kept_of_a_site_and_of_nobody_else() -> None:
+    world, site = World(), FED.site("s1")
+    made = SitePolicy("s1", 1, NOW, FED.site_chain("s1"))
+    assert world.members.admits(read_record(sign_policy(made, site)), NOW)
+    theirs = sign_policy(made, FED.site("s2"))
+    assert not world.members.admits(read_record(theirs), NOW)
+    assert world.faults.counts["policy-wrong-role"] == 1

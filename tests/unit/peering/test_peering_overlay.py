@@ -322,7 +322,7 @@ def test_a_revoked_peer_is_out_and_what_it_said_has_ended(peer: Peer) -> None:
     peer.told(record("h2", "advert", b"room"))
     before = peer.overlay.changes
     signed = revocation("h2")
-    effects, news = peer.overlay.revoking(signed, NOW)
+    effects, news = peer.overlay.given(signed, NOW)
     assert hang_ups(effects) == [YOU]
     assert ("peer.expelled", "h2") in notes(effects)
     assert YOU not in peer.membership.known
@@ -337,7 +337,7 @@ def test_a_revoked_peer_is_out_and_what_it_said_has_ended(peer: Peer) -> None:
 
 def test_a_life_begins_with_the_revocations_on_disk() -> None:
     peer = Peer()
-    effects, _ = peer.overlay.revoking(revocation("h2"), NOW)
+    effects, _ = peer.overlay.given(revocation("h2"), NOW)
     rows: dict[str, dict[str, bytes]] = {}
     for effect in effects:
         if isinstance(effect, Persist):

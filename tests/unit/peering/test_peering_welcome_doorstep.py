@@ -74,7 +74,7 @@ def said(made: Overlay) -> str:
 def test_a_revoked_peer_is_told_with_the_proof_before_it_is_hung_up_on() -> None:
     made = overlay()
     signed = revocation("h2")
-    made.revoking(signed, NOW)
+    made.given(signed, NOW)
     made.connected(YOU, NOW)
     effects, _ = made.greeted(YOU, greeting(presence("h2")), NOW)
     assert word(effects) == Unwelcome(Reason.REVOKED, NOW, signed)
@@ -86,7 +86,7 @@ def test_a_revoked_peer_is_told_with_the_proof_before_it_is_hung_up_on() -> None
 def test_a_neighbour_is_told_when_its_revocation_comes() -> None:
     made = overlay()
     made.greeted(YOU, greeting(presence("h2")), NOW)
-    effects, _ = made.revoking(revocation("h2"), NOW)
+    effects, _ = made.given(revocation("h2"), NOW)
     assert word(effects).revocation == revocation("h2")
     assert [e.parting for e in effects if isinstance(e, HangUp)] == [True]
 

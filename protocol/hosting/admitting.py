@@ -1,0 +1,186 @@
+"""Whether this host takes part in what is asked at all: the one place where that is decided.
+
+What its peer or its clock stops is stopped for everybody. The rest is as the newest policy of the host's site
+says, and the grants that an order shows (policy/allowing.py). It is looked at before a hold, when that becomes
+a lease, and at each later operation, so a newer policy counts from the moment it is heard. What is carried
+already goes on to the end of its lease, and may always be ended by whose it is.
+"""
+
+from collections.abc import Callable
+
+import msgspec
+
+from protocol.capacity.ledger import Ledger
+from protocol.capacity.quantum import Quantum, is_port, total
+from protocol.contract.authority import Authority, Deployment
+from protocol.contract.messages import (
+    Act,
+    ActReply,
+    HoldAsk,
+    LeaseAsk,
+    LeaseReply,
+    RoomClaim,
+    ToHost,
+)
+from protocol.contract.permitting import ENDS
+from protocol.grid.record import GridRecord, GridState, lease_change
+from protocol.hosting.hold_replies import refuse
+from protocol.hosting.hold_row import HoldRow
+from protocol.hosting.lease import Lease
+from protocol.hosting.surroundings import HostSurroundings
+from protocol.policy.allowing import Forbidden, Used, forbidden, nothing_used
+from protocol.policy.demand import NOTHING, Demand, demand_of
+from protocol.terms.effects import Effect, Note, Send
+from protocol.terms.ids import GridId, PeerId
+from protocol.terms.refusal import PORTS, Constraint, Refusal
+from protocol.trust.order import Action, CheckedOrder, SignedOrder, read_order
+from protocol.trust.owner import Owner
+from protocol.trust.signing import Untrusted
+from protocol.wire.codec import Malformed
+
+
+class Admitting:
+    """What one host lets in."""
+
+    def __init__(
+        self,
+        host: str,
+        site: str,
+        ledger: Ledger,
+        authority: Authority,
+        around: HostSurroundings,
+        held: Callable[[GridId], HoldRow | None],
+        leased: Callable[[GridId], Lease | None],
+        used: Used = nothing_used,
+    ) -> None:
+        """`held` and `leased` answer what is here of a grid, `used` what is here of an owner, or a member."""
+        self._host, self._site, self._ledger, self._authority = host, site, ledger, authority
+        self._around, self._held, self._leased, self._used = around, held, leased, used
+
+    # -- for everybody
+
+    def barred(self, start_s: float) -> Refusal | None:
+        """Why this host takes no work, or none that begins then (0: now); None if it does."""
+        if why := self._around.barred():
+            return Refusal(Constraint.AUTHORITY, self._host, detail=why)
+        clock = self._around.clock()
+        fault = f"{clock.doubt}; it takes nothing new until they agree" if clock.apart else ""
+        if start_s:
+            fault = self._around.clock_fault() or fault
+        return Refusal(Constraint.CLOCK, self._host, detail=fault) if fault else None
+
+    # -- by whose it is
+
+    def refusal(self, sender: PeerId, message: ToHost, now: float) -> list[Effect] | None:
+        """The answer to what is not allowed; None if it is, or if something else is wrong with it."""
+        match message:
+            case HoldAsk():
+                no = self._hold(message, now)
+                why = str(no) if no is not None else ""
+                return refuse(self._host, sender, message, Constraint.POLICY, why) if why else None
+            case RoomClaim(order=order):
+                no = self._asked(order, now)
+                return [Note("claim.refused", "", str(no))] if no is not None else None
+            case Act(request=request, order=order) if self._leased(message.grid) is not None:
+                no = self._asked(order, now)
+                acted = ActReply(request, "", str(no))
+                return [Send(sender, acted, request)] if no is not None else None
+            case LeaseAsk(request=request, grid=grid, order=order):
+                no = self._asked(order, now, self._leased(grid))
+                longer = LeaseReply(request, str(no))
+                return [Send(sender, longer, request)] if no is not None else None
+            case _:
+                return None
+
+    def committed(self, record: GridRecord, row: HoldRow | None, now: float) -> str:
+        """Why what is held does not become a lease; empty if it may. The policy may be newer than the hold.
+
+        A change that was decided of what is carried is taken as it is: its hosts are to agree on what that is.
+        """
+        checked = self._checked(row.ordered, now) if row is not None else None
+        if row is None or checked is None or row.change or record.state is not GridState.UP:
+            return ""
+        members = self._authority.remembered(row.ordered).members
+        there = (members[name] for name in row.workspaces if name in members)
+        no = self._judged(checked.owner, demand_of(there), nothing_used)
+        return str(no) if no is not None else ""
+
+    def operates(self, checked: CheckedOrder) -> str:
+        """Why an order about something that is here is not carried out; empty if it may be."""
+        if checked.order.action in ENDS:
+            return ""
+        no = self._judged(checked.owner, NOTHING, nothing_used)
+        return str(no) if no is not None else ""
+
+    # -- parts
+
+    def _judged(self, owner: Owner, demand: Demand, used: Used) -> Forbidden | None:
+        around = self._around
+        return forbidden(around.policy(), self._site, around.site_key(), owner, demand, used)
+
+    def _checked(self, order: SignedOrder, now: float) -> CheckedOrder | None:
+        """An order and whose it is; None if it is not believed, which is said where it is carried out."""
+        try:
+            return self._authority.order(order, now, fresh=False)
+        except Untrusted:
+            return None
+
+    def _asked(self, order: SignedOrder, now: float, row: Lease | None = None) -> Forbidden | None:
+        """What stops an operation. `row` is the lease that an order to extend one is about."""
+        checked = self._checked(order, now)
+        if checked is None or checked.order.action in ENDS:
+            return None
+        demand = NOTHING
+        if row is not None and checked.order.action is Action.LEASE:
+            lasts_s = self._authority.ordered(row.record).spec.lease_s + row.record.extra_s
+            try:
+                by_s = lease_change(order).by_s
+            except Malformed:
+                return None
+            demand = Demand(lease_s=int(lasts_s) + by_s) if by_s > 0 else NOTHING
+        return self._judged(checked.owner, demand, nothing_used)
+
+    def _hold(self, ask: HoldAsk, now: float) -> Forbidden | None:
+        """What stops a hold. What is held already is only said again, and a newer policy ends no hold."""
+        change = ask.change
+        try:
+            checked = self._authority.order(change or ask.order, now, fresh=False)
+            if change is None or read_order(change).action is Action.UP:
+                deployment = self._authority.to_hold(change or ask.order, now, fresh=False)
+            else:
+                deployment = self._authority.to_change(ask.order, change, ask.of, now, fresh=False)
+        except Untrusted:
+            return None
+        names = [name for name in ask.workspaces if (ask.grid, name) not in self._ledger]
+        members = {each.name: each for each in deployment.workspaces}
+        wanted = [members[name] for name in names if name in members]
+        demand = demand_of(wanted, deployment.spec.lease_s)
+        if not wanted:
+            return None
+        there = self._there(ask, deployment, names)
+        return self._judged(checked.owner, demand, lambda key: _but(self._used(key), there))
+
+    def _there(self, ask: HoldAsk, deployment: Deployment, names: list[str]) -> Demand:
+        """What of the same workspaces is here already, whose place this is to take: of a grid that is to be
+        changed, or of a plan."""
+        plan = self._held(GridId(ask.instead))
+        mine = plan is not None and plan.owner == deployment.owner
+        ids = [ask.of] if ask.change is not None else [GridId(ask.instead)] if mine else []
+        keys = [(grid, name) for grid in ids for name in names if (grid, name) in self._ledger]
+        quanta = [_portless(self._ledger.spans(key)[0].quantum) for key in keys]
+        return Demand(total(quanta), len(keys))
+
+
+def _portless(quantum: Quantum) -> Quantum:
+    """The same without ports, which are no devices here."""
+    devices = tuple(d for d in quantum.devices if d[0] != PORTS and not is_port(d[0]))
+    return msgspec.structs.replace(quantum, devices=devices)
+
+
+def _but(used: Demand, there: Demand) -> Demand:
+    """What is used without what is given back."""
+    return msgspec.structs.replace(
+        used,
+        quantum=used.quantum - there.quantum,
+        workspaces=used.workspaces - there.workspaces,
+    )
