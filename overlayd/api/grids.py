@@ -27,6 +27,7 @@ from protocol.terms.ids import GridId, RequestId
 from protocol.terms.limits import PROPOSAL_S
 from protocol.terms.quantities import format_duration
 from protocol.trust.order import Action, Order, SignedOrder, order_key, read_order
+from protocol.trust.owner import plain
 from protocol.trust.signing import Untrusted
 from protocol.wire.limits import MAX_ORDER_BYTES
 
@@ -107,11 +108,11 @@ def grid_view(service: Service, name: str, site: str = "") -> GridView:
     grids = view.find_grids(name, site)
     if not grids:
         said = f"{site}/{name}" if site else name
-        known = [f"{row.owner_site}/{row.name}" if site else row.name for row in rows]
+        known = [f"{plain(row.owner_site)}/{row.name}" if site else row.name for row in rows]
         raise no_such("grid", said, known, _PS if rows else "")
     if len(grids) > 1:
-        sites = {row.grid: row.owner_site for row in rows}
-        each = [f"{sites[grid]}/{name}, id {grid}" for grid in grids[:_NAMED_MOST]]
+        owners = {row.grid: plain(row.owner_site) for row in rows}
+        each = [f"{owners[grid]}/{name}, id {grid}" for grid in grids[:_NAMED_MOST]]
         said = f"{len(grids)} owners have a grid named {name}"
         if not all(row.confirmed for row in rows if row.grid in grids):
             said = f"{len(grids)} grids named {name} are told of, and none is confirmed"

@@ -24,6 +24,7 @@ from protocol.node.events import Event
 from protocol.requesting.events import AttachDropped, AttachGiven
 from protocol.terms.ids import GridId
 from protocol.trust.order import Action, SignedOrder
+from protocol.trust.owner import admin, signing_as
 from protocol.wire.codec import Malformed, decode
 
 _EVERY_S = 0.1
@@ -79,8 +80,8 @@ def _given(service: Service, signed: SignedOrder) -> AttachGiven:
     view = grid_view(service, order.grid)
     if not is_about(GridId(view.grid.grid), order.grid):
         # Who has no grid of that name leaves it at the name.
-        owner = f"{view.grid.name} is a grid of {view.grid.owner_site}'s admin"
-        raise ApiProblem(403, owner, f"an identity of site {view.grid.owner_site}")
+        owner = f"{view.grid.name} is a grid of {admin(view.grid.owner_site)}"
+        raise ApiProblem(403, owner, f"the same {signing_as(view.grid.owner_site)}")
     hosts = tuple(dict.fromkeys(row.peer for row in view.workspaces))
     return AttachGiven(GridId(view.grid.grid), network, signed, hosts)
 

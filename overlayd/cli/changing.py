@@ -26,6 +26,7 @@ from protocol.node.standing import Standing
 from protocol.requesting.request import RequestState, RequestView
 from protocol.terms.ids import RequestId
 from protocol.trust.order import Action
+from protocol.trust.owner import admin, signing_as
 from protocol.wire.codec import encode
 
 _AGAIN_MOST = 3
@@ -201,10 +202,10 @@ def make(
 
 def _may_sign(session: Session, standing: Standing) -> None:
     """Raises Failure if the identity that would sign a change is none, or not of the grid's owner."""
-    label = session.label or session.credentials.principal.site
-    if label != standing.owner_site:
-        said = f"{standing.name} is a grid of {standing.owner_site}, and an identity of {label} was named"
-        raise failure(said, f"an identity of {standing.owner_site}", USAGE)
+    owner, mine = standing.owner_site, session.label or session.credentials.principal.site
+    if mine != owner:
+        said = f"{standing.name} is a grid of {admin(owner)}, and an identity of {admin(mine)} was named"
+        raise failure(said, f"the same {signing_as(owner)}", USAGE)
 
 
 def _moved_by_room(session: Session, standing: Standing) -> Standing | None:

@@ -11,6 +11,7 @@ from overlayd.cli.client import DEFAULT_SOCKET, Client
 from overlayd.cli.failure import Failure
 from protocol.node.rows import GridRow
 from protocol.requesting.request import RequestView
+from protocol.trust.owner import plain
 
 T = TypeVar("T")
 
@@ -21,7 +22,7 @@ def complete_grid(context: typer.Context, incomplete: str) -> list[str]:
     """Names of grids; with the site where several have one of that name."""
     rows = _get(context, "/grids", list[GridRow]) or []
     names = [row.name for row in rows]
-    long = [f"{row.owner_site}/{row.name}" for row in rows if names.count(row.name) > 1]
+    long = [f"{plain(row.owner_site)}/{row.name}" for row in rows if names.count(row.name) > 1]
     return _starting([*names, *long], incomplete)
 
 

@@ -26,6 +26,7 @@ from protocol.node.rows import GridRow, UnknownRow, WorkspaceRow
 from protocol.requesting.request import UNENDED, RequestState, RequestView
 from protocol.requesting.transitions import Stage
 from protocol.terms.quantities import counted, format_duration, format_size
+from protocol.trust.owner import admin, plain
 
 Grid = Annotated[
     str, typer.Argument(help="A grid's name, SITE/NAME or id.", autocompletion=complete_grid)
@@ -103,7 +104,7 @@ def _grids(rows: list[GridRow]) -> None:
                 _phases(row),
                 str(row.hosts),
                 str(row.sites),
-                row.owner_site,
+                plain(row.owner_site),
                 _lease(row) if row.state == GridState.UP else "-",
                 row.grid,
                 *((row.detail,) if troubled else ()),
@@ -208,9 +209,14 @@ def _each(session: Session, raw: list[bytes], render: Callable[[GridView], None]
     for number, view in enumerate(decoded(one, GridView) for one in raw):
         grid = view.grid
         if len(raw) > 1:
-            said = f"{grid.owner_site}/{grid.name}, id {grid.grid}:"
+            said = f"{plain(grid.owner_site)}/{grid.name}, id {grid.grid}:"
             print_lines([said] if number == 0 else ["", said])
         render(view)
+
+
+def _owner(grid: GridRow) -> str:
+    by = f", by {grid.member}" if grid.member else ""
+    return f"{admin(grid.owner_site)}{by}"
 
 
 def _grid(view: GridView) -> None:
@@ -219,7 +225,7 @@ def _grid(view: GridView) -> None:
     print_lines(
         [
             f"{grid.name}  {_state(grid)}, epoch {grid.epoch}, id {grid.grid}",
-            f"owner       site {grid.owner_site}'s admin",
+            f"owner       {_owner(grid)}",
             f"lease       {_lease(grid)}",
             f"stewards    {', '.join(grid.stewards)}",
             f"workspaces  {grid.workspaces} on {where}: {_phases(grid)}",

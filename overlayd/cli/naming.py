@@ -1,4 +1,4 @@
-"""Which grid is meant: NAME, SITE/NAME where several sites have one of that name, or an id.
+"""Which grid is meant: NAME, OWNER/NAME where several have one of that name, or an id. Sites and VOs own grids.
 
 What is only read is shown of all. An order names a grid by its id, so that it is about that one and about no
 later grid of the name. The name is looked up at the daemon before the order is signed: it is that of a grid of
@@ -14,7 +14,7 @@ from protocol.grid.problem import quoted
 from protocol.grid.record import GridState
 from protocol.node.rows import GridRow
 from protocol.requesting.request import UNENDED, RequestView
-from protocol.trust.owner import is_called
+from protocol.trust.owner import is_called, plain
 
 _PS = "`overlayctl ps` lists the grids there are"
 _TOLD_MOST = 8
@@ -68,7 +68,7 @@ def grid_of(session: Session, name: str) -> str:
     if found:
         return found[0]
     if site:
-        raise failure(f"there is no grid {quoted(grid)} of site {quoted(site)}", _PS)
+        raise failure(f"there is no grid {quoted(grid)} of {quoted(plain(site))}", _PS)
     return _asked(session, grid) or name
 
 

@@ -4,6 +4,7 @@ from overlayd.api.views import GridView, PathsView, PathView
 from overlayd.cli.client import decoded
 from overlayd.cli.session import Session
 from overlayd.cli.show import print_lines, print_table, unchanged
+from protocol.trust.owner import plain
 
 
 def show_paths(session: Session, views: list[bytes]) -> None:
@@ -15,7 +16,7 @@ def show_paths(session: Session, views: list[bytes]) -> None:
         return
     for number, (grid, view) in enumerate(zip(grids, raw, strict=True)):
         if len(raw) > 1:
-            said = f"{grid.owner_site}/{grid.name}, id {grid.grid}:"
+            said = f"{plain(grid.owner_site)}/{grid.name}, id {grid.grid}:"
             print_lines([said] if number == 0 else ["", said])
         _table(decoded(view, PathsView))
 

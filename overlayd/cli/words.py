@@ -14,8 +14,8 @@ from protocol.terms.quantities import (
 )
 
 FRESH_S = 1.0
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-"""What a name or an id looks like, since it becomes part of a path in the API."""
+NAME = re.compile(r"(?:vo:)?[A-Za-z0-9][A-Za-z0-9._-]*")
+"""What a name or an id looks like, or a VO's label, since it becomes part of a path in the API."""
 
 
 def age(age_s: float, health: str = "") -> str:

@@ -22,6 +22,7 @@ from protocol.grid.problem import listed
 from protocol.hosting.part import Part, PartOf
 from protocol.terms.ids import GridId
 from protocol.terms.quantities import counted, format_size
+from protocol.trust.owner import admin
 
 STILL_MOST_S = 60.0
 """A guest that stands still for longer is missed: by its peers, its clock, and who works on it."""
@@ -116,7 +117,7 @@ class Committer:
         if len(names) < IMAGES_MOST and size_bytes < most_bytes:
             return
         raise CommitError(
-            f"site {part.record.owner_site} has {counted(len(names), 'image')} made of root disks there, "
+            f"{admin(part.record.owner_site)} has {counted(len(names), 'image')} made of root disks there, "
             f"{format_size(size_bytes)}: {listed(names, 3)}; at most {IMAGES_MOST} are kept, and none is begun "
             f"above {format_size(most_bytes)}; what works: `overlayctl image remove` of one on that host"
         )

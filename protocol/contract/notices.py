@@ -16,6 +16,7 @@ from protocol.terms.ids import GridId, KeyId, PeerId
 from protocol.terms.limits import STORY_CHARACTERS
 from protocol.terms.login import Login
 from protocol.terms.ranges import Amount, Count, Moment, Name, Number, Place, WholeSeconds, shown
+from protocol.trust.order import member_of
 from protocol.wire.codec import Malformed, MalformedReason, decode
 
 NOTICE = "grid"
@@ -69,6 +70,7 @@ class Notice(msgspec.Struct, frozen=True):
     name: Name
     owner: KeyId
     owner_site: Name
+    """What the owner is called, as in a record."""
     epoch: Number
     state: GridState
     stewards: tuple[PeerId, ...]
@@ -111,6 +113,8 @@ class Notice(msgspec.Struct, frozen=True):
     """The ports of this host that lead to its workspaces. Of very many it tells the first."""
     exposed_at: Place = ""
     """The address where these are, as this host says."""
+    member: Name = ""
+    """What who ordered it is called within its VO; empty for a site's, or if it has no name."""
 
     @property
     def placed(self) -> tuple[tuple[str, PeerId], ...]:
@@ -133,6 +137,7 @@ def notice_of(record: GridRecord, spec: GridSpec) -> Notice:
         mine=(),
         made_s=0.0,
         lease_s=spec.lease_s,
+        member=member_of(record.order),
     )
 
 

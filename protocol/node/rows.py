@@ -117,6 +117,7 @@ class GridRow(msgspec.Struct, frozen=True):
     grid: GridId
     name: str
     owner_site: str
+    """A site's name, or `vo:` and a VO's."""
     state: str
     epoch: int
     workspaces: int
@@ -140,6 +141,8 @@ class GridRow(msgspec.Struct, frozen=True):
     """Whether its stewards' decision was seen here. If not, it is what hosts tell: anybody may say anything."""
     volumes: tuple["VolumeRow", ...] = ()
     """What its hosts keep for it. All of it is deleted when the grid is taken down."""
+    member: str = ""
+    """What who ordered it is called within its VO; empty for a site's, or if it has no name."""
 
 
 class VolumeRow(msgspec.Struct, frozen=True):

@@ -53,6 +53,7 @@ def grids(node: Node, now: float) -> list[GridRow]:
                 detail=detail(node, newest, members, lost, now) or _hearsay(node, grid),
                 confirmed=node.notices.confirmed(grid),
                 volumes=_volumes(node, grid),
+                member=newest.member,
             )
         )
     return sorted(rows, key=lambda row: (not row.confirmed, row.state != GridState.UP, row.name))

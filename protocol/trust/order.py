@@ -227,6 +227,13 @@ def line_of(signed: SignedOrder) -> tuple[KeyId, ...]:
     return owner_of(signed.grants, [read_grant(grant) for grant in signed.grants]).line
 
 
+def member_of(signed: SignedOrder) -> str:
+    """What who gave an order that was believed once is called within its VO; empty for a site's."""
+    if not signed.grants:
+        return ""
+    return owner_of(signed.grants, [read_grant(grant) for grant in signed.grants]).member
+
+
 def _certified(
     chain: Chain,
     federation: KeyId,

@@ -12,21 +12,27 @@ from protocol.trust.verbs import EVERY_VERB, Verb
 VO_MARK = "vo:"
 
 
+def plain(label: str) -> str:
+    """The name of a site or a VO, as people write it before the slash."""
+    return label.removeprefix(VO_MARK)
+
+
 def admin(label: str) -> str:
     """Whose the grids of that label are, in words."""
-    vo = label.removeprefix(VO_MARK)
-    return f"VO {vo}" if vo != label else f"site {label}'s admin"
+    return f"VO {plain(label)}" if plain(label) != label else f"site {label}'s admin"
 
 
 def signing_as(label: str) -> str:
     """With which options an order about such a grid is signed, in words."""
-    vo = label.removeprefix(VO_MARK)
-    return f"--as a member of {vo}" if vo != label else f"with --identity of site {label}'s admin"
+    name = plain(label)
+    return (
+        f"--as a member of {name}" if name != label else f"with --identity of site {label}'s admin"
+    )
 
 
 def is_called(label: str, name: str) -> bool:
     """Whether a person means the owner of that label by a name, which may be empty for any."""
-    return name in ("", label, label.removeprefix(VO_MARK))
+    return name in ("", label, plain(label))
 
 
 class Link(msgspec.Struct, frozen=True):

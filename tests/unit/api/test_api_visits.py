@@ -159,5 +159,5 @@ async def test_another_sites_admin_is_told_whose_the_grid_is(visiting: Visiting)
     assert await client.begin(asked) == 403
     said = await client.reader.read(1000)
     site = visiting.host.site_dir.name
-    assert f"demo is a grid of {site}'s admin".encode() in said
-    assert f"an identity of site {site}".encode() in said
+    assert f"demo is a grid of site {site}'s admin".encode() in said
+    assert f"with --identity of site {site}".encode() in said

@@ -126,8 +126,8 @@ def test_who_may_not_change_a_grid_is_told_before_anything_is_asked(
     with pytest.raises(Failure) as failed:
         make(session, Change(theirs, spec), "overlayctl scale", yes=False, no_wait=False)
     assert list(failed.value.lines) == [
-        "demo is a grid of uc, and an identity of ams was named",
-        "  would work: an identity of uc",
+        "demo is a grid of site uc's admin, and an identity of site ams's admin was named",
+        "  would work: the same with --identity of site uc's admin",
     ]
     nobody = Session(daemon.socket, Output.TABLE, None)
     with pytest.raises(Failure, match="no identity was named"):

@@ -40,7 +40,7 @@ error: cannot place 2 of 2 worker: each needs 0.25 cpus, 8 GiB, 2 GiB disk
 
 
 ONCE = """\
-error: cannot place 1 of 2 worker: each needs 0.25 cpus, 128 MiB, 2 GiB disk
+error: cannot place 1 of 2 worker: each needs 0.25 cpus, 128 MiB, 2 GiB disk, 1 exposed port
   1 host holds 2 of the 3 workspaces
   1 host: port: the exposed port 30002 has another workspace there, and a host gives each to one (h1)
   would work: count 1 of worker, now

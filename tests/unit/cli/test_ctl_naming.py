@@ -68,7 +68,7 @@ def test_an_order_is_about_the_grid_of_who_signs_it(daemon: Daemon, two: dict[st
 def test_a_site_that_has_no_such_grid(daemon: Daemon, two: dict[str, str]) -> None:
     error = daemon.ask("pause", "bnl/demo/worker-1", code=1).stderr
     assert error == (
-        'error: there is no grid "demo" of site "bnl"\n'
+        'error: there is no grid "demo" of "bnl"\n'
         "  would work: `overlayctl ps` lists the grids there are\n"
     )
     for target in ("a/b/c/d", "demo//x", "/demo"):
