@@ -11,7 +11,6 @@ from collections.abc import Callable
 import msgspec
 
 from protocol.capacity.ledger import Ledger
-from protocol.capacity.quantum import Quantum, is_port, total
 from protocol.contract.authority import Authority, Deployment
 from protocol.contract.messages import (
     Act,
@@ -27,12 +26,13 @@ from protocol.grid.record import GridRecord, GridState, lease_change
 from protocol.hosting.hold_replies import refuse
 from protocol.hosting.hold_row import HoldRow
 from protocol.hosting.lease import Lease
+from protocol.hosting.spending import Spending
 from protocol.hosting.surroundings import HostSurroundings
 from protocol.policy.allowing import Forbidden, Used, forbidden, nothing_used
 from protocol.policy.demand import NOTHING, Demand, demand_of
 from protocol.terms.effects import Effect, Note, Send
 from protocol.terms.ids import GridId, PeerId
-from protocol.terms.refusal import PORTS, Constraint, Refusal
+from protocol.terms.refusal import Constraint, Refusal
 from protocol.trust.order import Action, CheckedOrder, SignedOrder, read_order
 from protocol.trust.owner import Owner
 from protocol.trust.signing import Untrusted
@@ -51,11 +51,11 @@ class Admitting:
         around: HostSurroundings,
         held: Callable[[GridId], HoldRow | None],
         leased: Callable[[GridId], Lease | None],
-        used: Used = nothing_used,
+        spending: Spending,
     ) -> None:
-        """`held` and `leased` answer what is here of a grid, `used` what is here of an owner, or a member."""
+        """`held` and `leased` answer what is here of a grid, `spending` what is used here, and by whom."""
         self._host, self._site, self._ledger, self._authority = host, site, ledger, authority
-        self._around, self._held, self._leased, self._used = around, held, leased, used
+        self._around, self._held, self._leased, self._spending = around, held, leased, spending
 
     # -- for everybody
 
@@ -158,7 +158,9 @@ class Admitting:
         if not wanted:
             return None
         there = self._there(ask, deployment, names)
-        return self._judged(checked.owner, demand, lambda key: _but(self._used(key), there))
+        return self._judged(
+            checked.owner, demand, lambda key: _but(self._spending.used(key), there)
+        )
 
     def _there(self, ask: HoldAsk, deployment: Deployment, names: list[str]) -> Demand:
         """What of the same workspaces is here already, whose place this is to take: of a grid that is to be
@@ -166,15 +168,7 @@ class Admitting:
         plan = self._held(GridId(ask.instead))
         mine = plan is not None and plan.owner == deployment.owner
         ids = [ask.of] if ask.change is not None else [GridId(ask.instead)] if mine else []
-        keys = [(grid, name) for grid in ids for name in names if (grid, name) in self._ledger]
-        quanta = [_portless(self._ledger.spans(key)[0].quantum) for key in keys]
-        return Demand(total(quanta), len(keys))
-
-
-def _portless(quantum: Quantum) -> Quantum:
-    """The same without ports, which are no devices here."""
-    devices = tuple(d for d in quantum.devices if d[0] != PORTS and not is_port(d[0]))
-    return msgspec.structs.replace(quantum, devices=devices)
+        return self._spending.of(ids[0], names) if ids else NOTHING
 
 
 def _but(used: Demand, there: Demand) -> Demand:

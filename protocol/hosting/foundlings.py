@@ -318,7 +318,7 @@ class Foundlings:
         boots = {
             name: 1 for name, host in (told.placed if told is not None else ()) if host == self._me
         }
-        boots |= {thing.workspace: max(1, thing.boot) for thing in _machines(row.things)}
+        boots |= {thing.workspace: max(1, thing.boot) for thing in machines(row.things)}
         gone = tuple(
             Wanted(name, Power.GONE, boot)
             for name, boot in boots.items()
@@ -361,7 +361,8 @@ def _newer(old: Keepsake | None, new: Keepsake | None, grid: GridId) -> Keepsake
     return new
 
 
-def _machines(things: Iterable[Found]) -> list[Found]:
+def machines(things: Iterable[Found]) -> list[Found]:
+    """Those of what was found that are machines of workspaces."""
     return [thing for thing in things if thing.power is not None and thing.workspace]
 
 
@@ -371,7 +372,7 @@ def _merged(lease: Lease, things: tuple[Found, ...]) -> tuple[Wanted, ...]:
     What makes room for others may be saved by this host's plan; that plan is made again. A root disk without a
     machine shows of which build it is: what is on it is not left for another from the image.
     """
-    there = {thing.workspace: thing for thing in _machines(things)}
+    there = {thing.workspace: thing for thing in machines(things)}
     builds: dict[str, int] = {}
     for thing in things:
         builds[thing.workspace] = max(thing.build, builds.get(thing.workspace, 0))

@@ -62,6 +62,7 @@ from protocol.hosting.lease_book import TABLE as CARRIED
 from protocol.hosting.leases import Leases
 from protocol.hosting.names import Names
 from protocol.hosting.probing import probed_notes, told
+from protocol.hosting.spending import Spending
 from protocol.hosting.surroundings import HostSurroundings
 from protocol.hosting.taken import Taken
 from protocol.hosting.taking_up import promised
@@ -139,7 +140,8 @@ class Host:
         self.changes = ChangeHolds(identity.peer, identity.name, *held_by, granting, used)
         self.yielding = Yielding(identity, self.ledger, self.leases, authority, granting, dice)
         self.tunnels = Tunnels(identity.peer, self.leases, lambda: self.tunnel, surroundings)
-        here = (self.holds.row, self.leases.row)
+        spending = Spending(authority, self.ledger, self.holds, self.leases, self.foundlings)
+        here = (self.holds.row, self.leases.row, spending)
         at_site = (identity.name, identity.site, self.ledger, authority, surroundings)
         self.admitting = Admitting(*at_site, *here)
         self.chronicle = Chronicle(

@@ -6,11 +6,10 @@ from typing import Any
 import hosting_world
 import pytest
 from deciding import decided
-from hosting_world import FEDERATION, REQUEST, One, notes
+from hosting_world import FEDERATION, REQUEST, One, named, notes
 from negotiating import ADMIN, MIB, NOW, RIVAL, A, B, C, shop
 from organisation import Organisation
 
-from protocol.capacity.quantum import Quantum
 from protocol.contract.authority import Authority
 from protocol.contract.messages import (
     Act,
@@ -23,8 +22,6 @@ from protocol.contract.messages import (
     RoomClaim,
 )
 from protocol.grid.record import LeaseChange, grid_id, vni_of
-from protocol.hosting.admitting import Admitting
-from protocol.policy.demand import Demand
 from protocol.policy.site_policy import Line, SitePolicy, VoTerms
 from protocol.sim.keys import SimVerifier
 from protocol.sim.people import Person
@@ -67,13 +64,6 @@ def refused(reply: HoldReply) -> str:
     ((_, refusal),) = reply.refused
     assert refusal.constraint is Constraint.POLICY, refusal
     return refusal.detail
-
-
-def counting(one: One, used: Demand) -> Admitting:
-    """The same host's, where everybody has that much."""
-    host, around = one.host, one.around
-    here = (host.holds.row, host.leases.row, lambda key: used)
-    return Admitting("alpha", "s1", host.ledger, hosting_world.AUTHORITY, around, *here)
 
 
 def replies(effects: list[Effect]) -> list[object]:
@@ -183,16 +173,11 @@ def test_a_claim_is_kept_for_nobody_who_is_not_let_in(one: One) -> None:
 def test_what_is_used_counts_but_not_what_is_to_make_place(one: One) -> None:
     """A host at the ceiling takes the grid of a plan that is held, and not another one."""
     one.around.said = policy(ceiling=Ceilings(workspaces=1))
-    there = Demand(Quantum(500, 128 * MIB), workspaces=1)
-    one.host.admitting = counting(one, there)
     ann = member()
     plan = ann.hold(shop(1), 600.0, NOW)
-    up = ann.up(shop(1), NOW)
-    assert "beside 1 workspace" in refused(one.holds(up))
-    one.host.admitting = counting(one, Demand())
     assert one.holds(plan).held == ("web-1",)
-    one.host.admitting = counting(one, there)
-    assert "beside 1 workspace" in refused(one.holds(up))
+    assert "beside 1 workspace" in refused(one.holds(ann.up(named("other"), NOW)))
+    up = ann.up(shop(1), NOW)
     grid = grid_id(up)
     ask = HoldAsk(
         grid, up, ("web-1",), (("lan", vni_of(grid, "lan")),), HOLD_S, instead=grid_id(plan)
