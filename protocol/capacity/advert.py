@@ -12,12 +12,27 @@ from protocol.capacity.quantum import Quantum
 from protocol.capacity.rates import Rates
 from protocol.capacity.room import Step
 from protocol.terms.coordinate import NOWHERE, Coordinate
+from protocol.terms.ids import KeyId
 from protocol.terms.limits import MTU_MOST
 from protocol.terms.login import Login
-from protocol.terms.ranges import PORT_MOST, Amount, Count, Line, Moment, Name, Place, Port, shown
+from protocol.terms.ranges import (
+    PORT_MOST,
+    Amount,
+    Count,
+    Line,
+    Moment,
+    Name,
+    Place,
+    Port,
+    Size,
+    shown,
+)
 from protocol.terms.wireguard import WireguardEnd
 
 KIND = "advert"
+
+SPENT_MOST = 64
+"""Keys of which a host tells what they have there, those with most workspaces: 7 KiB at most."""
 
 _G = 1 << 30
 
@@ -166,6 +181,18 @@ class ImageLabel(msgspec.Struct, frozen=True):
     """Whether the name came with a grid that uses the image: nobody at that host gave it."""
 
 
+class Spent(msgspec.Struct, frozen=True, array_like=True):
+    """What a host holds and leases by orders of one key: of an owner, or of a member and all below."""
+
+    key: KeyId
+    cpus_milli: Size
+    memory_bytes: Size
+    disk_bytes: Size
+    workspaces: Count
+    devices: Size
+    """Of all names together."""
+
+
 class Advert(msgspec.Struct, frozen=True):
     """Body of the record of kind `advert`."""
 
@@ -181,6 +208,8 @@ class Advert(msgspec.Struct, frozen=True):
     """Where the host is in the network. Others estimate their distance from it."""
     apart_s: Moment = 0.0
     """By how many seconds its clock is ahead of its neighbours', if it takes nothing new for that; else 0."""
+    spent: Annotated[tuple[Spent, ...], Meta(max_length=SPENT_MOST)] = ()
+    """By key, for the other hosts of its site: a ceiling there counts what all of them have."""
 
 
 def shapes_in(free: Quantum) -> tuple[tuple[str, int], ...]:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import msgspec
 
 from protocol.capacity.ledger import Ledger
+from protocol.capacity.quantum import total
 from protocol.contract.authority import Authority, Deployment
 from protocol.contract.messages import (
     Act,
@@ -31,7 +32,7 @@ from protocol.hosting.surroundings import HostSurroundings
 from protocol.policy.allowing import Forbidden, Used, forbidden, nothing_used
 from protocol.policy.demand import NOTHING, Demand, demand_of
 from protocol.terms.effects import Effect, Note, Send
-from protocol.terms.ids import GridId, PeerId
+from protocol.terms.ids import GridId, KeyId, PeerId
 from protocol.terms.refusal import Constraint, Refusal
 from protocol.trust.order import Action, CheckedOrder, SignedOrder, read_order
 from protocol.trust.owner import Owner
@@ -158,9 +159,12 @@ class Admitting:
         if not wanted:
             return None
         there = self._there(ask, deployment, names)
-        return self._judged(
-            checked.owner, demand, lambda key: _but(self._spending.used(key), there)
-        )
+        return self._judged(checked.owner, demand, lambda key: _but(self._used(key), there))
+
+    def _used(self, key: KeyId) -> Demand:
+        """At this site: here, and as far as its other hosts were heard."""
+        here, other = self._spending.used(key), self._around.elsewhere(key)
+        return Demand(total((here.quantum, other.quantum)), here.workspaces + other.workspaces)
 
     def _there(self, ask: HoldAsk, deployment: Deployment, names: list[str]) -> Demand:
         """What of the same workspaces is here already, whose place this is to take: of a grid that is to be

@@ -140,8 +140,8 @@ class Host:
         self.changes = ChangeHolds(identity.peer, identity.name, *held_by, granting, used)
         self.yielding = Yielding(identity, self.ledger, self.leases, authority, granting, dice)
         self.tunnels = Tunnels(identity.peer, self.leases, lambda: self.tunnel, surroundings)
-        spending = Spending(authority, self.ledger, self.holds, self.leases, self.foundlings)
-        here = (self.holds.row, self.leases.row, spending)
+        self._spending = Spending(authority, self.ledger, self.holds, self.leases, self.foundlings)
+        here = (self.holds.row, self.leases.row, self._spending)
         at_site = (identity.name, identity.site, self.ledger, authority, surroundings)
         self.admitting = Admitting(*at_site, *here)
         self.chronicle = Chronicle(
@@ -227,6 +227,7 @@ class Host:
             rates=self.rates,
             here=self.here(),
             apart_s=self._surroundings.clock().ahead_s,
+            spent=self._spending.told(self._surroundings.site_key()),
         )
 
     def _displacing(self, start_s: float, now: float) -> bool:

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator
 
 import msgspec
 
+from protocol.capacity.advert import SPENT_MOST, Spent
 from protocol.capacity.ledger import Ledger
 from protocol.capacity.quantum import Quantum, is_port, total
 from protocol.contract.authority import Authority
@@ -49,6 +50,17 @@ class Spending:
     def used(self, key: KeyId) -> Demand:
         """All that is held or leased here by orders in whose line the key is."""
         return _sum([demand for order, demand in self._each() if key in self._line(order)])
+
+    def told(self, but: KeyId) -> tuple[Spent, ...]:
+        """The same by key, those with most workspaces, for other hosts; not for `but`, whom nothing limits."""
+        each: dict[KeyId, list[Demand]] = {}
+        for order, demand in self._each():
+            for key in dict.fromkeys(self._line(order)):
+                each.setdefault(key, []).append(demand)
+        each.pop(but, None)
+        sums = [(key, _sum(demands)) for key, demands in each.items()]
+        sums.sort(key=lambda one: (-one[1].workspaces, one[0]))
+        return tuple(_spent(key, demand) for key, demand in sums[:SPENT_MOST])
 
     def of(self, grid: GridId, names: Collection[str]) -> Demand:
         """What those workspaces of a grid that is held or leased here use."""
@@ -105,6 +117,13 @@ def _demand(quanta: list[Quantum], workspaces: int) -> Demand:
     whole = total(quanta)
     devices = tuple(d for d in whole.devices if d[0] != PORTS and not is_port(d[0]))
     return Demand(msgspec.structs.replace(whole, devices=devices), workspaces)
+
+
+def _spent(key: KeyId, demand: Demand) -> Spent:
+    cpus_milli, memory_bytes = demand.quantum.cpus_milli, demand.quantum.memory_bytes
+    devices = sum(count for _, count in demand.quantum.devices)
+    disk_bytes = demand.quantum.disk_bytes
+    return Spent(key, cpus_milli, memory_bytes, disk_bytes, demand.workspaces, devices)
 
 
 def _sum(demands: list[Demand]) -> Demand:

@@ -4,6 +4,7 @@ from typing import Protocol
 
 from protocol.grid.tunnel import ToldEnd
 from protocol.membership.clocks import SURE, ClockView
+from protocol.policy.demand import NOTHING, Demand
 from protocol.policy.site_policy import SitePolicy
 from protocol.terms.coordinate import NOWHERE, Coordinate
 from protocol.terms.ids import KeyId, PeerId
@@ -26,6 +27,9 @@ class HostSurroundings(Protocol):
 
     def policy(self) -> SitePolicy | None:
         """The newest policy of this host's site; None if none was heard of."""
+
+    def elsewhere(self, key: KeyId) -> Demand:
+        """What other hosts of this host's site have by orders of a key, as far as they were heard."""
 
     def leaving(self) -> bool:
         """Whether this host is to be stopped for good, as its person says."""
@@ -68,6 +72,10 @@ class Alone:
     def policy(self) -> SitePolicy | None:
         """None: every site is let in."""
         return None
+
+    def elsewhere(self, key: KeyId) -> Demand:
+        """Nothing."""
+        return NOTHING
 
     def leaving(self) -> bool:
         """Never."""

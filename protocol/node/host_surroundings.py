@@ -1,5 +1,6 @@
 """What the host's side asks of the rest of this peer (hosting/surroundings.py)."""
 
+from protocol.capacity.quantum import Quantum, total
 from protocol.grid.tunnel import ToldEnd
 from protocol.membership.clocks import ClockView
 from protocol.membership.membership import Membership
@@ -7,7 +8,9 @@ from protocol.node.relaying import Relaying
 from protocol.peering.announcer import Announcer
 from protocol.peering.certificates import Certificates, own_revocation
 from protocol.peering.site_policies import SitePolicies
+from protocol.policy.demand import Demand
 from protocol.policy.site_policy import SitePolicy
+from protocol.requesting.host_directory import HostDirectory
 from protocol.terms.coordinate import Coordinate
 from protocol.terms.ids import KeyId, PeerId
 from protocol.trust.certificate import read_certificate
@@ -23,10 +26,11 @@ class PeerSurroundings:
         certificates: Certificates,
         announcer: Announcer,
         policies: SitePolicies,
+        directory: HostDirectory,
     ) -> None:
         self._membership, self._relaying = membership, relaying
         self._certificates, self._announcer = certificates, announcer
-        self._policies = policies
+        self._policies, self._directory = policies, directory
 
     def hidden(self) -> bool:
         """Whether not every peer can dial this one."""
@@ -48,6 +52,21 @@ class PeerSurroundings:
     def policy(self) -> SitePolicy | None:
         """The newest policy of this host's site; None if none was heard of."""
         return self._policies.of(self.site_key())
+
+    def elsewhere(self, key: KeyId) -> Demand:
+        """What other hosts of this host's site have by orders of a key, as far as they were heard.
+
+        Other sites' hosts are not believed: they would keep out of this one whom they name.
+        """
+        own, quanta, workspaces = self._certificates.identity, list[Quantum](), 0
+        for peer, heard in self._directory.adverts.items():
+            for there in heard.advert.spent:
+                if there.key == key and peer != own.peer and self.site(peer) == own.site:
+                    devices = (("device", there.devices),) if there.devices else ()
+                    amounts = (there.cpus_milli, there.memory_bytes, there.disk_bytes)
+                    quanta.append(Quantum(*amounts, devices))
+                    workspaces += there.workspaces
+        return Demand(total(quanta), workspaces)
 
     def leaving(self) -> bool:
         """Whether this host is to be stopped for good, as its person says."""

@@ -120,7 +120,7 @@ class Node:
         self.directory = HostDirectory(identity, membership, self.notices, bool(contacts), now)
         life, seen = self.broadcast.incarnation, PeersSeen(self.overlay, self.directory)
         store = self.overlay.past.store
-        by = (self.certificates, self.announcer, self.overlay.policies)
+        by = (self.certificates, self.announcer, self.overlay.policies, self.directory)
         around = PeerSurroundings(membership, self.relaying, *by)
         self.host = Host(
             identity,

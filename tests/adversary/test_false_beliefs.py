@@ -3,10 +3,11 @@
 What an honest peer believes stays true, now and in its next life, which is told all of it once more.
 """
 
+import msgspec
 from lying_member import HONEST_SITE, OTHER_SITE, Attacked, peer_id, presence, says
 
 from protocol.capacity.advert import KIND as ADVERT
-from protocol.capacity.advert import Advert, HostFacts
+from protocol.capacity.advert import SPENT_MOST, Advert, HostFacts, Spent
 from protocol.capacity.quantum import Quantum
 from protocol.capacity.rates import Rates
 from protocol.membership.liveness import Health
@@ -18,6 +19,7 @@ from protocol.node.snapshot import PeerView
 from protocol.peering.news import News
 from protocol.sim.doors import take_stock
 from protocol.terms.effects import Note, Persist
+from protocol.terms.ids import KeyId
 from protocol.terms.limits import WRONG_MOST
 from protocol.trust.record import SignedRecord
 from protocol.wire.codec import encode
@@ -155,6 +157,11 @@ def advert(free: Quantum, rates: Rates = MEASURED, why: str = "") -> Advert:
     return Advert(facts, free, (("1cpu/1G", 4),), (), 1, rates=rates)
 
 
+def spending(*spent: Spent) -> Advert:
+    """One by which an owner has less than nothing, or that names too many."""
+    return msgspec.structs.replace(advert(Quantum(1, 1, 1)), spent=spent)
+
+
 def summary(alive: int, free: Quantum, site: str = OTHER_SITE) -> Summary:
     contact = Contact(peer_id("mallory", OTHER_SITE), site, "mallory:7000")
     return Summary(site, alive, free, free, (), 1, (contact,), 1_000_000.0, True)
@@ -168,6 +175,8 @@ def test_numbers_that_are_too_large_are_nobodys_room() -> None:
             advert(Quantum(HUGE, HUGE, HUGE)),
             advert(Quantum(1, 1, 1, (("gpu", HUGE),))),
             advert(Quantum(1, 1, 1), Rates(save_bytes_s=0.0)),
+            spending(Spent(KeyId("5" * 64), -1, 0, 0, 0, 0)),
+            spending(*[Spent(KeyId("5" * 64), 1, 0, 0, 1, 0)] * (SPENT_MOST + 1)),
         ]
         for turn, word in enumerate(words):
             attacked.spreads(says("mallory", OTHER_SITE, ADVERT, encode(word), "", 10 + turn))
@@ -176,7 +185,7 @@ def test_numbers_that_are_too_large_are_nobodys_room() -> None:
         attacked.spreads(says("mallory", OTHER_SITE, SITE, lie))
         assert OTHER_SITE not in attacked.node.site_summaries.sites
         take_stock(attacked.node, attacked.now)
-        assert attacked.counts["record-body"] == 4
+        assert attacked.counts["record-body"] == 6
         attacked.restart()
 
 

@@ -40,6 +40,7 @@ from protocol.grid.tunnel import ToldEnd
 from protocol.hosting.host import Host
 from protocol.hosting.surroundings import HostSurroundings
 from protocol.membership.clocks import SURE, ClockView
+from protocol.policy.demand import NOTHING, Demand
 from protocol.policy.site_policy import SitePolicy
 from protocol.sim.keys import SimSealer, SimVerifier
 from protocol.terms.coordinate import NOWHERE, Coordinate
@@ -72,6 +73,7 @@ class Around:
         self.ends: dict[PeerId, ToldEnd] = {}
         self.key = FEDERATION.site("s1").key
         self.said: SitePolicy | None = None
+        self.others: dict[KeyId, Demand] = {}
 
     def hidden(self) -> bool:
         return self.behind_nat
@@ -87,6 +89,9 @@ class Around:
 
     def policy(self) -> SitePolicy | None:
         return self.said
+
+    def elsewhere(self, key: KeyId) -> Demand:
+        return self.others.get(key, NOTHING)
 
     def leaving(self) -> bool:
         return self.leaves

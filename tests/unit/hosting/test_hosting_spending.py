@@ -81,6 +81,24 @@ def test_a_ceiling_is_for_all_that_its_holder_has_and_not_for_each_order(one: On
     assert one.holds(ann.up(named("other"), NOW + 1), NOW + 1).held == ("web-1",)
 
 
+def test_what_other_hosts_of_the_site_have_counts_as_well(one: One) -> None:
+    ann = person("ann", ceilings=Ceilings(workspaces=2))
+    one.around.others[key("ann")] = Demand(workspaces=2)
+    no = one.holds(ann.up(shop(1), NOW))
+    assert "1 workspace beside 2 workspaces" in no.refused[0][1].detail
+    one.around.others[key("ann")] = Demand(workspaces=1)
+    assert one.holds(ann.up(shop(1), NOW)).held == ("web-1",)
+
+
+def test_it_is_told_by_key_but_for_the_site_that_nothing_limits(one: One) -> None:
+    assert one.host.advert(NOW).spent == ()
+    one.holds(ADMIN.up(named("own"), NOW))
+    one.holds(person("ann").up(shop(1), NOW))
+    told = {spent.key: spent for spent in one.host.advert(NOW).spent}
+    assert sorted(told) == sorted([STAR.signer.key, key("ann")])
+    assert (told[key("ann")].workspaces, told[key("ann")].cpus_milli) == (1, 500)
+
+
 def test_who_is_below_counts_for_who_granted(one: One) -> None:
     under = STAR.grant("ann", ceilings=Ceilings(workspaces=1))
     bob, eve = (person(name, under=under, by="ann") for name in ("bob", "eve"))
