@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from overlayd.hosting import Hosting
     from overlayd.ports.attachments import Attachments
     from overlayd.ports.images import Collected, Images
+    from overlayd.ports.usage import Metered
     from protocol.node.snapshot import PeerView
 
 NOWHERE = "127.0.0.1:0"
@@ -119,6 +120,11 @@ class Assembly:
     def attachments(self) -> "Attachments":
         """The files that came with orders."""
         return self._hosted().attachments
+
+    @property
+    def usage(self) -> "Metered":
+        """What is counted of this host's leases."""
+        return self._hosted().metering
 
     @property
     def cards(self) -> Mapping[tuple[str, str], str]:
@@ -257,6 +263,7 @@ class Assembly:
             self.now,
             boxes,
             self.auditing,
+            self._credentials.identity,
         )
         await self._hosting.open()
         self._doorway.open(self._hosting.realiser, self._hosting.bulk, self._hosting.sealing)

@@ -25,6 +25,7 @@ from overlayd.adapters.partials import DirectoryPartials
 from overlayd.adapters.roots import DirectoryRoots
 from overlayd.adapters.seeds import NoCloudSeeds
 from overlayd.adapters.underlay import Underlay, UnderlayWatch, dialled_at, source_of
+from overlayd.adapters.usage_store import SqliteUsage
 from overlayd.adapters.volumes import DirectoryVolumes
 from overlayd.config.daemonfile import (
     ComputeUri,
@@ -53,6 +54,7 @@ from overlayd.realise.console_room import ConsoleRoom
 from overlayd.realise.fetch import Fetcher
 from overlayd.realise.fitness import Fitness
 from overlayd.realise.image_cache import ImageCache
+from overlayd.realise.metering import Metering
 from overlayd.realise.paths import Paths
 from overlayd.realise.realiser import Realiser, Tools
 from overlayd.realise.revoked import stopping
@@ -67,8 +69,10 @@ from protocol.grid.record import order_part
 from protocol.hosting.part import Part
 from protocol.node.events import Event, ImagesChanged, Probed, Readdressed
 from protocol.node.snapshot import PeerView
+from protocol.policy.receipts import Meter
 from protocol.terms.ids import GridId
 from protocol.terms.wireguard import WireguardEnd
+from protocol.trust.signing import Signer
 
 _NOT_TRIED = 'its configuration says `wireguard = "never"`'
 _IPV6 = Path("/proc/sys/net/ipv6")
@@ -90,6 +94,7 @@ class Hosting:
         now: Callable[[], float],
         boxes: Boxes,
         auditing: Auditing,
+        signer: Signer,
     ) -> None:
         """`owner_tag` marks what belongs to this host in the kernel and in the hypervisor."""
         state = Path(config.host.state)
@@ -148,6 +153,10 @@ class Hosting:
         )
         self._committer = commits.Committer(self._committing())
         self.commits = Commits(view.me, audited.commit, self._committer, supervisor, tell, now)
+        meter = Meter(signer.key, view.name, view.site)
+        self.metering = Metering(
+            self._compute, SqliteUsage(state), meter, signer, view.leases_now, now
+        )
         self.path_asks = PathAsks(view.me, view.paths, tell)
         self.bulk = Bulk(
             self.images,
@@ -168,7 +177,7 @@ class Hosting:
     def counts(self) -> Counter[str]:
         """How often something was dropped or failed here, by what it was."""
         counts = self.realiser.counts + self.bulk.counts + self.streams.counts
-        counts += self.sealing.counts
+        counts += self.sealing.counts + self.metering.counts
         return counts + self.attachment_traffic.counts + self._metadata.counts
 
     async def open(self) -> None:
@@ -196,6 +205,7 @@ class Hosting:
         self._tell(ImagesChanged(labels_of(await self.images.list())))
         self._probed(await self._facts(offer))
         self._supervisor.keep("attachments", self.attachment_traffic.run)
+        self._supervisor.keep("usage", self.metering.run)
         self._supervisor.keep("underlay", lambda: self._underlay.watch(self._underlay_seen))
 
     async def close(self) -> None:
@@ -204,6 +214,7 @@ class Hosting:
         await self._network.close()
         await self._forwarder.close()
         await self._compute.close()
+        await self.metering.close()
 
     async def images_changed(self) -> None:
         """Tells the node what the image store has. The first image is what KVM can be tried with."""

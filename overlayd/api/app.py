@@ -22,6 +22,7 @@ from overlayd.api import (
     overlay,
     paths,
     streams,
+    usage,
     visits,
 )
 from overlayd.api.image_files import UPLOAD
@@ -64,7 +65,7 @@ def create_app(peer: LocalPeer, uploads: Path) -> Litestar:
         module.router
         for module in (
             *(overlay, grids, events, audit, images, image_files, image_gc),
-            *(commits, console, paths, streams, visits),
+            *(commits, console, paths, streams, usage, visits),
         )
     ]
     app = _App(

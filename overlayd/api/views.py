@@ -8,6 +8,7 @@ from overlayd.ports.images import ImageInfo
 from protocol.grid.model import GridSpec
 from protocol.image.facts import ImageKind
 from protocol.node.rows import GridRow, StoryRow, WorkspaceRow
+from protocol.policy.receipts import Payer, Total
 from protocol.terms.ids import GridId, PeerId, RequestId
 from protocol.trust.order import SignedOrder
 
@@ -85,6 +86,17 @@ class AuditEndView(msgspec.Struct, frozen=True):
     host: str
     fault: str
     """Why what was to be written last is not; empty if it is."""
+
+
+class UsageRow(msgspec.Struct, frozen=True):
+    """What one lease had on one host."""
+
+    host: str
+    site: str
+    grid: GridId
+    name: str
+    payer: Payer
+    total: Total
 
 
 class RevocationView(msgspec.Struct, frozen=True):

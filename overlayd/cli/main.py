@@ -9,7 +9,7 @@ from typer.core import TyperGroup
 from typer.main import get_group
 
 from overlayd.cli.client import DEFAULT_SOCKET
-from overlayd.cli.failure import FAILED, INTERRUPTED, TABLE, Failure, failure
+from overlayd.cli.failure import FAILED, INTERRUPTED, TABLE, USAGE, Failure, failure
 from overlayd.cli.session import Output, Session
 from overlayd.program import flowing, lost_output, silence_output, version_of
 
@@ -41,6 +41,7 @@ _COMMANDS = {
     "show": "grids:show",
     "events": "overlay:events",
     "audit": "audit:audit",
+    "usage": "usage:usage",
     "explain": "grids:explain",
     "pause": "life:pause",
     "resume": "life:resume",
@@ -240,6 +241,8 @@ def root(
 
     Example: overlayctl --peer /run/overlayd/overlayd.sock peers
     """
+    if output is Output.CSV and context.invoked_subcommand != "usage":
+        raise failure("only usage is written as CSV", "-o json", USAGE)
     context.obj = Session(peer, output, identity, acting)
 
 

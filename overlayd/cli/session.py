@@ -35,6 +35,8 @@ class Output(StrEnum):
     TABLE = "table"
     JSON = "json"
     YAML = "yaml"
+    CSV = "csv"
+    """Only of `usage`, which is a table for spreadsheets."""
 
 
 class Session:

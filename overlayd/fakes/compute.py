@@ -18,6 +18,7 @@ from overlayd.ports.compute import (
     Resized,
     Sizes,
 )
+from protocol.policy.receipts import Figures
 
 CPU_MILLI_MIN = 10
 
@@ -48,6 +49,7 @@ class FakeHypervisor:
         self.stuck_on: dict[str, tuple[str, ...]] = {}
         self.forgotten: list[str] = []
         self.resets: dict[str, int] = {}
+        self.figures: dict[str, Figures] = {}
         self.resumes: list[str] = []
         """Every real resume, in order."""
         self.clocks_set: list[str] = []
@@ -160,6 +162,17 @@ class FakeCompute:
             )
             for name, machine in sorted(self.hypervisor.machines.items())
         )
+
+    async def figures(self) -> dict[tuple[str, str], Figures]:
+        """As a test says, for those that run; else nothing but their memory."""
+        self._opened()
+        return {
+            (machine.grid, machine.workspace): self.hypervisor.figures.get(
+                name, Figures(memory_bytes=machine.memory_bytes)
+            )
+            for name, machine in sorted(self.hypervisor.machines.items())
+            if self.hypervisor.states[name] is MachineState.RUNNING
+        }
 
     async def lost(self) -> tuple[LostMachine, ...]:
         """What the hypervisor has lost."""

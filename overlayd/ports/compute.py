@@ -7,6 +7,7 @@ from typing import Protocol
 import msgspec
 
 from protocol.image.facts import Firmware
+from protocol.policy.receipts import Figures
 
 
 class Accelerator(StrEnum):
@@ -242,6 +243,10 @@ class Compute(Protocol):
 
     async def observe(self) -> tuple[MachineSeen, ...]:
         """Every machine of ours, those of an earlier life of this process included."""
+
+    async def figures(self) -> dict[tuple[str, str], Figures]:
+        """What every machine of ours that runs has used since its start, by grid and workspace. What a driver
+        does not count is 0."""
 
     async def lost(self) -> tuple[LostMachine, ...]:
         """Every machine of ours that runs and that the hypervisor does not know, by name."""

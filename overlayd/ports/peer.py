@@ -12,6 +12,7 @@ import msgspec
 from overlayd.ports.attachments import Attachments
 from overlayd.ports.audit import AuditLog
 from overlayd.ports.images import Collected, Images
+from overlayd.ports.usage import Metered
 from protocol.node.events import Event
 from protocol.node.messages import CommitTold, ConsoleText, PathsTold
 from protocol.stream.messages import Why
@@ -91,6 +92,10 @@ class LocalPeer(Protocol):
     @property
     def audit_log(self) -> AuditLog:
         """What this host decided about people's orders."""
+
+    @property
+    def usage(self) -> Metered:
+        """What is counted of this host's leases."""
 
     @property
     def cards(self) -> Mapping[tuple[str, str], str]:

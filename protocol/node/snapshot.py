@@ -20,6 +20,7 @@ from protocol.node import (
     snapshot_standing,
     snapshot_story,
     snapshot_streams,
+    snapshot_usage,
 )
 from protocol.node import status as peer_status
 from protocol.node.node import Node
@@ -38,6 +39,7 @@ from protocol.node.rows import (
 from protocol.node.standing import Standing
 from protocol.node.status_rows import StatusRow
 from protocol.policy.policy_record import check_policy
+from protocol.policy.receipts import LeaseNow
 from protocol.policy.site_policy import PolicyRow, SitePolicy
 from protocol.requesting.proposal import Proposal
 from protocol.requesting.request import RequestView
@@ -228,6 +230,10 @@ class PeerView:
         part = part_of(node.host.leases, node.notices, grid, node.host.ledger.now_s)
         takes = tuple(node.host.tunnels.takes.items())
         return part and msgspec.structs.replace(part, out=self._out(part), takes=takes)
+
+    def leases_now(self) -> list[LeaseNow]:
+        """Every lease of this host that reserves anything, for who counts it."""
+        return snapshot_usage.leases(self._node)
 
     @property
     def revoked(self) -> bool:

@@ -214,6 +214,16 @@ async def test_started_once_with_its_quantum(world: World) -> None:
     assert (seen.boot, seen.cpu_milli) == (1, 700)
 
 
+async def test_what_runs_is_counted_and_what_does_not_is_not(world: World) -> None:
+    compute = await world.opened()
+    await compute.start(world.machine(workspace="web-1"))
+    ((whose, figures),) = (await compute.figures()).items()
+    assert whose == ("4f2a", "web-1")
+    assert figures.memory_bytes > 0
+    await compute.stop("ovl-0")
+    assert await compute.figures() == {}
+
+
 async def test_its_sizes_change_while_it_runs_and_what_cannot_is_said(world: World) -> None:
     """What is its guest's to do is another test: this guest has just been started."""
     compute = await world.opened()

@@ -50,6 +50,7 @@ from overlayd.ports.compute import (
     Resized,
     Sizes,
 )
+from protocol.policy.receipts import Figures
 
 Answer = TypeVar("Answer")
 
@@ -167,6 +168,10 @@ class LibvirtCompute:
         seen = await self._call(self._opened().observe)
         await self._hear_consoles()
         return seen
+
+    async def figures(self) -> dict[tuple[str, str], Figures]:
+        """What libvirt counts of those that run."""
+        return await self._call(self._opened().figures)
 
     async def lost(self) -> tuple[LostMachine, ...]:
         """Guests of an embedded libvirt that has lost what it knew of them. A libvirtd keeps that itself."""

@@ -22,6 +22,7 @@ from overlayd.adapters.libvirt import asking, quiescing, sizes
 from overlayd.adapters.libvirt.consoles import Terminal
 from overlayd.adapters.libvirt.container import make_root, remove_root
 from overlayd.adapters.libvirt.driver import DomainType, Driver, runs_qemu
+from overlayd.adapters.libvirt.figures import figures_of
 from overlayd.adapters.libvirt.folders import GuestFolders, RunsAs
 from overlayd.adapters.libvirt.history import History
 from overlayd.adapters.libvirt.plans import Containers, root_beside
@@ -49,6 +50,7 @@ from overlayd.ports.compute import (
     Resized,
     Sizes,
 )
+from protocol.policy.receipts import Figures
 
 _STATES = {
     libvirt.VIR_DOMAIN_NOSTATE: MachineState.RUNNING,
@@ -129,6 +131,20 @@ class Domains:
                 if error.get_error_code() not in _GONE:
                     raise
         return tuple(sorted(seen, key=lambda machine: machine.name))
+
+    def figures(self) -> dict[tuple[str, str], Figures]:
+        """What is counted of those of ours that run, by grid and workspace."""
+        found = {}
+        for domain in self._connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE):
+            try:
+                mark = self._mark(domain)
+                if mark is not None:
+                    whose = mark.get("grid", ""), mark.get("workspace") or _titled(domain)
+                    found[whose] = figures_of(self._connection, domain)
+            except libvirt.libvirtError as error:
+                if error.get_error_code() not in (*_GONE, libvirt.VIR_ERR_OPERATION_INVALID):
+                    raise
+        return found
 
     def terminals(self) -> tuple[Terminal, ...]:
         """The consoles of containers that run. Other machines' are read by their hypervisor."""

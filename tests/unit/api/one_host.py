@@ -24,6 +24,7 @@ from overlayd.config.values import Name
 from overlayd.fakes.images import FakeImages
 from overlayd.ports.images import Collected, labels_of
 from overlayd.ports.peer import Busy, EventLine, Pipe, StreamOver
+from overlayd.ports.usage import UsageFault
 from overlayd.realise.image_cache import ImageCache
 from protocol.capacity.advert import HostFacts
 from protocol.capacity.quantum import Quantum
@@ -34,12 +35,14 @@ from protocol.node.events import Arrived, Event, ImagesChanged, Started, Ticked
 from protocol.node.messages import CommitTold, ConsoleText, PathsTold
 from protocol.node.node import Node
 from protocol.node.snapshot import PeerView
+from protocol.policy.receipts import Receipt, SignedReceipt, sign_receipt
 from protocol.requesting.visiting import VisitRow
 from protocol.stream.messages import Why
 from protocol.terms.effects import Audit, Note, Persist, Realise, Send
 from protocol.terms.ids import GridId, PeerId
 from protocol.trust.identity import Identity
 from protocol.trust.order import Order, SignedOrder, read_order
+from protocol.trust.signing import Signer
 
 INBOX = 256
 FACTS = HostFacts(
@@ -114,6 +117,23 @@ class PlayedView(PeerView):
         return self.rows
 
 
+class Counted:
+    """Usage as a test has it."""
+
+    def __init__(self, signer: Signer) -> None:
+        self.signer, self.full = signer, False
+        self.receipts: list[Receipt] = []
+        self.open: list[Receipt] = []
+
+    async def signed(self, since_s: float) -> list[SignedReceipt]:
+        if self.full:
+            raise UsageFault("usage.sqlite: the disk is gone")
+        return [sign_receipt(r, self.signer) for r in self.receipts if r.until_s > since_s]
+
+    def running(self) -> list[Receipt]:
+        return self.open
+
+
 class OneHost:
     """A LocalPeer whose node is real."""
 
@@ -155,6 +175,7 @@ class OneHost:
         self.store: dict[tuple[str, str], bytes | None] = {}
         self.audit_log = DirectoryAuditLog(folder / "audit", made.identity, NaclVerifier())
         self._audits: list[Audit] = []
+        self.usage = Counted(made.identity)
         self._inbox: asyncio.Queue[Event] = asyncio.Queue(INBOX)
         self._lines: list[EventLine] = []
         self._news = asyncio.Event()
