@@ -31,6 +31,7 @@ from protocol.hosting.spending import Spending
 from protocol.hosting.surroundings import HostSurroundings
 from protocol.policy.allowing import Forbidden, Used, forbidden, nothing_used
 from protocol.policy.demand import NOTHING, Demand, demand_of
+from protocol.policy.site_policy import PortSpan
 from protocol.terms.effects import Effect, Note, Send
 from protocol.terms.ids import GridId, KeyId, PeerId
 from protocol.terms.refusal import Constraint, Refusal
@@ -112,6 +113,14 @@ class Admitting:
             return ""
         no = self._judged(checked.owner, NOTHING, nothing_used)
         return str(no) if no is not None else ""
+
+    def spans(self, ask: HoldAsk, now: float) -> tuple[PortSpan, ...]:
+        """Ports that may be chosen for whoever asks for a hold; none for any that this host gives."""
+        policy, checked = self._around.policy(), self._checked(ask.change or ask.order, now)
+        if policy is None or checked is None or checked.owner.key == self._around.site_key():
+            return ()
+        terms = policy.terms(checked.owner.key)
+        return terms.expose if terms is not None else ()
 
     # -- parts
 

@@ -293,7 +293,7 @@ class ChangeHolds:
         fresh: list[str] = []
         refused: list[tuple[str, Refusal]] = []
         company = [offer] if asked_for.row is not None else []
-        ports = ports_for(offer.facts.ports, taken, deployment.spec, ask.of, plan, asked_for.row)
+        ports = ports_for(offer, taken, deployment.spec, ask.of, plan, asked_for.row)
         for name in ask.workspaces:
             needs = asked_for.needs.of(name) if name not in takes else None
             if needs is not None:

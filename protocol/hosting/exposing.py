@@ -19,6 +19,8 @@ from protocol.grid.model import GridSpec, Transport, Workspace
 from protocol.hosting.hold_row import HoldRow
 from protocol.hosting.lease import Lease
 from protocol.hosting.taken import PortUser, Taken
+from protocol.placement.fit import Offer
+from protocol.policy.site_policy import PortSpan
 from protocol.terms.effects import Note
 from protocol.terms.ids import GridId, short_hash
 from protocol.terms.refusal import Constraint, Refusal
@@ -61,10 +63,11 @@ class PortsFor:
         mine: Collection[str],
         had: Iterable[ExposedPort] = (),
         fixed: Collection[int] = (),
+        spans: Collection[PortSpan] = (),
     ) -> None:
         """`mine` are ids under which the grid has ports here already, `had` those that it keeps, `fixed` those
-        that it names: none of these is chosen."""
-        self._fixed = fixed
+        that it names: none of these is chosen. Without `spans` any other is, else only one in them."""
+        self._fixed, self._spans = fixed, spans
         self._ports, self._taken, self._mine = ports, taken, mine
         self._had = tuple(had)
         self.chosen: list[ExposedPort] = []
@@ -128,24 +131,28 @@ class PortsFor:
         start = int(short_hash(seed, digits=8), 16) % count
         for step in range(count):
             number = ports.first + (start + step) % count
-            if number not in used and number not in not_those:
+            within = not self._spans or any(number in span for span in self._spans)
+            if within and number not in used and number not in not_those:
                 yield number
 
     def _none(self) -> str:
         ports = self._ports
         if not ports.first:
             return ports.why_not(0)
-        return f"none of the ports that it gives, {ports.first}-{ports.last}, is free"
+        spans = ", ".join(map(str, self._spans))
+        lent = f" and of those that its site lends to this owner, {spans}," if spans else ""
+        return f"none of the ports that it gives, {ports.first}-{ports.last},{lent} is free"
 
 
 def ports_for(
-    ports: GivenPorts, taken: Taken, spec: GridSpec, grid: GridId, *rows: HoldRow | Lease | None
+    offer: Offer, taken: Taken, spec: GridSpec, grid: GridId, *rows: HoldRow | Lease | None
 ) -> PortsFor:
     """The choice for what is to be held of a grid, for which these rows have ports already."""
     there = [row for row in rows if row is not None]
     ids = [row.record.id if isinstance(row, Lease) else row.of or row.grid for row in there]
     had = [port for row in there for port in row.exposes]
-    return PortsFor(ports, taken.ports, dict.fromkeys((grid, *ids)), had, fixed_ports(spec))
+    mine, fixed = dict.fromkeys((grid, *ids)), fixed_ports(spec)
+    return PortsFor(offer.facts.ports, taken.ports, mine, had, fixed, offer.spans)
 
 
 Choosing = Callable[[GridId, tuple[ExposedPort, ...]], PortsFor]

@@ -182,7 +182,7 @@ class Holds:
             self.leave(plan)
         # A plan's room is its own, whatever others claim. A reservation ignores claims, which are for now.
         heeds = plan is None and not ask.start_s
-        ports = ports_for(offer.facts.ports, taken, spec, ask.grid, old, plan)
+        ports = ports_for(offer, taken, spec, ask.grid, old, plan)
         held, fresh, refused = self._grant(
             ask, deployment, offer, time, yields, displacing, now if heeds else None, ports
         )

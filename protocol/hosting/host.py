@@ -69,6 +69,7 @@ from protocol.hosting.taking_up import promised
 from protocol.hosting.tunnels import Tunnels
 from protocol.hosting.yielding import Yielding
 from protocol.placement.fit import Offer
+from protocol.policy.site_policy import PortSpan
 from protocol.terms.coordinate import Coordinate, known
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, Effect, Note, Persist, Row, Send, Untidied, earliest
@@ -197,7 +198,7 @@ class Host:
         """The host has these images now."""
         self._images = images
 
-    def offer(self, start_s: float = 0.0) -> Offer:
+    def offer(self, start_s: float = 0.0, spans: tuple[PortSpan, ...] = ()) -> Offer:
         """This host's word on what it has now, for a lease that begins at `start_s` (0: now)."""
         here = self.here()
         return Offer(
@@ -208,6 +209,7 @@ class Host:
             free=self.ledger.free,
             images=tuple(image.digest for image in self._images),
             coordinate=here if known(here) else None,
+            spans=spans,
             refused=self.admitting.barred(start_s),
         )
 
@@ -249,10 +251,10 @@ class Host:
             case QuoteAsk():
                 return [Send(sender, self._quote(message, now), message.request)], []
             case HoldAsk(change=SignedOrder() as change):
-                offer = self.offer(message.start_s)
+                offer = self.offer(message.start_s, self.admitting.spans(message, now))
                 return self.changes.ask(sender, message, change, self._taken(), offer, now)
             case HoldAsk():
-                offer = self.offer(message.start_s)
+                offer = self.offer(message.start_s, self.admitting.spans(message, now))
                 displacing = self._displacing(message.start_s, now)
                 return self.holds.ask(
                     sender,

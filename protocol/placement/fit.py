@@ -23,6 +23,7 @@ from protocol.grid.model import (
     Strict,
     Workspace,
 )
+from protocol.policy.site_policy import PortSpan
 from protocol.terms.coordinate import Coordinate, distance_s, known
 from protocol.terms.ids import PeerId
 from protocol.terms.refusal import PORTS, Constraint, Refusal
@@ -49,6 +50,8 @@ class Offer(msgspec.Struct, frozen=True):
     """Room it keeps for older orders; not in `free`."""
     shut: tuple[tuple[int, str], ...] = ()
     """Ports that the grid names and the host does not give, and why."""
+    spans: tuple[PortSpan, ...] = ()
+    """Ports that it may choose for whose grid it is; none for any that it gives."""
 
     @property
     def by_ipv6(self) -> bool:

@@ -28,7 +28,7 @@ GRID = "shop"
 SETTLES_S = 20.0
 LOOK_EVERY = 25
 """It is looked after so many hostile messages what has changed."""
-KEPT = ("grid", "hold", "steward", "revocation", "quote", "queue", "attached")
+KEPT = ("grid", "hold", "steward", "revocation", "policy", "quote", "queue", "attached")
 """The tables whose rows nothing that a stranger says may change."""
 
 

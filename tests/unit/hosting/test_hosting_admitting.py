@@ -4,12 +4,14 @@ from random import Random
 from typing import Any
 
 import hosting_world
+import msgspec
 import pytest
 from deciding import decided
-from hosting_world import FEDERATION, REQUEST, One, named, notes
+from hosting_world import FACTS, FEDERATION, REQUEST, One, named, notes
 from negotiating import ADMIN, MIB, NOW, RIVAL, A, B, C, shop
 from organisation import Organisation
 
+from protocol.capacity.advert import GivenPorts
 from protocol.contract.authority import Authority
 from protocol.contract.messages import (
     Act,
@@ -21,13 +23,14 @@ from protocol.contract.messages import (
     LeaseReply,
     RoomClaim,
 )
+from protocol.grid.model import Exposure
 from protocol.grid.record import LeaseChange, grid_id, vni_of
-from protocol.policy.site_policy import Line, SitePolicy, VoTerms
+from protocol.policy.site_policy import Line, PortSpan, SitePolicy, VoTerms
 from protocol.sim.keys import SimVerifier
 from protocol.sim.people import Person
 from protocol.terms.effects import Effect, Send
 from protocol.terms.limits import HOLD_S
-from protocol.terms.refusal import Constraint
+from protocol.terms.refusal import PORTS, Constraint
 from protocol.trust.ceilings import Ceilings
 from protocol.trust.order import Action, SignedOrder
 from protocol.wire.codec import encode
@@ -199,3 +202,26 @@ def test_nobody_makes_place_by_naming_anothers_plan(one: One) -> None:
     (reply,) = replies(one.hears(ask))
     assert isinstance(reply, HoldReply)
     assert "at most 0 workspaces" in refused(reply)
+
+
+def test_a_port_is_chosen_among_those_that_the_site_lends(one: One) -> None:
+    ports = GivenPorts(30_000, 30_004, "198.51.100.7")
+    capacity = msgspec.structs.replace(FACTS.capacity, devices=((PORTS, 5),))
+    one.facts = msgspec.structs.replace(FACTS, capacity=capacity, ports=ports)
+    one.start()
+    one.around.said = policy(expose=(PortSpan(30_003, 30_003), PortSpan(31_000, 31_999)))
+    ann = member()
+
+    def asks(name: str, outside: int = 0) -> SignedOrder:
+        spec = shop(1)
+        cluster = msgspec.structs.replace(spec.clusters[0], expose=(Exposure(22, outside=outside),))
+        return ann.up(msgspec.structs.replace(spec, name=name, clusters=(cluster,)), NOW)
+
+    assert "may not be reached at port 30001" in refused(one.holds(asks("a", 30_001)))
+    order = asks("b")
+    assert one.holds(order).held == ("web-1",)
+    row = one.host.holds.row(grid_id(order))
+    assert row is not None
+    assert [port.outside for port in row.exposes] == [30_003]
+    ((_, none),) = one.holds(asks("c")).refused
+    assert "of those that its site lends to this owner, 30003-30003, 31000-31999" in none.detail
