@@ -46,6 +46,9 @@ SITE_DAYS = 365
 HOST_DAYS = 90
 MAX_DAYS = 3650
 
+POLICIES, POLICY_SUFFIX = "policies", ".policy"
+"""Where a site keeps the policies that it signed, each under its number."""
+
 _BEGIN = "-----BEGIN OVERLAYD CERTIFICATE-----"
 _END = "-----END OVERLAYD CERTIFICATE-----"
 _DAY_S = 86400.0
@@ -113,7 +116,8 @@ def renew_host(
     path = certificate or site_dir / "hosts" / host / "host.cert"
     old = _certified(path, Role.HOST, host, site.identity.key)
     name = site.principal.site
-    new = _certificate(old.subject, Role.HOST, name, host, site.identity.key, days)
+    certified = _certificate(old.subject, Role.HOST, name, host, site.identity.key, days)
+    new = msgspec.structs.replace(certified, policy=newest_policy(site_dir))
     return _renew(output or path, (sign_certificate(new, site.identity), *site.chain))
 
 
@@ -140,9 +144,16 @@ def enrol_host(
     certificate = _certificate(
         identity.key, Role.HOST, site.principal.site, host, site.identity.key, days
     )
+    certificate = msgspec.structs.replace(certificate, policy=newest_policy(site_dir))
     chain = (sign_certificate(certificate, site.identity), *site.chain)
     _write(folder, "host", identity, chain, site.federation)
     return folder
+
+
+def newest_policy(site_dir: Path) -> int:
+    """The number of the newest policy that was signed in a site's folder; 0 if none was."""
+    numbers = (path.stem for path in (site_dir / POLICIES).glob(f"*{POLICY_SUFFIX}"))
+    return max((int(number) for number in numbers if number.isdecimal()), default=0)
 
 
 def load_site(directory: Path, now_s: float | None = None) -> Credentials:

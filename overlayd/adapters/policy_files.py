@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from overlayd.adapters.credentials import Credentials
+from overlayd.adapters.credentials import POLICIES, POLICY_SUFFIX, Credentials, newest_policy
 from overlayd.adapters.nacl_keys import NaclVerifier, read_small_file, write_new_file
 from overlayd.ports.keys import KeyFileError
 from protocol.policy.policy_record import check_policy, sign_policy
@@ -23,10 +23,6 @@ from protocol.trust.signing import Untrusted
 from protocol.wire.codec import Malformed, decode, encode
 from protocol.wire.limits import MAX_RECORD_BYTES
 
-FOLDER = "policies"
-"""Where a site keeps what it signed."""
-
-_SUFFIX = ".policy"
 _BEGIN = "-----BEGIN OVERLAYD POLICY-----"
 _END = "-----END OVERLAYD POLICY-----"
 
@@ -38,17 +34,11 @@ class Made(msgspec.Struct, frozen=True):
     policy: SitePolicy
 
 
-def newest_number(site_dir: Path) -> int:
-    """The number of the newest policy that was signed in a site's folder; 0 if none was."""
-    numbers = (path.stem for path in (site_dir / FOLDER).glob(f"*{_SUFFIX}"))
-    return max((int(number) for number in numbers if number.isdecimal()), default=0)
-
-
 def sign_policy_file(
     site_dir: Path, site: Credentials, policy: SitePolicy, number: int, output: Path | None
 ) -> Made:
     """Signs a policy with the site's key. Number 0 is the next one. Raises KeyFileError."""
-    newest = newest_number(site_dir)
+    newest = newest_policy(site_dir)
     if number and number <= newest:
         raise KeyFileError(
             f"policy {newest} of {site.principal.site} is signed already, and only a greater number "
@@ -66,7 +56,7 @@ def sign_policy_file(
         check_policy(signed, site.federation, NaclVerifier())
     except (ValueError, Untrusted) as error:
         raise KeyFileError(f"this policy cannot be signed: {error}") from None
-    kept = site_dir / FOLDER / f"{policy.number}{_SUFFIX}"
+    kept = site_dir / POLICIES / f"{policy.number}{POLICY_SUFFIX}"
     for place in dict.fromkeys((kept, output or kept)):
         try:
             place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -126,7 +126,13 @@ class Admitting:
 
     def _judged(self, owner: Owner, demand: Demand, used: Used) -> Forbidden | None:
         around = self._around
-        return forbidden(around.policy(), self._site, around.site_key(), owner, demand, used)
+        policy, least, site_key = around.policy(), around.least_policy(), around.site_key()
+        if (policy.number if policy is not None else 0) < least and owner.key != site_key:
+            why = (
+                f"this host has yet to hear policy {least} of its site, which its certificate names"
+            )
+            return Forbidden(why, "the same again once it has; `overlayctl policy publish` there")
+        return forbidden(policy, self._site, site_key, owner, demand, used)
 
     def _checked(self, order: SignedOrder, now: float) -> CheckedOrder | None:
         """An order and whose it is; None if it is not believed, which is said where it is carried out."""

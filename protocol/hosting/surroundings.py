@@ -31,6 +31,9 @@ class HostSurroundings(Protocol):
     def elsewhere(self, key: KeyId) -> Demand:
         """What other hosts of this host's site have by orders of a key, as far as they were heard."""
 
+    def least_policy(self) -> int:
+        """The least number of a policy that this host may go by, as its certificate says."""
+
     def leaving(self) -> bool:
         """Whether this host is to be stopped for good, as its person says."""
 
@@ -76,6 +79,10 @@ class Alone:
     def elsewhere(self, key: KeyId) -> Demand:
         """Nothing."""
         return NOTHING
+
+    def least_policy(self) -> int:
+        """Any will do."""
+        return 0
 
     def leaving(self) -> bool:
         """Never."""

@@ -68,6 +68,10 @@ class PeerSurroundings:
                     workspaces += there.workspaces
         return Demand(total(quanta), workspaces)
 
+    def least_policy(self) -> int:
+        """The least number of a policy that this host may go by, as its certificate says."""
+        return read_certificate(self._certificates.identity.chain[0]).policy
+
     def leaving(self) -> bool:
         """Whether this host is to be stopped for good, as its person says."""
         return self._announcer.leaving

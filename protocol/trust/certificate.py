@@ -15,7 +15,7 @@ from enum import StrEnum
 import msgspec
 
 from protocol.terms.ids import KeyId, is_64_digits
-from protocol.terms.ranges import Moment
+from protocol.terms.ranges import Moment, Number
 from protocol.trust.signing import Reason, Signer, Untrusted, Verifier, require_signature
 from protocol.wire.codec import Malformed, decode, encode
 from protocol.wire.limits import MAX_CERTIFICATE_BYTES
@@ -50,6 +50,8 @@ class Certificate(msgspec.Struct, frozen=True):
     """Unix seconds; valid up to and not including this instant."""
     serial: str
     """8 to 64 hexadecimal digits, chosen by the issuer. A revocation names it."""
+    policy: Number = 0
+    """Of a host: the least number of its site's policy that it may go by. 0: none is needed."""
 
 
 class SignedCertificate(msgspec.Struct, frozen=True):

@@ -1,7 +1,7 @@
 """What a member says of another site's policy: nothing but the site's newest word counts, after a restart too.
 
-An organisation that gets a policy believed that lets it in has the whole site. So it is tried with every paper that a
-member may have: another site's key, a host's, the site's own older word, that word altered or unsigned.
+An organisation that gets a policy believed that lets it in has the whole site. So it is tried with every paper
+that a member may have: another site's key, a host's, the site's own older word, that word altered or unsigned.
 """
 
 import msgspec

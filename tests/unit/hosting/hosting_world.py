@@ -74,6 +74,7 @@ class Around:
         self.key = FEDERATION.site("s1").key
         self.said: SitePolicy | None = None
         self.others: dict[KeyId, Demand] = {}
+        self.least = 0
 
     def hidden(self) -> bool:
         return self.behind_nat
@@ -92,6 +93,9 @@ class Around:
 
     def elsewhere(self, key: KeyId) -> Demand:
         return self.others.get(key, NOTHING)
+
+    def least_policy(self) -> int:
+        return self.least
 
     def leaving(self) -> bool:
         return self.leaves

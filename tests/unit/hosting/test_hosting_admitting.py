@@ -98,6 +98,19 @@ def test_the_site_itself_is_always_let_in(one: One) -> None:
     assert one.holds(ADMIN.up(shop(1), NOW)).held == ("web-1",)
 
 
+def test_an_older_policy_than_the_certificate_names_lets_nobody_in_but_the_site(one: One) -> None:
+    """A new host cannot be fed last year's policy, nor none."""
+    one.around.least = 2
+    for said in (None, policy(1)):
+        one.around.said = said
+        assert "has yet to hear policy 2" in refused(one.holds(RIVAL.up(shop(1), NOW)))
+        assert "has yet to hear policy 2" in refused(one.holds(member().up(shop(1), NOW)))
+    one.around.said = policy(2)
+    assert one.holds(member().up(shop(1), NOW)).held == ("web-1",)
+    one.around.said = None
+    assert one.holds(ADMIN.up(named("own"), NOW)).held == ("web-1",)
+
+
 def test_a_member_holds_what_the_policy_and_the_grant_allow(one: One) -> None:
     one.around.said = policy(ceiling=Ceilings(lease_s=HOUR_S, memory_bytes=128 * MIB))
     ann = member(ceilings=Ceilings(lease_s=HOUR_S // 2))
