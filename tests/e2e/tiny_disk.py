@@ -29,25 +29,25 @@ def make(folder: Path) -> Path:
     for kind in ("debian", ""):
         argv = [str(TOP / "scripts" / "build-image"), *kind.split()]
         subprocess.run(argv, check=True, capture_output=True)
-    files, whole, disk = folder / "files", folder / "debian.raw", folder / "tiny.raw"
+    files, loaders, disk = folder / "files", folder / "loaders.raw", folder / "tiny.raw"
     (files / "boot" / "grub").mkdir(parents=True)
     (files / "boot" / "grub" / "grub.cfg").write_text(GRUB)
     with tarfile.open(IMAGES / "guest.img") as archive:
         for part in ("vmlinuz", "initrd.img"):
             archive.extract(part, files, filter="data")
-    argv = ["qemu-img", "convert", "-f", "qcow2", "-O", "raw", str(IMAGES / "debian.qcow2")]
-    subprocess.run([*argv, str(whole)], check=True)
     start, end = LOADERS
+    argv = ["qemu-img", "dd", "-f", "qcow2", "-O", "raw", "bs=1M", f"count={end * SECTOR >> 20}"]
+    subprocess.run([*argv, f"if={IMAGES / 'debian.qcow2'}", f"of={loaders}"], check=True)
     with disk.open("xb") as file:
         file.truncate(end * SECTOR + ((ROOT_MIB + FREE_MIB) << 20))
     table = "".join(line for line in LAYOUT.open() if not line.startswith("#"))
     subprocess.run(["sfdisk", "--quiet", str(disk)], input=table.encode(), check=True)
-    with whole.open("rb") as source, disk.open("r+b") as target:
+    with loaders.open("rb") as source, disk.open("r+b") as target:
         target.write(source.read(BOOT_CODE_BYTES))
         source.seek(start * SECTOR)
         target.seek(start * SECTOR)
         target.write(source.read((end - start) * SECTOR))
-    whole.unlink()
+    loaders.unlink()
     options = ["-q", "-t", "ext4", "-L", "root", "-O", "^metadata_csum_seed,^orphan_file"]
     at = ["-d", str(files), "-E", f"offset={end * SECTOR},nodiscard", str(disk), f"{ROOT_MIB}m"]
     subprocess.run(["mke2fs", *options, *at], check=True)
