@@ -146,7 +146,9 @@ def test_whole_or_nothing_whenever_the_requester_dies(dying: Dying) -> None:
         died += [f"g{k}" for name, k in mine.items() if _dead(dying, name)]
     for name in REQUESTERS:
         dying.kill(name)
-        dying.restart(name)
+        dying.start(name)
+    for name in REQUESTERS:
+        dying.wait_ready(dying.hosts[name])
     dying.settle(list(grids))
     whole = dying.take_down(list(grids))
     story = {k: "whole" if grid in whole else "nothing" for grid, k in grids.items()}
