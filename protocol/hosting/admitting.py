@@ -78,8 +78,9 @@ class Admitting:
         match message:
             case HoldAsk():
                 no = self._hold(message, now)
-                why = str(no) if no is not None else ""
-                return refuse(self._host, sender, message, Constraint.POLICY, why) if why else None
+                if no is None:
+                    return None
+                return refuse(self._host, sender, message, no.constraint, str(no))
             case RoomClaim(order=order):
                 no = self._asked(order, now)
                 return [Note("claim.refused", "", str(no))] if no is not None else None

@@ -5,9 +5,8 @@ from protocol.grid.tunnel import ToldEnd
 from protocol.membership.clocks import ClockView
 from protocol.membership.membership import Membership
 from protocol.node.relaying import Relaying
-from protocol.peering.announcer import Announcer
-from protocol.peering.certificates import Certificates, own_revocation
-from protocol.peering.site_policies import SitePolicies
+from protocol.peering.certificates import own_revocation
+from protocol.peering.overlay import Overlay
 from protocol.policy.demand import Demand
 from protocol.policy.site_policy import SitePolicy
 from protocol.requesting.host_directory import HostDirectory
@@ -23,14 +22,12 @@ class PeerSurroundings:
         self,
         membership: Membership,
         relaying: Relaying,
-        certificates: Certificates,
-        announcer: Announcer,
-        policies: SitePolicies,
+        overlay: Overlay,
         directory: HostDirectory,
     ) -> None:
         self._membership, self._relaying = membership, relaying
-        self._certificates, self._announcer = certificates, announcer
-        self._policies, self._directory = policies, directory
+        self._certificates, self._announcer = overlay.certificates, overlay.announcer
+        self._policies, self._directory = overlay.policies, directory
 
     def hidden(self) -> bool:
         """Whether not every peer can dial this one."""

@@ -117,11 +117,11 @@ class Node:
         believed = (self.certificates.revocations, self.overlay.policies)
         self.authority = Authority(identity.federation, identity.verifier, *believed)
         self.notices = Notices()
-        self.directory = HostDirectory(identity, membership, self.notices, bool(contacts), now)
+        heard = (self.notices, bool(contacts), now, self.overlay.policies.known)
+        self.directory = HostDirectory(identity, membership, *heard)
         life, seen = self.broadcast.incarnation, PeersSeen(self.overlay, self.directory)
         store = self.overlay.past.store
-        by = (self.certificates, self.announcer, self.overlay.policies, self.directory)
-        around = PeerSurroundings(membership, self.relaying, *by)
+        around = PeerSurroundings(membership, self.relaying, self.overlay, self.directory)
         self.host = Host(
             identity,
             facts,

@@ -120,10 +120,11 @@ def reasons(refusals: tuple[Refusal, ...]) -> tuple[Obstacle, ...]:
 
 
 def _kind(refusal: Refusal) -> str:
-    """What is counted by itself though one constraint stops it: each device, and each reason against a port,
-    as whether a host does not give it, or gave it to somebody. Which port it is makes no difference."""
+    """What is counted by itself though one constraint stops it: each device, each line of a site's policy, and
+    each reason against a port, as whether a host does not give it, or gave it to somebody. Which port it is
+    makes no difference."""
     match refusal.constraint:
-        case Constraint.DEVICE:
+        case Constraint.DEVICE | Constraint.POLICY:
             return refusal.detail
         case Constraint.PORT:
             return re.split("[:;,]", re.sub("[0-9]+", "", refusal.detail))[0]

@@ -17,6 +17,7 @@ from protocol.policy.demand import NOTHING, Demand
 from protocol.policy.site_policy import SitePolicy, VoTerms
 from protocol.terms.ids import KeyId
 from protocol.terms.quantities import counted, cpus_in_words, format_duration, format_size
+from protocol.terms.refusal import Constraint
 from protocol.trust.ceilings import Ceilings
 from protocol.trust.owner import Owner
 
@@ -33,6 +34,8 @@ class Forbidden(msgspec.Struct, frozen=True):
     """Which rule, and what was asked."""
     allowed: str
     """What would be."""
+    constraint: Constraint = Constraint.POLICY
+    """AUTHORITY if the site does not let the owner in at all, whatever is asked."""
 
     def __str__(self) -> str:
         return f"{self.why}; allowed: {self.allowed}"
@@ -63,12 +66,12 @@ def forbidden(
         if owner.site:
             return None
         why = f"site {site} has published no policy, and without one it admits no VO"
-        return Forbidden(why, "sites' own keys")
+        return Forbidden(why, "sites' own keys", Constraint.AUTHORITY)
     terms = policy.terms(owner.key)
     if terms is None:
         named = ", ".join(vo.name for vo in policy.vos) or "nobody but the site itself"
         who = f"{owner.label}, key {owner.key[:_SHOWN_DIGITS]}..."
-        return Forbidden(f"{policy.title} does not name {who}", named)
+        return Forbidden(f"{policy.title} does not name {who}", named, Constraint.AUTHORITY)
     return next(_beyond(policy, terms, demand, used), None)
 
 

@@ -17,6 +17,7 @@ from protocol.placement.explain import words
 from protocol.placement.suspects import suspects
 from protocol.requesting.attempt import Attempt
 from protocol.requesting.change import Change
+from protocol.requesting.lending import lent
 from protocol.requesting.looking import ANOTHER_NAME
 from protocol.requesting.pinned import stuck_lines
 from protocol.requesting.policies import Policy
@@ -156,6 +157,8 @@ class Gathering:
         if self._change is not None and self._change.by_room is not None:
             grid = attempt_at(self._change.record, f"{world.me}/{self._request}")
         candidates = world.candidates() if self.tries else ()
+        if self._order is not None and candidates:
+            candidates = lent(candidates, world.policies(), self._order, self._deployment)
         opening = self._policy.opening(claimed)
         deployment, dice, change = self._deployment, self._dice, self._change
         return Attempt(self._request, deployment, grid, candidates, dice, opening, change)

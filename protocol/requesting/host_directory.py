@@ -1,6 +1,7 @@
 """What this peer has heard of hosts and grids, as requests made here need it."""
 
 from collections import Counter
+from collections.abc import Callable
 
 import msgspec
 
@@ -11,6 +12,7 @@ from protocol.grid.model import GridSpec
 from protocol.grid.record import GridState
 from protocol.membership.membership import Membership
 from protocol.placement.suspects import Known
+from protocol.requesting.lending import Policies
 from protocol.requesting.shortlist import Candidate, told_by
 from protocol.requesting.silence import Silence
 from protocol.terms.ids import Digest, GridId, KeyId, PeerId, short_hash
@@ -36,8 +38,11 @@ class HostDirectory:
         notices: Notices,
         expects: bool,
         now: float,
+        policies: Callable[[], Policies] = tuple,
     ) -> None:
-        """`expects` says that this peer knows how to reach others, so that it should hear of hosts."""
+        """`expects` says that this peer knows how to reach others, so that it should hear of hosts. `policies`
+        answers the newest of each site."""
+        self.policies = policies
         self._identity, self._membership, self.notices = identity, membership, notices
         self.born_s, self._blind_s = now, now + BLIND_S if expects else now
         self.adverts: dict[PeerId, HeardAdvert] = {}

@@ -60,7 +60,7 @@ class Offers:
             facts=quote.facts,
             free=quote.free,
             images=quote.images,
-            refused=quote.refused,
+            refused=quote.refused or candidate.refused,
             coordinate=quote.coordinate,
             clashes=quote.clashes,
             hidden=quote.hidden,

@@ -8,6 +8,7 @@ from protocol.grid.asked import sign_asked
 from protocol.placement.suspects import Known
 from protocol.requesting.attached import Attached, Attaching
 from protocol.requesting.host_directory import HostDirectory
+from protocol.requesting.lending import Policies
 from protocol.requesting.quotes import Quotes
 from protocol.requesting.shortlist import Candidate
 from protocol.requesting.silence import Silence
@@ -62,6 +63,10 @@ class Outlook:
     def candidates(self) -> tuple[Candidate, ...]:
         """Hosts that are alive and have advertised."""
         return self._directory.candidates()
+
+    def policies(self) -> Policies:
+        """What sites lend to whom, as far as this peer has heard."""
+        return self._directory.policies()
 
     def guards(self, key: str) -> tuple[PeerId, ...]:
         """The guards of a name, as the directory finds them."""

@@ -24,6 +24,7 @@ from protocol.terms.coordinate import known
 from protocol.terms.dice import Dice
 from protocol.terms.ids import PeerId
 from protocol.terms.limits import ASKED_AT_LEAST, ASKED_MORE
+from protocol.terms.refusal import Refusal
 
 _DRAWN = 4
 """Of many hosts, this many times the number needed are drawn before they are ranked: to rank 1,000 takes 15 ms.
@@ -38,6 +39,8 @@ class Candidate(msgspec.Struct, frozen=True):
     site: str
     told: Offer | None = None
     """What its advert says of it. If that is None, not known, the host is always asked."""
+    refused: Refusal | None = None
+    """Why it would refuse whatever it is asked, as its site's policy says."""
 
 
 def told_by(peer: PeerId, name: str, site: str, advert: Advert) -> Offer:

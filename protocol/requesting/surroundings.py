@@ -5,6 +5,7 @@ from typing import Protocol
 from protocol.contract.notices import Notice
 from protocol.placement.suspects import Known
 from protocol.requesting.attached import Attached
+from protocol.requesting.lending import Policies
 from protocol.requesting.proposal import Proposal
 from protocol.requesting.shortlist import Candidate
 from protocol.requesting.silence import Hearing
@@ -28,6 +29,9 @@ class Surroundings(Hearing, Protocol):
 
     def candidates(self) -> tuple[Candidate, ...]:
         """Hosts that can be asked for a quote."""
+
+    def policies(self) -> Policies:
+        """The newest policies of sites that were heard of, with the sites' keys."""
 
     def guards(self, key: str) -> tuple[PeerId, ...]:
         """The peers that are told who asks for that name."""
@@ -58,7 +62,12 @@ class Surroundings(Hearing, Protocol):
 
 
 class Nameless:
-    """The part of it that is about names, where no name is ever asked for twice."""
+    """The part of it that is about names and policies, where no name is ever asked for twice, and no site has a
+    policy."""
+
+    def policies(self) -> Policies:
+        """None."""
+        return ()
 
     def guards(self, key: str) -> tuple[PeerId, ...]:
         """Nobody."""

@@ -24,7 +24,7 @@ class Constraint(StrEnum):
     """The host says of itself that it could not run a guest now, or could keep no promise."""
     AUTHORITY = "authority"
     POLICY = "policy"
-    """The site's policy, or the grant that is shown, does not allow it."""
+    """The site's policy lets the owner in, but does not allow it; or the grant that is shown does not."""
     SITE = "site"
     APART = "apart"
     """The host carries a grid that is to be kept apart from this one."""

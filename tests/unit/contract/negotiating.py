@@ -29,6 +29,7 @@ from protocol.grid.record import (
 from protocol.hosting.claims import Claims
 from protocol.placement.fit import Offer
 from protocol.placement.suspects import Known
+from protocol.policy.site_policy import SitePolicy
 from protocol.requesting.placing import Placing
 from protocol.requesting.proposal import Proposal
 from protocol.requesting.shortlist import Candidate
@@ -95,11 +96,16 @@ class Around:
         """Hosts that are not heard."""
         self.names: Known | None = None
         """All names there are; None if they are not all known."""
+        self.published: list[tuple[KeyId, SitePolicy]] = []
+        """Policies of sites that were heard of."""
         self.namesake: Notice | None = None
         """What hosts tell of a grid that is up with the same name."""
 
     def asked(self, attempt: GridId, host: PeerId) -> bytes:
         return sign_asked(FEDERATION.host("s1", "a"), attempt, host)
+
+    def policies(self) -> list[tuple[KeyId, SitePolicy]]:
+        return self.published
 
     def guards(self, key: str) -> tuple[PeerId, ...]:
         return ()

@@ -65,7 +65,8 @@ def refused(reply: HoldReply) -> str:
     """Why nothing is held by the policy."""
     assert reply.held == ()
     ((_, refusal),) = reply.refused
-    assert refusal.constraint is Constraint.POLICY, refusal
+    stranger = "does not name" in refusal.detail or "no policy" in refusal.detail
+    assert refusal.constraint is (Constraint.AUTHORITY if stranger else Constraint.POLICY), refusal
     return refusal.detail
 
 

@@ -1,13 +1,15 @@
 """What a host is told of the peer around it."""
 
-from one_peer import FACTS, NOW, OTHER, friends, hello, identity
+from one_peer import FACTS, FED, NOW, OTHER, friends, hello, identity
 
 from protocol.capacity.advert import Advert, Spent
 from protocol.capacity.quantum import Quantum
-from protocol.node.events import Arrived, Connected
+from protocol.node.events import Arrived, Connected, RecordGiven
 from protocol.node.host_surroundings import PeerSurroundings
 from protocol.node.node import Node
 from protocol.policy.demand import NOTHING, Demand
+from protocol.policy.policy_record import sign_policy
+from protocol.policy.site_policy import SitePolicy
 from protocol.terms.ids import KeyId, PeerId
 from protocol.trust.identity import Identity
 
@@ -15,9 +17,7 @@ STAR = KeyId("5" * 64)
 
 
 def around(peer: Node) -> PeerSurroundings:
-    overlay = peer.overlay
-    by = (overlay.certificates, overlay.announcer, overlay.policies, peer.directory)
-    return PeerSurroundings(overlay.membership, peer.relaying, *by)
+    return PeerSurroundings(peer.overlay.membership, peer.relaying, peer.overlay, peer.directory)
 
 
 def says(peer: Node, who: Identity, workspaces: int) -> None:
@@ -56,3 +56,18 @@ def test_another_sites_host_keeps_nobody_out_of_this_one() -> None:
     assert around(peer).site(far.peer) == "s2"
     says(peer, far, 1000)
     assert around(peer).elsewhere(STAR) == NOTHING
+
+
+def test_it_has_the_newest_policy_of_its_own_site_and_of_no_other() -> None:
+    peer = friends()
+    sees, mine = around(peer), identity("h1").site
+    own, other = FED.site(mine), FED.site("elsewhere")
+    assert sees.site_key() == own.key
+    for site, name in ((other, "elsewhere"), (own, mine)):
+        assert sees.policy() is None
+        made = SitePolicy(name, 3, NOW, FED.site_chain(name))
+        peer.handle(RecordGiven(sign_policy(made, site)), NOW)
+    newest = sees.policy()
+    assert newest is not None
+    assert newest.number == 3
+    assert sees.least_policy() == 0
