@@ -33,6 +33,7 @@ from protocol.terms.quantities import (
     format_size,
 )
 from protocol.trust.ceilings import Ceilings
+from protocol.trust.fingerprint import words_of
 from protocol.trust.owner import Owner
 
 policy_app = typer.Typer(no_args_is_help=True, help="What a site lets others use of it.")
@@ -208,7 +209,7 @@ def _in_words(policy: SitePolicy) -> Iterator[str]:
 
 
 def _terms(terms: VoTerms) -> Iterator[str]:
-    yield f"{terms.name}, key {terms.key[:_KEY_DIGITS]}..., share {terms.share}"
+    yield f"{terms.name}, share {terms.share}, key {terms.key[:_KEY_DIGITS]}..., {words_of(terms.key)}"
     yield f"  at most: {', '.join(_ceiling(terms.ceiling)) or 'as much as there is'}"
     if terms.guaranteed != Quantum():
         kept = terms.guaranteed

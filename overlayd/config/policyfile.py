@@ -40,25 +40,33 @@ from protocol.terms.ids import Digest, KeyId, is_64_digits
 from protocol.terms.quantities import format_cpus, format_size
 from protocol.terms.ranges import AMOUNT_MOST, shown
 from protocol.trust.ceilings import Ceilings
+from protocol.trust.fingerprint import words_of
 
 _CITED = ("ceiling", "images", "expose", "devices", "egress")
 _IMAGE = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
 
 
 class WrittenKey(str):
-    """The key of a VO, or of another site: `vo:` or `site:` and 64 hexadecimal digits, or these alone."""
+    """The key of a VO, or of another site: `vo:` or `site:` and 64 hexadecimal digits, these alone, or the line
+    that `overlayctl identity export` prints, of which the words are checked."""
 
     __slots__ = ()
     SCHEMA: ClassVar[Mapping[str, Any]] = {"type": "string", "examples": ["vo:9f3c..."]}
 
     @classmethod
     def from_written(cls, found: object) -> Self:
-        allowed = "write vo: and the 64 hexadecimal digits of its key; its admin reads them out"
+        allowed = (
+            "write vo: and its key's 64 hexadecimal digits, or its line from `identity export`"
+        )
         if not isinstance(found, str):
             raise ValueError(allowed)
-        digits = found.removeprefix("vo:").removeprefix("site:").lower()
+        kind, _, rest = found.partition(" ")
+        _, digits, *words = rest.split() if kind == "vo" and len(rest.split()) > 1 else ("", found)
+        digits = digits.removeprefix("vo:").removeprefix("site:").lower()
         if not is_64_digits(digits):
             raise ValueError(allowed)
+        if words and " ".join(words) != words_of(KeyId(digits)):
+            raise ValueError("the words are not those of that key; ask its admin again")
         return cls(digits)
 
 

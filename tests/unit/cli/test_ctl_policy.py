@@ -8,6 +8,8 @@ from typer.testing import CliRunner
 
 from overlayd.adapters.credentials import add_site, create_federation
 from overlayd.cli.main import app
+from protocol.terms.ids import KeyId
+from protocol.trust.fingerprint import words_of
 
 KEY = "9f" * 32
 POLICY = f"""\
@@ -41,9 +43,8 @@ def file(tmp_path: Path) -> Path:
 def test_a_right_file_is_said_in_words(file: Path) -> None:
     said = run("policy", "check", file)
     assert "is right the site's own work comes before" in said
-    assert (
-        f"star, key {KEY[:16]}..., share 60 at most: 64 cpus, 256 GiB memory, leases of 7 d" in said
-    )
+    assert f"star, share 60, key {KEY[:16]}..., {words_of(KeyId(KEY))} at most: 64 cpus," in said
+    assert "256 GiB memory, leases of 7 d" in said
     assert "guaranteed: 8 cpus, 32 GiB memory every image; ports from outside: none" in said
 
 
@@ -82,7 +83,9 @@ def test_why_names_the_line_and_what_would_be_allowed(file: Path, tmp_path: Path
     assert "star asks for a lease of 9 d would work: at most a lease of 7 d" in said
     grid.write_text(GRID.replace("9d", "7d"))
     for who in ("star", f"vo:{KEY}", KEY):
-        assert "policy.toml: allowed star, key" in run("policy", "why", who, grid, "--file", file)
+        assert "policy.toml: allowed star, share 60, key" in run(
+            "policy", "why", who, grid, "--file", file
+        )
     assert "does not name vo:cms" in run("policy", "why", "cms", "--file", file, code=1)
 
 
@@ -114,3 +117,33 @@ def test_a_policy_is_published_shown_and_asked_at_a_peer(tmp_path: Path) -> None
         no = " ".join(daemon.ask("policy", "why", "star", daemon.grid_file, code=1).output.split())
         assert "ams: refused: policy 2 of site ams, line 4," in no
         daemon.ask("policy", "publish", file, code=1)
+
+
+def test_a_member_brings_up_what_the_site_lends_and_is_told_the_line_beyond_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "")
+    run("identity", "create", "--no-passphrase", "--vo", "star")
+    run("identity", "create", "--no-passphrase", "ann")
+    vo, line = (run("identity", "export", name) for name in ("star", "ann"))
+    verbs = ("--verbs", "deploy,act,connect")
+    given = run("--as", "star", "grant", "issue", "--to", line, *verbs)
+    chain = next(word for word in given.split() if word.startswith("overlayd-grant."))
+    run("--as", "ann", "grant", "add", chain)
+    with Daemon(tmp_path) as daemon:
+
+        def ann(*words: str | Path, code: int = 0) -> str:
+            return run("--peer", daemon.socket, "--as", "ann", *words, code=code)
+
+        assert "no site's policy names VO star" in ann("up", daemon.grid_file, code=1)
+        policy = tmp_path / "policy.toml"
+        policy.write_text(f'[vo.star]\nkey = "{vo}"\nceiling = {{longest-lease = "1h"}}\n')
+        daemon.ask("policy", "sign", policy)
+        daemon.ask("policy", "publish", daemon.host.site_dir / "policies" / "1.policy")
+        said = ann("up", daemon.grid_file, code=1)
+        assert 'policy 1 of site ams, line 3, `ceiling = {longest-lease = "1h"}`' in said
+        assert "star asks for a lease of 6 h; allowed: at most a lease of 1 h" in said
+        daemon.grid_file.write_text(daemon.grid_file.read_text().replace("6h", "1h"))
+        ann("up", daemon.grid_file)
+        assert "demo" in ann("ps")

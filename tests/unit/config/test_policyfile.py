@@ -18,6 +18,7 @@ from protocol.policy.site_policy import (
 )
 from protocol.terms.ids import Digest, KeyId
 from protocol.trust.ceilings import Ceilings
+from protocol.trust.fingerprint import words_of
 
 KEY, KEY_2, IMAGE = "9f" * 32, "8e" * 32, "0c" * 32
 GOOD = f"""\
@@ -94,6 +95,14 @@ def test_each_rule_remembers_its_line(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    "written",
+    [KEY, f"vo:{KEY}", f"site:{KEY}", f"vo star {KEY}", f"vo star {KEY} {words_of(KeyId(KEY))}"],
+)
+def test_a_key_is_written_alone_or_as_it_was_given(tmp_path: Path, written: str) -> None:
+    assert read(tmp_path, f'[vo.star]\nkey = "{written}"\n').vos[0].key == KEY
+
+
 def test_an_empty_file_lets_nobody_in(tmp_path: Path) -> None:
     assert read(tmp_path, "").vos == ()
 
@@ -118,6 +127,10 @@ BAD = {
     "a key cut short": (
         GOOD.replace(f"vo:{KEY}", "vo:9f3c"),
         ['6:7: vo.star.key: found "vo:9f3c"; write vo:'],
+    ),
+    "anothers words": (
+        GOOD.replace(f"vo:{KEY}", f"vo star {KEY} {words_of(KeyId(KEY_2))}"),
+        ["6:7: vo.star.key: found "],
     ),
     "no key": (GOOD.replace(f'key = "vo:{KEY}"\n', ""), ["5:1: vo.star.key: missing"]),
     "a key twice": (GOOD.replace(KEY_2, KEY), ['16:1: vo.fra.key: found the key of "star" again']),
