@@ -119,8 +119,8 @@ def quota_names(type_: DomainType) -> tuple[str, str]:
 
 
 def cpu_shares(cpu_milli: int) -> int:
-    """The weight among competing guests: 1024 for each cpu, within what the kernel takes."""
-    return min(max(cpu_milli * 1024 // 1000, 2), 262_144)
+    """The weight among competing guests: 1024 for each cpu, within what any control groups take."""
+    return min(max(cpu_milli * 1024 // 1000, 2), 10_000)
 
 
 def _runs_as(domain: ET.Element, user: User | None) -> None:
