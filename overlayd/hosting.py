@@ -47,7 +47,7 @@ from overlayd.loop.streams import Streams
 from overlayd.metadata.doors import Doors
 from overlayd.metadata.routes import Routes
 from overlayd.metadata.server import Server
-from overlayd.ports.compute import Accelerator, ComputeOffer
+from overlayd.ports.compute import NO_DISK_RATE, Accelerator, ComputeOffer, DiskRate
 from overlayd.ports.images import labels_of
 from overlayd.realise import commits, logs, plan
 from overlayd.realise.console_room import ConsoleRoom
@@ -269,6 +269,7 @@ class Hosting:
             *inside,
             ipv6=_IPV6.is_dir(),
             exposed_at=exposed_at,
+            guest_disk=self._guest_disk(),
         )
 
     @property
@@ -365,6 +366,8 @@ class Hosting:
                 memory_bytes=int(min(offer.memory_bytes, caps.memory or offer.memory_bytes)),
                 disk_bytes=int(min(disk_bytes, caps.disk or disk_bytes)),
                 network_bits_s=await self._rates(),
+                disk_bytes_s=int(caps.disk_rate or UNCOUNTED),
+                disk_operations_s=int(caps.disk_operations or UNCOUNTED),
             ),
             architecture=offer.architecture,
             driver=str(self._config.compute.uri),
@@ -378,6 +381,14 @@ class Hosting:
             confined=self._compute.confined[:CONFINED_MOST],
         )
         return self._with_underlay(facts, self._underlay.now)
+
+    def _guest_disk(self) -> DiskRate:
+        """What a guest without a rate of its disks is held to. A container is not: its kernel reads ahead, and
+        writes later what it has written, on nobody's account."""
+        compute = self._config.compute
+        if self._containers:
+            return NO_DISK_RATE
+        return DiskRate(int(compute.guest_disk_rate or 0), int(compute.guest_disk_operations or 0))
 
     async def _rates(self) -> int:
         """What of the rates of its networks is promised: as configured, or as much as is asked for."""

@@ -1,17 +1,21 @@
 """A plan as text: networks, volumes, workspaces, and the sum of it."""
 
+from collections.abc import Iterator
+
 from overlayd.api.views import ImageRow
 from overlayd.cli.words import moment, short
 from overlayd.config.userdata import Attachment
 from protocol.grid.carrier import carrier_of, carries
 from protocol.grid.expand import workspaces
-from protocol.grid.model import SIX_AUTO, GridSpec
+from protocol.grid.model import SIX_AUTO, GridSpec, Workspace
 from protocol.requesting.request import Planned, RequestState, RequestView
 from protocol.terms.limits import MTU_LEAST
 from protocol.terms.quantities import (
     counted,
     cpus_in_words,
+    format_byte_rate,
     format_duration,
+    format_operations,
     format_rate,
     format_size,
 )
@@ -36,9 +40,7 @@ def plan_lines(
     hosts = max((len(row.host) for row in view.placement), default=0)
     sizes = {row.digest: row.size_bytes for row in images}
     digests = {w.name: w.image.digest for w in workspaces(spec)}
-    rates = {
-        w.name: f", {format_rate(w.network_bits_s)}" for w in workspaces(spec) if w.network_bits_s
-    }
+    rates = {w.name: "".join(f", {rate}" for rate in _rates(w)) for w in workspaces(spec)}
     rows = [
         (
             f"  {row.workspace:<{wide}}  {row.host:<{hosts}}",
@@ -156,6 +158,15 @@ def _memory(row: Planned) -> str:
     """A workspace's memory, and its own disk if it has one."""
     disk = f", {format_size(row.scratch_bytes)} disk" if row.scratch_bytes else ""
     return f"{format_size(row.memory_bytes)}{disk}"
+
+
+def _rates(workspace: Workspace) -> Iterator[str]:
+    if bits_s := workspace.network_bits_s:
+        yield format_rate(bits_s)
+    if bytes_s := workspace.disk_bytes_s:
+        yield format_byte_rate(bytes_s)
+    if operations_s := workspace.disk_operations_s:
+        yield format_operations(operations_s)
 
 
 def _image(row: Planned, size_bytes: int) -> str:

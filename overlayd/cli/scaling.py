@@ -18,7 +18,7 @@ from overlayd.cli.session import Session, session_of
 from overlayd.cli.show import print_lines, print_table, unchanged
 from overlayd.cli.standing import standing_of, standing_of_file
 from overlayd.cli.words import clean, moment
-from overlayd.config.values import Cpus, Rate, Size
+from overlayd.config.values import Cpus, DiskRate, Operations, Rate, Size
 from protocol.grid.check import problems
 from protocol.grid.expand import workspace_name, workspaces
 from protocol.grid.limits import WORKSPACES_MAX
@@ -218,12 +218,22 @@ def resize(
         str,
         typer.Option(help="The rate of each, on each network: 100M, 1G.", show_default=False),
     ] = "",
+    disk_rate: Annotated[
+        str,
+        typer.Option(
+            help="What each may read and write of its disks, in bytes a second: 50M.",
+            show_default=False,
+        ),
+    ] = "",
+    disk_operations: Annotated[
+        str, typer.Option(help="Reads and writes a second of each: 500.", show_default=False)
+    ] = "",
     yes: Yes = False,
     no_wait: NoWait = False,
     wait: Wait = False,
 ) -> None:
-    """Gives the workspaces of a cluster more or less cpu, memory and network rate, while they run as far as
-    they can follow.
+    """Gives the workspaces of a cluster more or less cpu, memory, and rates of networks and disks, while they
+    run as far as they can follow.
 
     One of several is given a size of its own (`sizes` in a grid file), which goes with it when it is scaled
     away. A cluster is resized with all that have sizes of their own.
@@ -235,6 +245,8 @@ def resize(
     Example: overlayctl resize star/worker --cpus 0.5 -y
 
     Example: overlayctl resize star/worker --network-rate 200M
+
+    Example: overlayctl resize star/worker-3 --disk-rate 50M --disk-operations 500
     """
     session = session_of(context)
     grid, _, named = target.rpartition("/")
@@ -245,6 +257,10 @@ def resize(
         sizes["memory_bytes"] = _size("--memory", Size, memory)
     if network_rate:
         sizes["network_bits_s"] = _size("--network-rate", Rate, network_rate)
+    if disk_rate:
+        sizes["disk_bytes_s"] = _size("--disk-rate", DiskRate, disk_rate)
+    if disk_operations:
+        sizes["disk_operations_s"] = _size("--disk-operations", Operations, disk_operations)
     if not grid or not sizes:
         said = "resize needs a cluster of a grid or one of its workspaces, and what is to be new"
         what = target if grid else "star/head"
@@ -262,6 +278,8 @@ def resize(
         ["overlayctl resize", target, *([f"--cpus {cpus}"] if cpus else [])]
         + ([f"--memory {memory}"] if memory else [])
         + ([f"--network-rate {network_rate}"] if network_rate else [])
+        + ([f"--disk-rate {disk_rate}"] if disk_rate else [])
+        + ([f"--disk-operations {disk_operations}"] if disk_operations else [])
     )
     _made(session, change, command, yes=yes, no_wait=no_wait, wait=wait)
 
@@ -302,7 +320,7 @@ def history(context: typer.Context, name: Grid) -> None:
     print_table(("epoch", "when", "who", "action", "what"), rows, "nothing is told of it")
 
 
-def _size(option: str, kind: type[Cpus | Rate | Size], written: str) -> int:
+def _size(option: str, kind: type[Cpus | Operations | Rate | Size], written: str) -> int:
     try:
         return int(kind.from_written(written))
     except ValueError as error:

@@ -15,11 +15,25 @@ from protocol.capacity.quantum import UNCOUNTED, Quantum
 from protocol.capacity.room import Room
 from protocol.grid.problem import listed, quoted
 from protocol.node.rows import TimetableRow
-from protocol.terms.quantities import cpus_in_words, format_moment, format_rate, format_size
+from protocol.terms.quantities import (
+    cpus_in_words,
+    format_byte_rate,
+    format_moment,
+    format_operations,
+    format_rate,
+    format_size,
+)
 
 BARS = " ▁▂▃▄▅▆▇█"
 PLAIN_BARS = " 12345678"
 """For a terminal that cannot show blocks."""
+
+_RATES = (
+    ("network_bits_s", "rate", format_rate),
+    ("disk_bytes_s", "disk/s", format_byte_rate),
+    ("disk_operations_s", "ops/s", format_operations),
+)
+"""Fields of a quantum that not every host counts, each with its bar's name and words."""
 
 WIDE = 48
 """Bars in one line. For a day each bar is half an hour. A narrow terminal has half of them, or a quarter."""
@@ -75,7 +89,7 @@ def fitting(rows: list[TimetableRow], span_s: int, columns: int | None) -> list[
 
 
 def lines(rows: list[TimetableRow], span_s: int, bars_wide: int = WIDE) -> list[str]:
-    """A scale, and three bars for each host, or four if it counts rates of networks."""
+    """A scale, and three bars for each host, and one for each rate that it counts."""
     wide = max(len(row.name) for row in rows)
     said = [f"{'':<{wide}}  UTC     {_scale(rows[0].now_s, span_s, bars_wide)}"]
     for row in rows:
@@ -90,9 +104,10 @@ def lines(rows: list[TimetableRow], span_s: int, bars_wide: int = WIDE) -> list[
             format_size(whole.memory_bytes),
             format_size(whole.disk_bytes),
         )
-        if 0 < whole.network_bits_s < UNCOUNTED:
-            bars = (*bars, ("rate", [u.network_bits_s for u in most], whole.network_bits_s))
-            sums = (*sums, format_rate(whole.network_bits_s))
+        for field, name, words in _RATES:
+            if 0 < (total := getattr(whole, field)) < UNCOUNTED:
+                bars = (*bars, (name, [getattr(used, field) for used in most], total))
+                sums = (*sums, words(total))
         for i, ((name, used, total), amount) in enumerate(zip(bars, sums, strict=True)):
             head = row.name if i == 0 else ""
             told = f", told {age(row.age_s, row.health)}" if i == 0 and row.health != "self" else ""

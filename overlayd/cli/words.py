@@ -7,8 +7,10 @@ import sys
 from protocol.capacity.quantum import UNCOUNTED, Quantum
 from protocol.terms.quantities import (
     cpus_in_words,
+    format_byte_rate,
     format_duration,
     format_moment,
+    format_operations,
     format_rate,
     format_size,
 )
@@ -28,12 +30,16 @@ def age(age_s: float, health: str = "") -> str:
 
 
 def size_of(quantum: Quantum) -> str:
-    """`2 cpus, 4 GiB, 20 GiB disk, 1 Gbit/s`; without disk and a rate that is counted, `2 cpus, 4 GiB`."""
+    """`2 cpus, 4 GiB, 20 GiB disk, 1 Gbit/s`; without disk and rates that are counted, `2 cpus, 4 GiB`."""
     parts = [cpus_in_words(quantum.cpus_milli), format_size(quantum.memory_bytes)]
     if quantum.disk_bytes:
         parts.append(f"{format_size(quantum.disk_bytes)} disk")
     if 0 < quantum.network_bits_s < UNCOUNTED // 2:
         parts.append(format_rate(quantum.network_bits_s))
+    if 0 < quantum.disk_bytes_s < UNCOUNTED // 2:
+        parts.append(format_byte_rate(quantum.disk_bytes_s))
+    if 0 < quantum.disk_operations_s < UNCOUNTED // 2:
+        parts.append(format_operations(quantum.disk_operations_s))
     return ", ".join(parts)
 
 

@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Meta
 
 from overlayd.config.documents import DocumentError, KeyPath, Problem, Source, combined, load
+from overlayd.config.offer import OfferTable, Table, offer_problems
 from overlayd.config.places import (
     API_SOCKET,
     CONSOLE_SOCKET,
@@ -29,33 +30,27 @@ from overlayd.config.typed import read
 from overlayd.config.values import (
     AUTO,
     Contact,
-    Cpus,
+    DiskRate,
     Duration,
     Endpoint,
     FilePath,
     Ipv4,
-    Label,
     Name,
+    Operations,
     PortRange,
     Rate,
     Size,
     UnderlaySource,
     UserIds,
 )
-from protocol.grid.limits import NETWORK_BITS_S_MIN
+from protocol.grid.limits import DISK_BYTES_S_MIN, DISK_OPERATIONS_S_MIN, NETWORK_BITS_S_MIN
 from protocol.grid.problem import quoted
-from protocol.grid.syntax import label_problem
 from protocol.terms.limits import LEVELS_ABOVE, MTU_LEAST, MTU_MOST, MTU_USUAL
-from protocol.terms.quantities import format_cpus, format_rate, format_size
+from protocol.terms.quantities import format_byte_rate, format_operations, format_rate
 from protocol.terms.ranges import PORT_MOST
 
 DEFAULT_CONFIG = Path("/etc/overlayd/overlayd.toml")
 
-
-LABELS_MAX = 32
-"""Labels of a host, and names of devices. Every advert carries them."""
-
-DEVICES_MAX = 1024
 
 LEVELS_LEAST, LEVELS_MOST = 16, 10_000
 """Fewer peers are nearly a full mesh. More would cost 5 % of a core for adverts alone."""
@@ -104,10 +99,6 @@ class ComputeUri(StrEnum):
     LXC_SYSTEM = "lxc:///system"
     """Containers, by the libvirtd that the host has."""
     TEST = "test:///default"
-
-
-class Table(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_fields=True):
-    """One table of the file. Keys are as the fields, with dashes."""
 
 
 class WhenRevoked(StrEnum):
@@ -184,25 +175,15 @@ class ComputeTable(Table, frozen=True, kw_only=True):
     kvm: KvmUse = KvmUse.TRY
     kvm_trial: Annotated[Duration, Meta(examples=["20s"])] = Duration(20)
     """Seconds a guest has to show that it runs under KVM."""
+    guest_disk_rate: Annotated[DiskRate | None, Meta(examples=["200M"])] = None
+    """What a guest without a `disk-rate` of its own is held to, of all its disks together, read and written
+    together, in bytes a second. If left out, it has what there is. Containers are not held."""
+    guest_disk_operations: Annotated[Operations | None, Meta(examples=[2000])] = None
+    """The same for one without `disk-operations`, in reads and writes a second."""
     guest_uids: UserIds = UserIds()
     """User ids for guests' processes, one for each workspace, which nobody else on this host has. If left out,
     some of 1879048192 to 2147221503, which no distribution uses. A container needs 65536 of them; if left out,
     it has some of 603979776 to 1879048191, which are for containers by convention."""
-
-
-class OfferTable(Table, frozen=True, kw_only=True):
-    """Caps on what is offered. What is left out is offered whole."""
-
-    cpus: Cpus | None = None
-    memory: Size | None = None
-    disk: Size | None = None
-    labels: Annotated[tuple[Label, ...], Meta(examples=[["ssd", "rack=b7"]])] = ()
-    """What grid files can ask for under `labels`."""
-    devices: Annotated[dict[str, int], Meta(examples=[{"gpu": 2}])] = {}
-    """How many of each, by a name of your choosing. Each is promised once, and not handed to guests yet."""
-    network_rate: Annotated[Rate | None, Meta(examples=["10G"])] = None
-    """Bits a second of its links that are promised to workspaces with a `network-rate`, together, each way. If
-    left out, these are held to their rates and not counted."""
 
 
 class EgressUse(StrEnum):
@@ -353,11 +334,22 @@ def _problems(config: DaemonConfig, source: Source) -> Iterator[tuple[KeyPath, s
     if not MTU_LEAST <= config.network.mtu <= MTU_MOST:
         allowed = f"allowed are {MTU_LEAST} to {MTU_MOST}"
         yield ("network", "mtu"), f"found {config.network.mtu}; {allowed}"
+    yield from _compute_problems(config.compute)
     yield from _tunnel_problems(config.network)
     yield from _egress_problems(config.network)
     if not 1 <= config.compute.kvm_trial <= 600:
         yield ("compute", "kvm-trial"), f"found {config.compute.kvm_trial} s; allowed are 1s to 10m"
-    yield from _offer_problems(config.offer)
+    yield from offer_problems(config.offer)
+
+
+def _compute_problems(compute: ComputeTable) -> Iterator[tuple[KeyPath, str]]:
+    rate, operations = compute.guest_disk_rate, compute.guest_disk_operations
+    for key, value, least, words in (
+        ("guest-disk-rate", rate, DISK_BYTES_S_MIN, format_byte_rate),
+        ("guest-disk-operations", operations, DISK_OPERATIONS_S_MIN, format_operations),
+    ):
+        if value is not None and value < least:
+            yield ("compute", key), f"found {words(value)}; {words(least)} is the least"
 
 
 def _tunnel_problems(network: NetworkTable) -> Iterator[tuple[KeyPath, str]]:
@@ -401,32 +393,6 @@ def _too_deep(state: str, uri: ComputeUri) -> str | None:
         f"{state} has {length} bytes; guests' Unix sockets lie in it, so at most {most} are allowed,"
         " for example /var/lib/overlayd"
     )
-
-
-def _offer_problems(offer: OfferTable) -> Iterator[tuple[KeyPath, str]]:
-    for key, value, written in (
-        ("cpus", offer.cpus, format_cpus),
-        ("memory", offer.memory, format_size),
-        ("disk", offer.disk, format_size),
-        ("network-rate", offer.network_rate, format_rate),
-    ):
-        if value == 0:
-            whole = "not count it" if key == "network-rate" else "offer all of it"
-            yield ("offer", key), f"found {written(0)}; leave it out to {whole}"
-    if len(offer.labels) > LABELS_MAX:
-        found = f"found {len(offer.labels)} labels"
-        yield ("offer", "labels"), f"{found}; at most {LABELS_MAX} are allowed"
-    for index, label in enumerate(offer.labels):
-        if label in offer.labels[:index]:
-            yield ("offer", "labels", index), f"found {quoted(label)} a second time"
-    if len(offer.devices) > LABELS_MAX:
-        found = f"found {len(offer.devices)} names of devices"
-        yield ("offer", "devices"), f"{found}; at most {LABELS_MAX} are allowed"
-    for name, count in offer.devices.items():
-        if problem := label_problem(name):
-            yield ("offer", "devices", name), problem
-        elif not 1 <= count <= DEVICES_MAX:
-            yield ("offer", "devices", name), f"found {count}; allowed are 1 to {DEVICES_MAX}"
 
 
 def _overlay_problems(config: DaemonConfig, source: Source) -> Iterator[tuple[KeyPath, str]]:

@@ -184,12 +184,16 @@ def _cluster(name: str, keys: ClusterKeys) -> model.ClusterSpec:
                 int(size.cpus or 0),
                 int(size.memory or 0),
                 int(size.network_rate or 0),
+                int(size.disk_rate or 0),
+                int(size.disk_operations or 0),
             )
             for workspace, size in keys.sizes.items()
         ),
         elastic=keys.elastic,
         network_bits_s=int(keys.network_rate or 0),
         expose=tuple(written.exposure for written in keys.expose),
+        disk_bytes_s=int(keys.disk_rate or 0),
+        disk_operations_s=int(keys.disk_operations or 0),
     )
 
 

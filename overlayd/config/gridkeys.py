@@ -10,7 +10,17 @@ import msgspec
 from msgspec import Meta, field
 
 from overlayd.config.moments import Moment
-from overlayd.config.values import Cpus, DiskSize, Duration, ExposedPort, Milliseconds, Rate, Size
+from overlayd.config.values import (
+    Cpus,
+    DiskRate,
+    DiskSize,
+    Duration,
+    ExposedPort,
+    Milliseconds,
+    Operations,
+    Rate,
+    Size,
+)
 from protocol.grid.model import (
     SIX_AUTO,
     Compact,
@@ -147,6 +157,12 @@ class SizeKeys(Keys, frozen=True, kw_only=True):
     network_rate: Annotated[
         Rate | None, Meta(description="Its rate on each network.", examples=["100M"])
     ] = None
+    disk_rate: Annotated[
+        DiskRate | None, Meta(description="The rate of its disks.", examples=["50M"])
+    ] = None
+    disk_operations: Annotated[
+        Operations | None, Meta(description="Reads and writes a second.", examples=[500])
+    ] = None
 
 
 class ClusterKeys(Keys, frozen=True, kw_only=True):
@@ -255,6 +271,22 @@ class ClusterKeys(Keys, frozen=True, kw_only=True):
             " it is promised so much, and has no more. It can be changed while it runs. If left out, nothing is"
             " promised, and it has what there is.",
             examples=["100M"],
+        ),
+    ] = None
+    disk_rate: Annotated[
+        DiskRate | None,
+        Meta(
+            description="What each workspace can read and write, together, of all its disks, in bytes a second"
+            " (powers of 1024): it is promised so much, and has no more. It can be changed while it runs."
+            " If left out, nothing is promised, and it has what there is. Containers cannot have it.",
+            examples=["50M"],
+        ),
+    ] = None
+    disk_operations: Annotated[
+        Operations | None,
+        Meta(
+            description="The same in reads and writes a second, whatever their size.",
+            examples=[500],
         ),
     ] = None
     expose: Annotated[

@@ -15,7 +15,16 @@ from overlayd.config.documents import DocumentError, KeyPath, Source, combined, 
 from overlayd.config.gridkeys import Keys
 from overlayd.config.toml_source import parse_toml
 from overlayd.config.typed import read
-from overlayd.config.values import Cpus, Label, Name, PortRange, Rate, Size
+from overlayd.config.values import (
+    Cpus,
+    DiskRate,
+    Label,
+    Name,
+    Operations,
+    PortRange,
+    Rate,
+    Size,
+)
 from overlayd.config.yaml_source import parse_yaml
 from protocol.capacity.advert import GivenPorts, HostFacts
 from protocol.capacity.quantum import UNCOUNTED, Quantum
@@ -68,6 +77,17 @@ class HostKeys(Keys, frozen=True, kw_only=True):
     network_rate: Annotated[
         Rate | None,
         Meta(description="Free rate of its networks; not counted if left out.", examples=["10G"]),
+    ] = None
+    disk_rate: Annotated[
+        DiskRate | None,
+        Meta(description="Free rate of its disks; not counted if left out.", examples=["500M"]),
+    ] = None
+    disk_operations: Annotated[
+        Operations | None,
+        Meta(
+            description="Free reads and writes a second of its disks; not counted if left out.",
+            examples=[20000],
+        ),
     ] = None
     egress: Annotated[
         bool, Meta(description="Whether networks with `internet` reach the outside from it.")
@@ -138,8 +158,15 @@ def _offers(name: str, keys: HostKeys, spec: GridSpec) -> Iterator[Offer]:
     devices = tuple(sorted((keys.devices | keys.expose.counted).items()))
     for index in range(keys.count):
         host = name if keys.count == 1 else f"{name}-{index + 1}"
-        rate = int(keys.network_rate or UNCOUNTED)
-        free = Quantum(int(keys.cpus), int(keys.memory), int(keys.disk), devices, rate)
+        free = Quantum(
+            int(keys.cpus),
+            int(keys.memory),
+            int(keys.disk),
+            devices,
+            network_bits_s=int(keys.network_rate or UNCOUNTED),
+            disk_bytes_s=int(keys.disk_rate or UNCOUNTED),
+            disk_operations_s=int(keys.disk_operations or UNCOUNTED),
+        )
         kvm = keys.driver is Driver.KVM
         yield Offer(
             peer=PeerId(host),

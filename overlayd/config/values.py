@@ -13,7 +13,13 @@ from protocol.grid.model import Exposure, Transport
 from protocol.grid.syntax import label_problem, tag_problem
 from protocol.terms.address import Address, Ip, ip_of, read_address
 from protocol.terms.ids import PeerId, is_64_digits
-from protocol.terms.quantities import parse_cpus, parse_duration, parse_rate, parse_size
+from protocol.terms.quantities import (
+    parse_count,
+    parse_cpus,
+    parse_duration,
+    parse_rate,
+    parse_size,
+)
 from protocol.terms.ranges import PORT_MOST
 from protocol.terms.refusal import PORTS
 
@@ -92,6 +98,23 @@ class Rate(int):
     @classmethod
     def from_written(cls, found: object) -> Self:
         return cls(_parsed(parse_rate, _text_or_number(found, cls.ALLOWED), cls.ALLOWED))
+
+
+class DiskRate(Size):
+    """Bytes a second of a disk, written 50M or 1G: powers of 1024, as sizes are."""
+
+    ALLOWED: ClassVar[str] = "write for example 50M or 1G: bytes a second"
+
+
+class Operations(int):
+    """Reads and writes of a disk in a second: a whole number."""
+
+    ALLOWED: ClassVar[str] = "write a whole number, for example 500: reads and writes a second"
+    SCHEMA: ClassVar[Mapping[str, Any]] = {"type": "integer", "minimum": 0, "examples": [500]}
+
+    @classmethod
+    def from_written(cls, found: object) -> Self:
+        return cls(_parsed(parse_count, _text_or_number(found, cls.ALLOWED), cls.ALLOWED))
 
 
 class Duration(int):

@@ -159,6 +159,7 @@ class FakeCompute:
                 build=machine.build,
                 vcpus=machine.vcpus,
                 epoch=machine.epoch,
+                disk_rate=machine.disk_rate,
             )
             for name, machine in sorted(self.hypervisor.machines.items())
         )
@@ -289,6 +290,7 @@ class FakeCompute:
             vcpus_max=vcpus_max,
             memory_bytes=min(least, memory_max_bytes),
             memory_max_bytes=memory_max_bytes,
+            disk_rate=wanted.disk_rate,
         )
         restart = [
             f"{wanted.vcpus} cpus: it was started with places for {vcpus_max}"

@@ -80,12 +80,23 @@ class ContainerBoot(msgspec.Struct, frozen=True, tag="container"):
 Boots = KernelBoot | DiskBoot | ContainerBoot
 
 
+class DiskRate(msgspec.Struct, frozen=True):
+    """What a machine may read and write in a second, together, of all its disks. 0: as much as there is."""
+
+    bytes_s: int = 0
+    operations_s: int = 0
+
+
+NO_DISK_RATE = DiskRate()
+
+
 class Sizes(msgspec.Struct, frozen=True):
     """What of a machine can be changed while it runs: as in `Machine`."""
 
     cpu_milli: int
     vcpus: int
     memory_bytes: int
+    disk_rate: DiskRate = NO_DISK_RATE
 
 
 class Resized(msgspec.Struct, frozen=True):
@@ -135,11 +146,13 @@ class Machine(msgspec.Struct, frozen=True):
     memory_max_bytes: int = 0
     """How much it can be given while it runs; 0: no more than it has. A guest's kernel gives back at its start
     what is beyond `memory_bytes`. It is held to that, with something for what QEMU needs."""
+    disk_rate: DiskRate = NO_DISK_RATE
+    """What it is held to. A container cannot be, and is started all the same."""
 
     @property
     def sizes(self) -> Sizes:
         """What of it can be changed while it runs."""
-        return Sizes(self.cpu_milli, self.vcpus, self.memory_bytes)
+        return Sizes(self.cpu_milli, self.vcpus, self.memory_bytes, self.disk_rate)
 
 
 class MachineState(StrEnum):
@@ -202,6 +215,8 @@ class MachineSeen(msgspec.Struct, frozen=True):
     """How many cpus it has; 0 for one that sees all of its host's, and is held by its cap alone."""
     epoch: int = 0
     """The epoch of its grid in which it was started; 0 if it does not say."""
+    disk_rate: DiskRate = NO_DISK_RATE
+    """In force for its disks together; -1 in both if it is not the same for all. A container has none."""
 
 
 class LostMachine(msgspec.Struct, frozen=True):
@@ -259,9 +274,9 @@ class Compute(Protocol):
     async def resize(self, name: str, sizes: Sizes) -> Resized:
         """Gives a machine that runs these sizes as far as it can have them now, and its next start too.
 
-        The cap is in force at once. Cpus are added, never taken away: the cap holds. Memory is given up to what
-        it was made for; a guest is asked to give back what it does not use, never more: it would kill what runs
-        in it. Raises ComputeError if there is no such machine, or it does not run.
+        Cap and disk rate are in force at once. Cpus are added, never taken away: the cap holds. Memory is given
+        up to what it was made for; a guest is asked to give back what it does not use, never more: it would
+        kill what runs in it. Raises ComputeError if there is no such machine, or it does not run.
         """
 
     async def pause(self, name: str) -> None:

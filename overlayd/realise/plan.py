@@ -18,7 +18,16 @@ from netns.model import (
     mac_of,
     tap_name,
 )
-from overlayd.ports.compute import Boots, Disk, Machine, MachineSeen, MachineState, Nic
+from overlayd.ports.compute import (
+    NO_DISK_RATE,
+    Boots,
+    Disk,
+    DiskRate,
+    Machine,
+    MachineSeen,
+    MachineState,
+    Nic,
+)
 from overlayd.ports.seeds import Seed, SeedNic
 from overlayd.realise.paths import (
     Paths,
@@ -34,7 +43,7 @@ from protocol.grid.apply import cpus_seen, most_of
 from protocol.grid.carrier import Carrier, carriers_of
 from protocol.grid.exposed import ports_of_workspaces
 from protocol.grid.lifecycle import Power
-from protocol.grid.model import SCRATCH, SCRATCH_PATH
+from protocol.grid.model import SCRATCH, SCRATCH_PATH, Workspace
 from protocol.grid.six import address6, cards6, ranges6
 from protocol.grid.tunnel import mtus, narrowest, reaches
 from protocol.hosting.part import Part, PartOf
@@ -63,6 +72,8 @@ class Site(msgspec.Struct, frozen=True):
     """Whether its kernel has IPv6."""
     exposed_at: str = ""
     """The address of this host at whose ports guests are reached."""
+    guest_disk: DiskRate = NO_DISK_RATE
+    """What a guest that asks for no rate of its disks is held to."""
 
 
 def networks(
@@ -315,8 +326,10 @@ def machine(
     disks: dict[str, str],
     where: Paths,
     mtu: dict[str, int],
+    guest_disk: DiskRate = NO_DISK_RATE,
 ) -> Machine:
     """The guest's machine. `disks` maps what the guest calls its disks to their paths, `mtu` is by network.
+    `guest_disk` is what it is held to if it asks for no rate of its disks.
 
     Its root disk, if it has one, is the first.
     """
@@ -345,6 +358,15 @@ def machine(
         build=mine.wanted.build,
         vcpus_max=vcpus_max,
         memory_max_bytes=memory_max_bytes,
+        disk_rate=disk_rate(workspace, guest_disk),
+    )
+
+
+def disk_rate(workspace: Workspace, guest_disk: DiskRate) -> DiskRate:
+    """What a workspace's machine is held to: what is asked for, else that."""
+    return DiskRate(
+        workspace.disk_bytes_s or guest_disk.bytes_s,
+        workspace.disk_operations_s or guest_disk.operations_s,
     )
 
 

@@ -110,7 +110,7 @@ class Realiser:
         self._probes = probes
         self._watch = Watch(tools.network, self._keeping, supervisor, tools.tell, probes)
         self._upkeep = Upkeep(tools.compute, supervisor, tools.tell, self.kick)
-        self._sizes = MachineSizes(tools.compute, supervisor, tools.tell, self.kick)
+        self._sizes = MachineSizes(tools.compute, supervisor, tools.tell, self.kick, tools.site)
         self._waiting = Waiting(supervisor, self.kick)
         self._endings = Endings(tools.compute, supervisor, tools.tell, self.kick)
         self.counts: Counter[str] = Counter()
@@ -442,7 +442,9 @@ class Realiser:
             # Its cards went with the container before it.
             for network in plan.networks(part, site, ending):
                 await self._keeping.ensure(network)
-        machine = plan.machine(part, mine, boots, root, seed, has, tools.paths, mtu)
+        machine = plan.machine(
+            part, mine, boots, root, seed, has, tools.paths, mtu, site.guest_disk
+        )
         machine = msgspec.structs.replace(machine, keepsake=tools.keepsake(part.record.id))
         tools.paths.console(part.record.id, workspace.name)[0].parent.mkdir(
             mode=0o700, exist_ok=True

@@ -8,7 +8,15 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from overlayd.ports.compute import Compute, ComputeError, MachineSeen, Resized, Sizes
+from overlayd.ports.compute import (
+    Compute,
+    ComputeError,
+    DiskRate,
+    MachineSeen,
+    Resized,
+    Sizes,
+)
+from overlayd.realise.plan import Site, disk_rate
 from overlayd.telemetry.supervisor import Supervisor
 from protocol.grid.apply import cpus_seen
 from protocol.grid.model import Workspace
@@ -16,7 +24,12 @@ from protocol.hosting.events import Happened, MemorySeen
 from protocol.hosting.part import Part, PartOf
 from protocol.node.events import Event
 from protocol.terms.ids import GridId
-from protocol.terms.quantities import cpus_in_words, format_size
+from protocol.terms.quantities import (
+    cpus_in_words,
+    format_byte_rate,
+    format_operations,
+    format_size,
+)
 
 RESIZED = "machine.resized"
 """The kind of a change that is done."""
@@ -55,10 +68,12 @@ class MachineSizes:
         supervisor: Supervisor,
         tell: Callable[[Event], None],
         kick: Callable[[GridId], None],
+        site: Callable[[], Site],
     ) -> None:
         """`kick` is called when a grid's machines are to be looked at again."""
         self._compute, self._supervisor = compute, supervisor
         self._tell, self._kick = tell, kick
+        self._site = site
         self._asked: dict[str, _Asked] = {}
 
     def see_to(self, part: Part, mine: PartOf, seen: MachineSeen) -> str:
@@ -71,7 +86,7 @@ class MachineSizes:
             self._tell(
                 MemorySeen(part.record.id, mine.workspace.name, part.record.epoch, had_bytes)
             )
-        wanted = sizes_of(mine.workspace)
+        wanted = sizes_of(mine.workspace, self._site().guest_disk)
         asked = self._asked.get(seen.name)
         if asked is None or (asked.boot, asked.wanted) != (seen.boot, wanted):
             changed = asked is not None and asked.boot == seen.boot
@@ -113,27 +128,34 @@ class MachineSizes:
     def _done(self, part: Part, mine: PartOf, asked: _Asked) -> None:
         """It has what it is to have. That is told if it had something else."""
         if asked.changed:
-            has = (
-                f"{cpus_in_words(asked.wanted.cpu_milli)}, {format_size(asked.wanted.memory_bytes)}"
-            )
-            said = f"has {has} of memory, without a restart"
+            said = f"has {_in_words(asked.wanted)}, without a restart"
             self._tell(Happened(part.record.id, mine.workspace.name, RESIZED, said))
         asked.left, asked.times, asked.changed = Resized(), 0, False
 
 
-def sizes_of(workspace: Workspace) -> Sizes:
-    """What a workspace's machine is to have."""
-    cpus_milli = workspace.cpus_milli
-    return Sizes(cpus_milli, cpus_seen(cpus_milli), workspace.memory_bytes)
+def sizes_of(workspace: Workspace, guest_disk: DiskRate) -> Sizes:
+    """What a workspace's machine is to have, where a guest without a rate of its disks is held to that."""
+    cpus_milli, rate = workspace.cpus_milli, disk_rate(workspace, guest_disk)
+    return Sizes(cpus_milli, cpus_seen(cpus_milli), workspace.memory_bytes, rate)
+
+
+def _in_words(sizes: Sizes) -> str:
+    parts = [cpus_in_words(sizes.cpu_milli), f"{format_size(sizes.memory_bytes)} of memory"]
+    if bytes_s := sizes.disk_rate.bytes_s:
+        parts.append(f"{format_byte_rate(bytes_s)} of its disks")
+    if operations_s := sizes.disk_rate.operations_s:
+        parts.append(f"{format_operations(operations_s)} of them")
+    return ", ".join(parts)
 
 
 def differs(seen: MachineSeen, wanted: Sizes) -> bool:
     """Whether a machine has other sizes. More cpus than it needs are no difference, since its cap holds."""
     cpus = 0 < seen.vcpus < wanted.vcpus
     memory = seen.memory_bytes // 1024 != wanted.memory_bytes // 1024
-    return cpus or memory or seen.cpu_milli != wanted.cpu_milli
+    rates = (seen.cpu_milli, seen.disk_rate) != (wanted.cpu_milli, wanted.disk_rate)
+    return cpus or memory or rates
 
 
 def _moved(before: MachineSeen, now: MachineSeen) -> bool:
-    sizes = ("cpu_milli", "vcpus", "memory_bytes")
+    sizes = ("cpu_milli", "vcpus", "memory_bytes", "disk_rate")
     return any(getattr(before, each) != getattr(now, each) for each in sizes)

@@ -38,6 +38,8 @@ def render(
     gauge("free_memory_bytes", "Memory not promised", free.memory_bytes)
     gauge("free_disk_bytes", "Disk not promised", free.disk_bytes)
     gauge("free_network_bits_s", "Rate of networks not promised", free.network_bits_s)
+    gauge("free_disk_bytes_s", "Rate of disks not promised", free.disk_bytes_s)
+    gauge("free_disk_operations_s", "Operations of disks not promised", free.disk_operations_s)
     _labelled(registry, "faults", "What peers did wrong", "reason", me.faults)
     what = "Passed on for peers that cannot reach each other, and what was dropped"
     _labelled(registry, "relayed", what, "what", me.relayed)

@@ -12,7 +12,7 @@ Devices = tuple[tuple[Name, Amount], ...]
 
 
 UNCOUNTED = AMOUNT_MOST
-"""What a host has of the rate of networks if it offers none in particular: as much as anybody asks for."""
+"""What a host has of a rate if it offers none in particular: as much as anybody asks for."""
 _ONE_PORT = "exposed port "
 
 
@@ -35,6 +35,10 @@ class Quantum(msgspec.Struct, frozen=True):
     devices: Devices = ()
     network_bits_s: Amount = 0
     """The rate of networks' cards, each way. A host of a build that does not know it has none."""
+    disk_bytes_s: Amount = 0
+    """The rate of disks, what is read and what is written together. Likewise."""
+    disk_operations_s: Amount = 0
+    """Reads and writes a second, together. Likewise."""
 
     def __add__(self, other: "Quantum") -> "Quantum":
         return Quantum(
@@ -43,6 +47,8 @@ class Quantum(msgspec.Struct, frozen=True):
             self.disk_bytes + other.disk_bytes,
             _added(self.devices, other.devices, 1) if other.devices else self.devices,
             self.network_bits_s + other.network_bits_s,
+            self.disk_bytes_s + other.disk_bytes_s,
+            self.disk_operations_s + other.disk_operations_s,
         )
 
     def __sub__(self, other: "Quantum") -> "Quantum":
@@ -52,6 +58,8 @@ class Quantum(msgspec.Struct, frozen=True):
             self.disk_bytes - other.disk_bytes,
             _added(self.devices, other.devices, -1) if other.devices else self.devices,
             self.network_bits_s - other.network_bits_s,
+            self.disk_bytes_s - other.disk_bytes_s,
+            self.disk_operations_s - other.disk_operations_s,
         )
 
     def least(self, other: "Quantum") -> "Quantum":
@@ -62,6 +70,8 @@ class Quantum(msgspec.Struct, frozen=True):
             min(self.disk_bytes, other.disk_bytes),
             _least(self.devices, other.devices) if self.devices or other.devices else (),
             min(self.network_bits_s, other.network_bits_s),
+            min(self.disk_bytes_s, other.disk_bytes_s),
+            min(self.disk_operations_s, other.disk_operations_s),
         )
 
     def bounded(self) -> "Quantum":
@@ -72,6 +82,8 @@ class Quantum(msgspec.Struct, frozen=True):
             _bounded(self.disk_bytes),
             tuple((name, _bounded(count)) for name, count in self.devices),
             _bounded(self.network_bits_s),
+            _bounded(self.disk_bytes_s),
+            _bounded(self.disk_operations_s),
         )
 
     @property
@@ -87,6 +99,8 @@ class Quantum(msgspec.Struct, frozen=True):
     def by_constraint(self) -> tuple[tuple[Constraint, int], ...]:
         """Components with their constraints, in the order of explanations. Devices have names of their own."""
         return (
+            (Constraint.DISK_OPERATIONS, self.disk_operations_s),
+            (Constraint.DISK_RATE, self.disk_bytes_s),
             (Constraint.NETWORK_RATE, self.network_bits_s),
             (Constraint.CPUS, self.cpus_milli),
             (Constraint.DISK, self.disk_bytes),
@@ -110,6 +124,8 @@ class Quantum(msgspec.Struct, frozen=True):
             and self.memory_bytes <= room.memory_bytes
             and self.disk_bytes <= room.disk_bytes
             and self.network_bits_s <= room.network_bits_s
+            and self.disk_bytes_s <= room.disk_bytes_s
+            and self.disk_operations_s <= room.disk_operations_s
             and (not (self.devices or room.devices) or _covered(self.devices, room.devices))
         )
 

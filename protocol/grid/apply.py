@@ -52,7 +52,7 @@ _MADE_OF = ("user_data", "driver", "architecture")
 _FROM_A_START = ("networks", "mounts", "devices", "root_bytes", "scratch_bytes")
 _WHILE_IT_RUNS = (
     "cpus_milli", "memory_bytes", "max_cpus_milli", "max_memory_bytes", "console_bytes",
-    "network_bits_s", "expose",
+    "network_bits_s", "expose", "disk_bytes_s", "disk_operations_s",
 )  # fmt: skip
 
 

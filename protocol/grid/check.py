@@ -215,13 +215,12 @@ def _most_problems(cluster: ClusterSpec, at: Path) -> Iterator[Problem]:
 
 
 def _own_problems(cluster: ClusterSpec, at: Path) -> Iterator[Problem]:
-    """Of its own disks, its rate, and of how it begins and ends."""
+    """Of its own disks, its rates, and of how it begins and ends."""
     for field in ("disk_bytes", "scratch_bytes"):
         if size_bytes := getattr(cluster, field):
             least, most = limits.VOLUME_BYTES_MIN, limits.VOLUME_BYTES_MAX
             yield from _between((*at, field), size_bytes, least, most, _size)
-    if cluster.network_bits_s:
-        yield from rate_problems(cluster, cluster.network_bits_s, at)
+    yield from rate_problems(cluster, cluster, at)
     if size_bytes := cluster.console_bytes:
         least, most = limits.CONSOLE_BYTES_MIN, limits.CONSOLE_BYTES_MAX
         yield from _between((*at, "console_bytes"), size_bytes, least, most, _size)

@@ -4,9 +4,24 @@ from collections.abc import Iterator
 
 from protocol.grid import limits
 from protocol.grid.expand import workspace_name
-from protocol.grid.model import ClusterSpec, OwnSize
+from protocol.grid.model import ClusterSpec, Driver, OwnSize
 from protocol.grid.problem import Path, Problem, quoted
-from protocol.terms.quantities import cpus_in_words, format_cpus, format_rate, format_size
+from protocol.terms.quantities import (
+    cpus_in_words,
+    format_byte_rate,
+    format_cpus,
+    format_operations,
+    format_rate,
+    format_size,
+)
+
+_NETWORK, _DISK, _OPERATIONS = "network_bits_s", "disk_bytes_s", "disk_operations_s"
+_RATES = (
+    (_NETWORK, limits.NETWORK_BITS_S_MIN, limits.NETWORK_BITS_S_MAX, format_rate),
+    (_DISK, limits.DISK_BYTES_S_MIN, limits.DISK_BYTES_S_MAX, format_byte_rate),
+    (_OPERATIONS, limits.DISK_OPERATIONS_S_MIN, limits.DISK_OPERATIONS_S_MAX, format_operations),
+)
+"""Fields that are rates: the least and the most of each, and its words."""
 
 
 def size_problems(cluster: ClusterSpec, at: Path) -> Iterator[Problem]:
@@ -24,8 +39,8 @@ def size_problems(cluster: ClusterSpec, at: Path) -> Iterator[Problem]:
         elif own.workspace in seen:
             yield Problem((*here, "workspace"), f"found {quoted(own.workspace)} twice")
         seen.add(own.workspace)
-        if not own.cpus_milli and not own.memory_bytes and not own.network_bits_s:
-            said = "found neither cpus nor memory nor a network-rate; one of them is given, or more"
+        if own == OwnSize(own.workspace):
+            said = "found neither cpus nor memory nor a rate; one of them is given, or more"
             yield Problem(here, said)
         yield from _amounts(cluster, own, here)
 
@@ -47,24 +62,23 @@ def _amounts(cluster: ClusterSpec, own: OwnSize, at: Path) -> Iterator[Problem]:
             allowed = f"allowed are {format_size(least)} to {format_size(most)}"
             found = format_size(own.memory_bytes) if 0 < own.memory_bytes < 1 << 63 else "no size"
             yield Problem((*at, "memory_bytes"), f"found {found}; {allowed}")
-    if own.network_bits_s:
-        yield from rate_problems(cluster, own.network_bits_s, at)
+    yield from rate_problems(cluster, own, at)
 
 
-def rate_problems(cluster: ClusterSpec, bits_s: int, at: Path) -> Iterator[Problem]:
-    """What is wrong with a rate of the cluster, or of a workspace of it."""
-    least, most = limits.NETWORK_BITS_S_MIN, limits.NETWORK_BITS_S_MAX
-    here = (*at, "network_bits_s")
-    if not least <= bits_s <= most:
-        beyond = "no rate" if bits_s <= 0 else "a number beyond 64 bits"
-        found = format_rate(bits_s) if 0 < bits_s < 1 << 63 else beyond
-        yield Problem(
-            here, f"found {found}; allowed are {format_rate(least)} to {format_rate(most)}"
-        )
-    elif not cluster.networks:
-        yield Problem(
-            here, "found a rate, and no networks that it could be of; name them, or leave it out"
-        )
+def rate_problems(cluster: ClusterSpec, of: ClusterSpec | OwnSize, at: Path) -> Iterator[Problem]:
+    """What is wrong with the rates of the cluster, or of a workspace of it."""
+    for field, least, most, words in _RATES:
+        here, rate = (*at, field), getattr(of, field)
+        if rate and not least <= rate <= most:
+            beyond = "no rate" if rate <= 0 else "a number beyond 64 bits"
+            found = words(rate) if 0 < rate < 1 << 63 else beyond
+            yield Problem(here, f"found {found}; allowed are {words(least)} to {words(most)}")
+        elif rate and field == _NETWORK and not cluster.networks:
+            said = "found a rate, and no networks that it could be of; name them, or leave it out"
+            yield Problem(here, said)
+        elif rate and field != _NETWORK and cluster.driver is Driver.LXC:
+            said = "found a rate, and containers cannot be held to one of their disks"
+            yield Problem(here, f"{said}; leave it out, or write driver: qemu")
 
 
 def _number(cpus_milli: int) -> str:

@@ -16,9 +16,11 @@ from protocol.grid.model import ClusterSpec, DeviceCount, GridSpec, ImageRef, Mo
 from protocol.grid.problem import listed
 from protocol.grid.written import keys_of
 from protocol.terms.quantities import (
+    format_byte_rate,
     format_cpus,
     format_duration,
     format_moment,
+    format_operations,
     format_rate,
     format_size,
 )
@@ -189,7 +191,9 @@ def _one(value: Any) -> str:
             cpus = f" cpus {format_cpus(value.cpus_milli)}" if value.cpus_milli else ""
             memory = f" memory {format_size(value.memory_bytes)}" if value.memory_bytes else ""
             rate = f" network-rate {_rate(value.network_bits_s)}" if value.network_bits_s else ""
-            return f"{value.workspace}{cpus}{memory}{rate}"
+            disk = f" disk-rate {_byte_rate(value.disk_bytes_s)}" if value.disk_bytes_s else ""
+            disk += f" disk-operations {value.disk_operations_s}" if value.disk_operations_s else ""
+            return f"{value.workspace}{cpus}{memory}{rate}{disk}"
         case _:
             return str(value)
 
@@ -200,6 +204,14 @@ def _size(value: int) -> str:
 
 def _rate(bits_s: int) -> str:
     return format_rate(bits_s) if bits_s else "none"
+
+
+def _byte_rate(bytes_s: int) -> str:
+    return format_byte_rate(bytes_s) if bytes_s else "none"
+
+
+def _operations(operations_s: int) -> str:
+    return format_operations(operations_s) if operations_s else "none"
 
 
 def _most_cpus(cpus_milli: int) -> str:
@@ -252,6 +264,8 @@ _WORDS: Mapping[str, _Words] = {
     "max_cpus_milli": _most_cpus,
     "max_memory_bytes": _most_memory,
     "network_bits_s": _rate,
+    "disk_bytes_s": _byte_rate,
+    "disk_operations_s": _operations,
     "scratch_bytes": _size,
     "disk_bytes": _root,
     "console_bytes": _size,

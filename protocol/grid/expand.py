@@ -45,6 +45,8 @@ def _sized(cluster: ClusterSpec, own: OwnSize) -> ClusterSpec:
         cpus_milli=own.cpus_milli or cluster.cpus_milli,
         memory_bytes=own.memory_bytes or cluster.memory_bytes,
         network_bits_s=own.network_bits_s or cluster.network_bits_s,
+        disk_bytes_s=own.disk_bytes_s or cluster.disk_bytes_s,
+        disk_operations_s=own.disk_operations_s or cluster.disk_operations_s,
     )
 
 
@@ -108,6 +110,8 @@ def _workspace(
         max_memory_bytes=cluster.max_memory_bytes,
         network_bits_s=cluster.network_bits_s,
         expose=cluster.expose,
+        disk_bytes_s=cluster.disk_bytes_s,
+        disk_operations_s=cluster.disk_operations_s,
     )
 
 

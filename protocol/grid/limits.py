@@ -74,6 +74,16 @@ NETWORK_BITS_S_MIN: Final = 256_000
 NETWORK_BITS_S_MAX: Final = 10**12
 """No card of a host is faster."""
 
+DISK_BYTES_S_MIN: Final = 1 << 20
+"""A guest reads some 60 MiB while it boots: in a minute then."""
+
+DISK_BYTES_S_MAX: Final = 1 << 40
+DISK_OPERATIONS_S_MIN: Final = 16
+"""A file system's commit takes several, and is to be done before it begins the next, after 5 s."""
+
+DISK_OPERATIONS_S_MAX: Final = 10**8
+"""No disk of a host is faster in either."""
+
 MEMORY_BYTES_MIN: Final = 32 << 20
 """Less does not boot a Linux kernel."""
 

@@ -196,6 +196,10 @@ class OwnSize(msgspec.Struct, frozen=True, array_like=True):
     """0: as the cluster says."""
     network_bits_s: int = 0
     """0: as the cluster says."""
+    disk_bytes_s: int = 0
+    """0: as the cluster says."""
+    disk_operations_s: int = 0
+    """0: as the cluster says."""
 
 
 class ClusterSpec(msgspec.Struct, frozen=True):
@@ -257,6 +261,11 @@ class ClusterSpec(msgspec.Struct, frozen=True):
     promised nothing, and its host says whether it is held to something."""
     expose: tuple[Exposure, ...] = ()
     """Ports of each workspace that are reached from outside."""
+    disk_bytes_s: int = 0
+    """What each workspace is promised, and held to, of all its disks together, read and written together: bytes
+    a second. 0: it is promised nothing, and its host says whether it is held to something."""
+    disk_operations_s: int = 0
+    """The same in reads and writes a second."""
 
     @property
     def least(self) -> int:
@@ -343,3 +352,6 @@ class Workspace(msgspec.Struct, frozen=True):
     network_bits_s: int = 0
     """On each of its networks, each way."""
     expose: tuple[Exposure, ...] = ()
+    disk_bytes_s: int = 0
+    """Of all its disks together, read and written together."""
+    disk_operations_s: int = 0

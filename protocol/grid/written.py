@@ -17,6 +17,8 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "max_cpus_milli": ("max-cpus",),
     "max_memory_bytes": ("max-memory",),
     "network_bits_s": ("network-rate",),
+    "disk_bytes_s": ("disk-rate",),
+    "disk_operations_s": ("disk-operations",),
     "disk_bytes": ("disk",),
     "scratch_bytes": ("scratch",),
     "console_bytes": ("console",),

@@ -54,6 +54,8 @@ from protocol.trust.signing import Reason, Untrusted
 from protocol.trust.used import UsedOrders
 
 _FOREVER = 1e12
+_ONCE = ("expose", "disk_bytes_s", "disk_operations_s")
+"""What not every host can do, however much room it has."""
 Refused = tuple[Constraint, str]
 """Why nothing of what is asked is held."""
 
@@ -421,10 +423,10 @@ class ChangeHolds:
         return found[-1] if found else None
 
     def _ill_connected(self, asked_for: _Asked, name: str, offer: Offer) -> list[Refusal]:
-        """Why this host cannot have it on the further networks that it is to be on."""
+        """Why this host cannot have it on further networks, or hold it to further rates."""
         becomes, row = asked_for.members[name], asked_for.row
         before = self._leases.members(row).get(name) if row is not None else None
-        same = before is not None and before.expose == becomes.expose
+        same = before is not None and all(getattr(before, f) == getattr(becomes, f) for f in _ONCE)
         if before is None or (same and set(becomes.networks) <= set(before.networks)):
             return []
         return unconnected(becomes, offer, rules_of(asked_for.deployment.spec))

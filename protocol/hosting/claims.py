@@ -298,4 +298,6 @@ def _half(capacity: Quantum) -> Quantum:
         capacity.disk_bytes // 2,
         tuple((name, count // 2) for name, count in capacity.devices if count > 1),
         capacity.network_bits_s // 2,
+        capacity.disk_bytes_s // 2,
+        capacity.disk_operations_s // 2,
     )

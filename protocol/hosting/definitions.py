@@ -83,7 +83,9 @@ def larger(old: Workspace, new: Workspace) -> Workspace:
     counts = {device.name: device.count for device in old.devices}
     for device in new.devices:
         counts[device.name] = max(device.count, counts.get(device.name, 0))
-    sizes = ("cpus_milli", "memory_bytes", "disk_bytes", "network_bits_s")
+    sizes = (
+        "cpus_milli", "memory_bytes", "disk_bytes", "network_bits_s", "disk_bytes_s", "disk_operations_s",
+    )  # fmt: skip
     most = {size: max(getattr(old, size), getattr(new, size)) for size in sizes}
     devices = tuple(DeviceCount(name, count) for name, count in sorted(counts.items()))
     return msgspec.structs.replace(new, devices=devices, **most)
@@ -102,6 +104,8 @@ def growth(
         max(0, more.disk_bytes, more.disk_bytes + state),
         tuple((name, count) for name, count in more.devices if count > 0),
         max(0, more.network_bits_s),
+        max(0, more.disk_bytes_s),
+        max(0, more.disk_operations_s),
     )
 
 

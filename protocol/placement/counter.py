@@ -16,6 +16,8 @@ from protocol.capacity.quantum import Quantum
 from protocol.grid.expand import workspaces
 from protocol.grid.limits import (
     CPUS_MILLI_MIN,
+    DISK_BYTES_S_MIN,
+    DISK_OPERATIONS_S_MIN,
     MEMORY_BYTES_MIN,
     NETWORK_BITS_S_MIN,
     VOLUME_BYTES_MIN,
@@ -241,16 +243,27 @@ _AMOUNTS = {
     Constraint.CPUS: ("cpus_milli", CPUS_MILLI_MIN),
     Constraint.DISK: ("scratch_bytes", VOLUME_BYTES_MIN),
     Constraint.NETWORK_RATE: ("network_bits_s", NETWORK_BITS_S_MIN),
+    Constraint.DISK_RATE: ("disk_bytes_s", DISK_BYTES_S_MIN),
+    Constraint.DISK_OPERATIONS: ("disk_operations_s", DISK_OPERATIONS_S_MIN),
 }
 """Fields of a cluster that may shrink, and the least of each."""
 
-_WRITTEN = {Constraint.CPUS: format_cpus, Constraint.NETWORK_RATE: write_rate}
+_WRITTEN: Mapping[Constraint, Callable[[int], str]] = {
+    Constraint.CPUS: format_cpus,
+    Constraint.NETWORK_RATE: write_rate,
+    Constraint.DISK_OPERATIONS: str,
+}
 """How a grid file has amounts that are no bytes."""
 
 _SHARES = 256
 """Reductions are tried in steps of a 256th of what was asked."""
 
-_UNITS = {Constraint.CPUS: 50, Constraint.NETWORK_RATE: 10**6}
+_UNITS = {
+    Constraint.CPUS: 50,
+    Constraint.NETWORK_RATE: 10**6,
+    Constraint.DISK_RATE: _MIB,
+    Constraint.DISK_OPERATIONS: 10,
+}
 
 _Shrunk = TypeVar("_Shrunk", Smaller, SmallerVolumes)
 
@@ -271,8 +284,8 @@ def _greatest(at: Callable[[int], _Shrunk | None], spec: GridSpec, trial: _Trial
 
 
 def _rounded(constraint: Constraint, amount: int) -> int:
-    """Rounded down to what a person would write: 50 thousandths of a cpu, a megabit, a 16th of a power of two
-    of bytes."""
+    """Rounded down to what a person would write: 50 thousandths of a cpu, a megabit, a mebibyte a second, ten
+    operations, a 16th of a power of two of bytes."""
     if constraint in _UNITS:
         unit = _UNITS[constraint]
         return amount - amount % unit if amount > unit else amount

@@ -13,7 +13,14 @@ import msgspec
 from protocol.grid.model import GridSpec, Workspace
 from protocol.placement.choose import Choice
 from protocol.placement.counter import CounterOffer, in_words
-from protocol.terms.quantities import counted, cpus_in_words, format_rate, format_size
+from protocol.terms.quantities import (
+    counted,
+    cpus_in_words,
+    format_byte_rate,
+    format_operations,
+    format_rate,
+    format_size,
+)
 from protocol.terms.refusal import PORTS, QUANTITIES, RULED_OUT, Constraint, Refusal
 
 _ADVICE = {
@@ -203,6 +210,10 @@ def _size(workspace: Workspace, stops: tuple[Obstacle, ...]) -> str:
         parts.append(f"{format_size(workspace.console_bytes)} for its console's log")
     if bits_s := workspace.network_bits_s:
         parts.append(f"{format_rate(bits_s)} on each network")
+    if bytes_s := workspace.disk_bytes_s:
+        parts.append(f"{format_byte_rate(bytes_s)} of its disks")
+    if operations_s := workspace.disk_operations_s:
+        parts.append(f"{format_operations(operations_s)} of its disks")
     if workspace.expose:
         parts.append(counted(len(workspace.expose), "exposed port"))
     parts += [f"{device.count} {device.name}" for device in workspace.devices]

@@ -151,6 +151,8 @@ def quantum_of(workspace: Workspace) -> Quantum:
         workspace.disk_bytes,
         tuple(sorted(devices)),
         workspace.network_bits_s * len(workspace.networks),
+        workspace.disk_bytes_s,
+        workspace.disk_operations_s,
     )
 
 
@@ -211,6 +213,8 @@ def unsuitable(workspace: Workspace, offer: Offer, rules: Rules) -> list[Refusal
     if workspace.driver and workspace.driver not in facts.runs_by:
         by = ", ".join(facts.runs_by) or "nothing it names"
         no(Constraint.DRIVER, f"it runs guests by {by}, asked: {workspace.driver}")
+    if (workspace.disk_bytes_s or workspace.disk_operations_s) and "lxc" in facts.runs_by:
+        no(Constraint.DRIVER, "it runs containers, which cannot be held to a rate of their disks")
     if workspace.networks and facts.underlay_fault:
         no(Constraint.UNDERLAY, facts.underlay_fault)
     if workspace.internet and not facts.egress:
@@ -248,8 +252,8 @@ def to_be_exposed(workspace: Workspace, ports: GivenPorts) -> tuple[str, ...]:
 
 
 def unconnected(workspace: Workspace, offer: Offer, rules: Rules) -> list[Refusal]:
-    """What of that is about its networks, as one that is here already may be put on further ones."""
-    about = (Constraint.UNDERLAY, Constraint.EGRESS, Constraint.PORT)
+    """What of that may be new for one that is here already: further networks, and rates."""
+    about = (Constraint.UNDERLAY, Constraint.EGRESS, Constraint.PORT, Constraint.DRIVER)
     return [r for r in unsuitable(workspace, offer, rules) if r.constraint in about]
 
 

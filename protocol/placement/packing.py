@@ -130,9 +130,10 @@ class Instance:
 
 def _alike(members: list[Workspace]) -> list[list[Workspace]]:
     """The workspaces of a cluster by size, the smallest first: where fewer will do, the larger are left out."""
-    sizes: dict[tuple[int, int, int], list[Workspace]] = {}
+    sizes: dict[tuple[int, ...], list[Workspace]] = {}
     for each in members:
-        size = (each.cpus_milli, each.memory_bytes, each.network_bits_s)
+        rates = (each.network_bits_s, each.disk_bytes_s, each.disk_operations_s)
+        size = (each.cpus_milli, each.memory_bytes, *rates)
         sizes.setdefault(size, []).append(each)
     return [sizes[size] for size in sorted(sizes)]
 

@@ -166,4 +166,6 @@ def _no_more(free: Quantum, refusal: Refusal) -> Quantum:
         room[Constraint.DISK],
         free.devices,
         room[Constraint.NETWORK_RATE],
+        room[Constraint.DISK_RATE],
+        room[Constraint.DISK_OPERATIONS],
     )

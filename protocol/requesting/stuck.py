@@ -3,11 +3,12 @@
 Each is tried with what hosts offered, so that it is true when it is said.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from protocol.grid.expand import cluster_of
 from protocol.grid.model import Workspace
 from protocol.grid.problem import listed
+from protocol.grid.written import keys_of
 from protocol.placement.counter import CounterOffer, in_words
 from protocol.placement.fit import Offer, refusals, rules_of
 from protocol.requesting.change import Change
@@ -54,26 +55,19 @@ def _here(change: Change, offers: tuple[Offer, ...]) -> Iterator[str]:
     sizes = {(_sizes(was), _sizes(becomes)) for was, becomes in pairs}
     if len(sizes) != 1 or change.delta.added:
         return
-    (((cpus_milli, memory_bytes, bits_s), (new_cpus_milli, new_memory_bytes, new_bits_s)),) = sizes
+    ((had, wanted),) = sizes
     free = {offer.peer: offer.free for offer in offers}
     peers = list(change.changed.values())
     if any(peer not in free for peer in peers):
         return
-    most_cpus = min(free[peer].cpus_milli // peers.count(peer) for peer in peers)
-    most_memory = min(free[peer].memory_bytes // peers.count(peer) for peer in peers)
-    said = []
-    if cpus_milli < new_cpus_milli:
-        fits = min(new_cpus_milli, _cpus(cpus_milli + most_cpus))
-        said.append(f"cpus {format_cpus(fits)}" if fits > cpus_milli else "")
-    if memory_bytes < new_memory_bytes:
-        fits = min(new_memory_bytes, _bytes(memory_bytes + most_memory))
-        said.append(f"memory {write_size(fits)}" if fits > memory_bytes else "")
-    if bits_s < new_bits_s:
-        cards = max(len(becomes.networks) for _, becomes in pairs)
-        most = min(free[peer].network_bits_s // peers.count(peer) for peer in peers) // cards
-        fits = min(new_bits_s, (bits_s + most) // _MEGABIT * _MEGABIT)
-        said.append(f"network-rate {write_rate(fits)}" if fits > bits_s else "")
-    more = [each for each in said if each]
+    more = []
+    for (field, rounded, written), has, new in zip(_SIZES, had, wanted, strict=True):
+        most = min(getattr(free[peer], field) // peers.count(peer) for peer in peers)
+        if field == _EACH_NETWORK:
+            most //= max(1, *(len(becomes.networks) for _, becomes in pairs))
+        fits = min(new, rounded(has + most))
+        if fits > has:
+            more.append(f"{keys_of(field)[0]} {written(fits)}")
     disk = max(change.size(name).disk_bytes for name in change.changed)
     if more and (not disk or all(free[p].disk_bytes >= disk * peers.count(p) for p in peers)):
         names = list(change.changed)
@@ -81,8 +75,8 @@ def _here(change: Change, offers: tuple[Offer, ...]) -> Iterator[str]:
         yield f"{' and '.join(more)} for {whom}, now"
 
 
-def _sizes(workspace: Workspace) -> tuple[int, int, int]:
-    return workspace.cpus_milli, workspace.memory_bytes, workspace.network_bits_s
+def _sizes(workspace: Workspace) -> tuple[int, ...]:
+    return tuple(getattr(workspace, field) for field, _, _ in _SIZES)
 
 
 def _elsewhere(
@@ -116,3 +110,18 @@ def _cpus(cpus_milli: int) -> int:
 
 def _bytes(size_bytes: int) -> int:
     return size_bytes - size_bytes % _MIB
+
+
+def _bits(bits_s: int) -> int:
+    return bits_s - bits_s % _MEGABIT
+
+
+_EACH_NETWORK = "network_bits_s"
+_SIZES: tuple[tuple[str, Callable[[int], int], Callable[[int], str]], ...] = (
+    ("cpus_milli", _cpus, format_cpus),
+    ("memory_bytes", _bytes, write_size),
+    (_EACH_NETWORK, _bits, write_rate),
+    ("disk_bytes_s", _bytes, write_size),
+    ("disk_operations_s", int, str),
+)
+"""What can be less here: fields of a workspace and of a quantum, what they are rounded down to, their words."""

@@ -61,6 +61,14 @@ def parse_rate(text: str | int | float) -> BitsPerSecond:
     return BitsPerSecond(thousandths * _RATE_UNITS[match[3]] // 1000)
 
 
+def parse_count(text: str | int | float) -> int:
+    """A whole number of what is counted, of 18 digits at most. ValueError says what is accepted."""
+    written = str(text).strip()
+    if not (written.isascii() and written.isdecimal() and len(written) <= 18):
+        raise ValueError(f"{text!r} is not a whole number; write for example 500")
+    return int(written)
+
+
 def format_rate(bits_s: int) -> str:
     """`100 Mbit/s`, `2.5 Gbit/s`: at most one decimal, the largest unit that keeps a whole digit."""
     sign, rest = ("-" if bits_s < 0 else ""), abs(bits_s)
@@ -89,6 +97,16 @@ def format_size(size_bytes: int) -> str:
         if rest >= scale:
             return f"{sign}{rest / scale:.1f}".removesuffix(".0") + f" {unit}"
     return f"{sign}{rest} B"
+
+
+def format_byte_rate(bytes_s: int) -> str:
+    """`50 MiB/s`: of a disk."""
+    return f"{format_size(bytes_s)}/s"
+
+
+def format_operations(operations_s: int) -> str:
+    """`500 operations/s`: reads and writes of a disk."""
+    return f"{counted(operations_s, 'operation')}/s"
 
 
 def write_size(size_bytes: int) -> str:

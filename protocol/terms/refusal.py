@@ -8,7 +8,13 @@ from enum import StrEnum
 
 import msgspec
 
-from protocol.terms.quantities import format_cpus, format_rate, format_size
+from protocol.terms.quantities import (
+    format_byte_rate,
+    format_cpus,
+    format_operations,
+    format_rate,
+    format_size,
+)
 from protocol.terms.ranges import Amount, Name, Said, cut
 
 PORTS = "exposed ports"
@@ -58,6 +64,8 @@ class Constraint(StrEnum):
     LIMIT = "limit"
     DEVICE = "device"
     """`detail` is the device's name; `asked` and `available` are counts."""
+    DISK_OPERATIONS = "disk-operations"
+    DISK_RATE = "disk-rate"
     NETWORK_RATE = "network-rate"
     CPUS = "cpus"
     DISK = "disk"
@@ -66,14 +74,22 @@ class Constraint(StrEnum):
 
 QUANTITIES = (
     Constraint.DEVICE,
+    Constraint.DISK_OPERATIONS,
+    Constraint.DISK_RATE,
     Constraint.NETWORK_RATE,
     Constraint.CPUS,
     Constraint.DISK,
     Constraint.MEMORY,
 )
-"""Constraints whose `asked` and `available` are amounts: devices, bits a second, thousandths of cpus, bytes."""
+"""Constraints whose `asked` and `available` are amounts: counts, bits and bytes a second, thousandths of cpus,
+bytes."""
 
-_WORDS = {Constraint.CPUS: format_cpus, Constraint.NETWORK_RATE: format_rate}
+_WORDS = {
+    Constraint.CPUS: format_cpus,
+    Constraint.NETWORK_RATE: format_rate,
+    Constraint.DISK_RATE: format_byte_rate,
+    Constraint.DISK_OPERATIONS: format_operations,
+}
 """How amounts are said that are no bytes."""
 
 RULED_OUT = (Constraint.SITE, Constraint.APART)

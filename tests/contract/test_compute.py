@@ -25,11 +25,13 @@ from overlayd.adapters.libvirt.driver import DomainType, Driver
 from overlayd.adapters.libvirt.xml import try_out_xml
 from overlayd.fakes.compute import FakeCompute, FakeHypervisor
 from overlayd.ports.compute import (
+    NO_DISK_RATE,
     Cause,
     Compute,
     ComputeError,
     Disk,
     DiskBoot,
+    DiskRate,
     KernelBoot,
     Machine,
     MachineSeen,
@@ -224,12 +226,18 @@ async def test_what_runs_is_counted_and_what_does_not_is_not(world: World) -> No
     assert await compute.figures() == {}
 
 
-async def test_its_sizes_change_while_it_runs_and_what_cannot_is_said(world: World) -> None:
+async def test_its_sizes_change_while_it_runs_and_what_cannot_is_said(
+    world: World, tmp_path: Path
+) -> None:
     """What is its guest's to do is another test: this guest has just been started."""
     compute = await world.opened()
     with pytest.raises(ComputeError, match="ovl-0 cannot be resized: it does not run"):
         await compute.resize("ovl-0", Sizes(500, 1, 96 << 20))
-    machine = world.machine(vcpus_max=3, memory_max_bytes=192 << 20)
+    disk = tmp_path / "scratch.raw"
+    with disk.open("wb") as file:
+        file.truncate(8 << 20)
+    disks = (Disk(str(disk), "scratch"),)
+    machine = world.machine(vcpus_max=3, memory_max_bytes=192 << 20, disks=disks)
     await compute.start(machine)
     for _ in range(2):
         left = await compute.resize("ovl-0", Sizes(1500, 2, 96 << 20))
@@ -246,6 +254,9 @@ async def test_its_sizes_change_while_it_runs_and_what_cannot_is_said(world: Wor
     assert (seen.boot, seen.cpu_milli, seen.vcpus) == (1, 250, 3), "the cap holds without pulling"
     await compute.start(msgspec.structs.replace(machine, cpu_milli=600))
     assert [seen.cpu_milli for seen in await compute.observe()] == [600], "a start brings it, too"
+    for rate in (DiskRate(50 << 20, 500), DiskRate(50 << 20), DiskRate(0, 100), NO_DISK_RATE):
+        await compute.resize("ovl-0", Sizes(600, 1, 96 << 20, rate))
+        assert [seen.disk_rate for seen in await compute.observe()] == [rate]
     await compute.pause("ovl-0")
     with pytest.raises(ComputeError, match="does not run"):
         await compute.resize("ovl-0", Sizes(500, 1, 96 << 20))
@@ -538,6 +549,67 @@ async def test_a_guest_is_resized_while_a_counter_in_it_runs_on(embed: EmbeddedW
     console = Console(machine.console_socket)
     assert counted() > before
     console.close()
+
+
+async def test_a_guest_that_writes_is_held_to_a_rate_of_all_its_disks(
+    embed: EmbeddedWorld, tmp_path: Path
+) -> None:
+    """By what its hypervisor counts, while it writes to two disks at once: told at its start, changed while it
+    runs, mended when somebody takes it away, and there again when it has been saved."""
+    compute = await embed.opened()
+    rate = DiskRate(4 << 20, 64)
+    disks = []
+    for name in ("one", "two"):
+        path = tmp_path / name
+        with path.open("wb") as file:
+            file.truncate(256 << 20)
+        disks.append(Disk(str(path), name))
+    machine = embed.machine(6, cpu_milli=2000, disks=tuple(disks), disk_rate=rate)
+    await compute.start(machine)
+    (seen,) = await compute.observe()
+    assert seen.disk_rate == rate
+    log = Path(machine.console_log)
+    await until(lambda: "guest ready" in log.read_text(errors="replace"), "it is ready")
+    console = Console(machine.console_socket)
+    for disk in ("vda", "vdb"):
+        write = f"dd if=/dev/zero of=/dev/{disk} bs=256k oflag=direct conv=notrunc"
+        console.ask(f"(while :; do {write}; done) >/dev/null 2>&1 & echo")
+    connection = libvirt.open(f"qemu:///embed?root={embed.directory / 'libvirt'}")
+    domain = connection.lookupByName(machine.name)
+
+    def written() -> tuple[int, int]:
+        stats = [domain.blockStats(disk) for disk in ("vda", "vdb")]
+        return sum(s[3] for s in stats), sum(s[2] for s in stats)
+
+    async def measured(seconds: float) -> tuple[float, float]:
+        """(bytes, writes) a second."""
+        before, began_s = written(), time.monotonic()
+        await asyncio.sleep(seconds)
+        after, took_s = written(), time.monotonic() - began_s
+        return (after[0] - before[0]) / took_s, (after[1] - before[1]) / took_s
+
+    await until(lambda: all(domain.blockStats(d)[3] > 1 << 20 for d in ("vda", "vdb")), "both")
+    bytes_s, _ = await measured(2)
+    assert 0 < bytes_s < 1.5 * rate.bytes_s, "both disks together"
+    slower = DiskRate(0, 4)
+    assert await compute.resize(machine.name, Sizes(2000, 1, 96 << 20, slower)) == Resized()
+    _, operations_s = await measured(2)
+    assert 0 < operations_s < 2 * slower.operations_s
+    domain.setBlockIoTune("vda", {"total_iops_sec": 0}, libvirt.VIR_DOMAIN_AFFECT_LIVE)
+    (seen,) = await compute.observe()
+    assert seen.disk_rate != slower
+    await compute.resize(machine.name, Sizes(2000, 1, 96 << 20, slower))
+    (seen,) = await compute.observe()
+    assert seen.disk_rate == slower
+    console.close()
+    await compute.save(machine.name)
+    await compute.start(msgspec.structs.replace(machine, disk_rate=rate))
+    (seen,) = await compute.observe()
+    assert (seen.boot, seen.disk_rate) == (1, rate)
+    await compute.resize(machine.name, Sizes(2000, 1, 96 << 20))
+    (seen,) = await compute.observe()
+    assert seen.disk_rate == NO_DISK_RATE
+    connection.close()
 
 
 SECOND = """

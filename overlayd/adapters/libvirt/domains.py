@@ -431,6 +431,7 @@ class Domains:
             build=int(mark.get("build", "1")),
             vcpus=has.vcpus,
             epoch=int(mark.get("epoch", "0")),
+            disk_rate=has.disk_rate,
         )
 
     def _why(

@@ -1,4 +1,4 @@
-"""What a domain has of cpus and memory, and how that is changed while it runs. Blocking.
+"""What a domain has of cpus, memory and its disks' rate, and how that is changed while it runs. Blocking.
 
 The cap and the weight are its control group's, and hold at once. Cpus are plugged in, up to what the domain was
 made with; they are not pulled out again, since the cap holds without that and a guest may take for ever.
@@ -6,6 +6,10 @@ made with; they are not pulled out again, since the cap holds without that and a
 Memory is its guest's to give back: its kernel fills a balloon with what it does not use. It would also fill it
 with what it does use, and kill its processes for that, so it is asked for no more than it says is free. For a
 container memory is a limit, and what it uses cannot be taken from it either.
+
+A rate of disks is kept by QEMU, and holds at once. A container has none: it reads and writes by its host's page
+cache, which a kernel fills and empties on nobody's account where control groups are of version 1, as LXC's are
+here, and behind a loop device in any case.
 """
 
 import contextlib
@@ -20,13 +24,14 @@ import msgspec
 from overlayd.adapters.libvirt.driver import DomainType, runs_qemu
 from overlayd.adapters.libvirt.xml import (
     CPU_MILLI,
+    DISK_GROUP,
     NAMESPACE,
     PERIOD_US,
     cpu_quota_us,
     cpu_shares,
     quota_names,
 )
-from overlayd.ports.compute import Machine, Resized, Sizes
+from overlayd.ports.compute import NO_DISK_RATE, DiskRate, Machine, Resized, Sizes
 from protocol.terms.quantities import format_size
 
 SPARE_KIB: Final = 16 << 10
@@ -40,6 +45,10 @@ QEMU_KIB: Final = 1 << 20
 """A gibibyte: so much code of its guest's a QEMU may keep translated."""
 _UNLIMITED_KIB: Final = 9007199254740991
 """libvirt's word for no limit."""
+_RATE: Final = ("total_bytes_sec", "total_iops_sec")
+"""What libvirt calls a rate of disks."""
+_MIXED: Final = DiskRate(-1, -1)
+"""A rate that nobody asks for."""
 _BOTH: Final = (libvirt.VIR_DOMAIN_AFFECT_CONFIG, libvirt.VIR_DOMAIN_AFFECT_LIVE)
 """Its next start, and this one. Some calls of libvirt, and of its bindings, take one at a time."""
 
@@ -54,7 +63,8 @@ def of(domain: libvirt.virDomain, type_: DomainType, running: bool) -> Sizes:
     """What a domain has now."""
     _, limit_kib, balloon_kib, vcpus, _ = domain.info()
     if type_ is not DomainType.LXC:
-        return Sizes(_cap(domain, type_, running), vcpus, balloon_kib * 1024)
+        rate = _disk_rate(domain)
+        return Sizes(_cap(domain, type_, running), vcpus, balloon_kib * 1024, rate)
     # Of a container, the second number is what it uses, not what it may use.
     limit_kib = _limit_kib(domain) or limit_kib
     return Sizes(_cap(domain, type_, running), 0, limit_kib * 1024)
@@ -67,6 +77,8 @@ def resize(domain: libvirt.virDomain, type_: DomainType, wanted: Sizes) -> Resiz
         _set_cap(domain, type_, wanted.cpu_milli)
     if type_ is DomainType.LXC:
         return Resized(waits=_limit(domain, wanted.memory_bytes // 1024, has.memory_bytes // 1024))
+    if has.disk_rate != wanted.disk_rate:
+        _throttle(domain, type_, wanted.disk_rate)
     restart = [_plug(domain, type_, has.vcpus, wanted.vcpus)]
     most_kib = domain.maxMemory()
     wanted_kib = wanted.memory_bytes // 1024
@@ -159,6 +171,38 @@ def _online(domain: libvirt.virDomain, vcpus: int) -> None:
     with contextlib.suppress(libvirt.libvirtError):
         domain.agentSetResponseTimeout(1)
         domain.setVcpusFlags(vcpus, libvirt.VIR_DOMAIN_VCPU_GUEST)
+
+
+# -- disks
+
+
+def _disk_rate(domain: libvirt.virDomain) -> DiskRate:
+    """The rate of its disks, as libvirt has set it; -1 in both if it is not that of all of them together."""
+    found = dict.fromkeys(_rates(domain).values())
+    return next(iter(found)) if len(found) == 1 else _MIXED if found else NO_DISK_RATE
+
+
+def _rates(domain: libvirt.virDomain) -> dict[str, DiskRate]:
+    """By disk, as the guest's hypervisor calls it."""
+    xml = ET.fromstring(domain.XMLDesc())  # noqa: S314, libvirt's own
+    rates = {}
+    for disk in xml.iterfind("devices/disk"):
+        rate = DiskRate(*(int(disk.findtext(f"iotune/{name}") or 0) for name in _RATE))
+        alone = rate != NO_DISK_RATE and disk.findtext("iotune/group_name") != DISK_GROUP
+        target = disk.find("target")
+        assert target is not None
+        rates[target.attrib["dev"]] = _MIXED if alone else rate
+    return rates
+
+
+def _throttle(domain: libvirt.virDomain, type_: DomainType, wanted: DiskRate) -> None:
+    values = dict(zip(_RATE, (wanted.bytes_s, wanted.operations_s), strict=True))
+    if type_ is DomainType.TEST:
+        # It takes a burst of 0 for the most, where QEMU takes it for none in particular.
+        values |= {f"{name}_max": value for name, value in values.items()}
+    for target in _rates(domain):
+        for which in _BOTH:
+            domain.setBlockIoTune(target, {"group_name": DISK_GROUP, **values}, which)
 
 
 # -- memory

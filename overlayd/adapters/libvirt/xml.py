@@ -4,9 +4,10 @@ The guest is light, for emulation: no video, no USB, no option ROMs, and virtio 
 instead of one PCIe port each. The seed is a read-only virtio disk rather than a CD drive, so the guest needs no
 ATA or SCSI for it.
 
-The quantum: `global_quota` over `global_period` caps the whole process, its vcpus and its emulator threads
+Its quantum: `global_quota` over `global_period` caps the whole process, its vcpus and its emulator threads
 together, so that 1500 really is one and a half host cpus. Shares follow the cap, so that guests that compete
-get what they were promised in proportion.
+get what they were promised in proportion. The disks share one group of QEMU's throttling, so that the rate is
+that of all of them together, whatever the page cache of the host makes of it later.
 """
 
 from base64 import b64encode
@@ -17,7 +18,16 @@ from overlayd.adapters.libvirt.controller import AT
 from overlayd.adapters.libvirt.driver import DomainType, Driver
 from overlayd.adapters.libvirt.plans import held_by
 from overlayd.adapters.libvirt.users import User, UserRange
-from overlayd.ports.compute import ContainerBoot, Disk, DiskBoot, KernelBoot, Machine, Nic
+from overlayd.ports.compute import (
+    NO_DISK_RATE,
+    ContainerBoot,
+    Disk,
+    DiskBoot,
+    DiskRate,
+    KernelBoot,
+    Machine,
+    Nic,
+)
 from protocol.image.facts import Firmware
 
 NAMESPACE = "urn:overlayd:machine:1"
@@ -53,6 +63,9 @@ DEVICES_MAX = LAST_SLOT - FIRST_SLOT + 1 - 3
 
 AGENT = "org.qemu.guest_agent.0"
 """By this name a guest's agent finds its port."""
+
+DISK_GROUP = "workspace"
+"""What its disks share of a rate. QEMU knows it by this name, each QEMU its own."""
 
 _TRY_OUT_KIB = 16 << 10
 
@@ -190,7 +203,8 @@ def _guest(domain: ET.Element, machine: Machine, driver: Driver) -> None:
         disks.append(Disk(path=machine.seed, serial="seed", read_only=True))
     for index, disk in enumerate(disks):
         slot = next(slots)
-        _disk(devices, disk, f"vd{chr(ord('a') + index)}", slot, boots=slot == ROOT_SLOT)
+        element = _disk(devices, disk, f"vd{chr(ord('a') + index)}", slot, slot == ROOT_SLOT)
+        _throttled(element, machine.disk_rate)
     for nic in machine.nics:
         _nic(devices, nic, next(slots))
     _serial(devices, machine)
@@ -255,7 +269,15 @@ def _endings(domain: ET.Element) -> None:
     _text(domain, "on_crash", "destroy")
 
 
-def _disk(devices: ET.Element, disk: Disk, target: str, slot: int, boots: bool = False) -> None:
+def _throttled(disk: ET.Element, rate: DiskRate) -> None:
+    if rate != NO_DISK_RATE:
+        tune = ET.SubElement(disk, "iotune")
+        _text(tune, "total_bytes_sec", str(rate.bytes_s))
+        _text(tune, "total_iops_sec", str(rate.operations_s))
+        _text(tune, "group_name", DISK_GROUP)
+
+
+def _disk(devices: ET.Element, disk: Disk, target: str, slot: int, boots: bool) -> ET.Element:
     """Every format is named, down to the last backing file, so that nothing is ever guessed from content."""
     element = ET.SubElement(devices, "disk", type="file", device="disk")
     ET.SubElement(element, "driver", name="qemu", type=disk.format)
@@ -272,6 +294,7 @@ def _disk(devices: ET.Element, disk: Disk, target: str, slot: int, boots: bool =
     if boots:
         ET.SubElement(element, "boot", order="1")
     _slot(element, slot)
+    return element
 
 
 def _nic(devices: ET.Element, nic: Nic, slot: int) -> None:

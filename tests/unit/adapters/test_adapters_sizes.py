@@ -9,7 +9,8 @@ from test_domain_xml import HEAD
 
 from overlayd.adapters.libvirt import sizes
 from overlayd.adapters.libvirt.driver import DomainType
-from overlayd.ports.compute import Sizes
+from overlayd.adapters.libvirt.xml import DISK_GROUP
+from overlayd.ports.compute import NO_DISK_RATE, DiskRate, Sizes
 
 GIB_KIB = 1 << 20
 LIVE = libvirt.VIR_DOMAIN_AFFECT_LIVE
@@ -22,6 +23,9 @@ class SomeDomain:
         self.has, self.most, self.free, self.granted = has, most, free, has
         self.limit = sizes._UNLIMITED_KIB
         self.vcpus = 1
+        self.disks: dict[str, str] = {}
+        """By target: what is in its `iotune`."""
+        self.throttled: list[tuple[str, dict[str, object], int]] = []
 
     def info(self) -> tuple[int, int, int, int, int]:
         return 1, self.most, self.has, self.vcpus, 0
@@ -67,7 +71,16 @@ class SomeDomain:
         return
 
     def XMLDesc(self, flags: int = 0) -> str:
-        return f"<domain><currentMemory>{self.granted}</currentMemory></domain>"
+        disks = (
+            f"<disk><target dev='{name}'/>{f'<iotune>{tune}</iotune>' if tune else ''}</disk>"
+            for name, tune in self.disks.items()
+        )
+        has = f"<currentMemory>{self.granted}</currentMemory>"
+        return f"<domain>{has}<devices>{''.join(disks)}</devices></domain>"
+
+    def setBlockIoTune(self, disk: str, wanted: dict[str, object], flags: int) -> None:
+        self.throttled.append((disk, wanted, flags))
+        self.disks[disk] = "".join(f"<{name}>{to}</{name}>" for name, to in wanted.items())
 
     def ID(self) -> int:
         return 1
@@ -111,6 +124,38 @@ def test_a_guest_that_says_nothing_is_left_alone_and_granted_no_more(
     assert "does not say (yet) how much of it is free" in left.waits
     assert (domain.has, domain.granted) == (4 * GIB_KIB, GIB_KIB)
     assert domain.limit < 3 * GIB_KIB, "it does not get it by taking it"
+
+
+def rate_of(domain: SomeDomain) -> DiskRate:
+    return sizes.of(domain, DomainType.QEMU, True).disk_rate
+
+
+def test_all_disks_of_a_guest_share_one_rate_and_what_is_otherwise_is_mended() -> None:
+    domain = SomeDomain(GIB_KIB, GIB_KIB, 0)
+    asked = msgspec.structs.replace(wanted(GIB_KIB), disk_rate=DiskRate(50 << 20, 500))
+    assert rate_of(domain) == NO_DISK_RATE, "one without disks has none"
+    domain.disks = {"vda": "", "vdb": ""}
+    sizes.resize(domain, DomainType.QEMU, asked)
+    assert rate_of(domain) == asked.disk_rate
+    assert {(disk, flags) for disk, _, flags in domain.throttled} == {
+        (disk, flags) for disk in ("vda", "vdb") for flags in sizes._BOTH
+    }
+    assert all(said["group_name"] == DISK_GROUP for _, said, _ in domain.throttled)
+    domain.throttled.clear()
+    sizes.resize(domain, DomainType.QEMU, asked)
+    assert domain.throttled == [], "nothing is otherwise"
+    for amiss in (
+        "",
+        "<total_bytes_sec>1</total_bytes_sec>",
+        domain.disks["vda"].replace(DISK_GROUP, "of its own"),
+    ):
+        domain.disks["vdb"] = amiss
+        assert rate_of(domain) not in (asked.disk_rate, NO_DISK_RATE)
+        sizes.resize(domain, DomainType.QEMU, asked)
+        assert rate_of(domain) == asked.disk_rate
+    sizes.resize(domain, DomainType.QEMU, wanted(GIB_KIB))
+    assert rate_of(domain) == NO_DISK_RATE
+    assert domain.throttled[-1][1]["total_bytes_sec"] == 0, "0 is no limit"
 
 
 def test_cpus_are_added_and_not_taken_away() -> None:

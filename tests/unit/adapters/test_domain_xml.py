@@ -25,6 +25,7 @@ from overlayd.ports.compute import (
     ContainerBoot,
     Disk,
     DiskBoot,
+    DiskRate,
     KernelBoot,
     Machine,
     Nic,
@@ -92,10 +93,13 @@ BOX = msgspec.structs.replace(
 
 GROWS = msgspec.structs.replace(BARE, vcpus_max=8, memory_max_bytes=2 << 30)
 
+RATED = msgspec.structs.replace(HEAD, disk_rate=DiskRate(50 << 20, 500))
+
 CASES = {
     "qemu": (HEAD, Driver(DomainType.QEMU)),
     "qemu-bare": (BARE, Driver(DomainType.QEMU)),
     "qemu-grows": (GROWS, Driver(DomainType.QEMU)),
+    "qemu-rated": (RATED, Driver(DomainType.QEMU)),
     "kvm": (HEAD, Driver(DomainType.KVM)),
     "kvm-as-root": (HEAD, Driver(DomainType.KVM, owner="peer-1"), ROOT_USER),
     "kvm-confined": (HEAD, Driver(DomainType.KVM, owner="peer-1"), User(1879048193, 108)),

@@ -17,7 +17,7 @@ TIMES = st.integers(0, END)
 AMOUNTS = st.integers(0, 4)
 QUANTA = st.builds(Quantum, AMOUNTS, AMOUNTS, AMOUNTS, st.just(()), AMOUNTS)
 KEYS = st.tuples(st.sampled_from(["g1", "g2"]), st.sampled_from(["a", "b", "c"]))
-CAPACITY = Quantum(10, 10, 10, (), 10)
+CAPACITY = Quantum(10, 10, 10, (), 10, 10, 10)
 
 
 @st.composite

@@ -274,6 +274,30 @@ def test_a_rate_is_changed_while_it_runs_and_refused_beyond_what_is_left(daemon:
     assert "would work: network-rate 140M for worker-1, now" in said
 
 
+def test_rates_of_disks_are_changed_while_it_runs_and_refused_beyond_what_is_left(
+    daemon: Daemon,
+) -> None:
+    capacity = msgspec.structs.replace(
+        FACTS.capacity, disk_bytes_s=200 << 20, disk_operations_s=1000
+    )
+    facts = msgspec.structs.replace(FACTS, capacity=capacity)
+    daemon.call(lambda: daemon.host.submit(Probed(facts)))
+    edited(daemon, "count: 2", "count: 2\n    disk-rate: 20M")
+    daemon.up()
+    options = ("--disk-rate", "60M", "--disk-operations", "300", "-y")
+    said = daemon.ask("resize", "demo/worker", *options[:-1], code=2).stderr
+    assert "disk-rate 20 MiB/s > 60 MiB/s" in said
+    assert "disk-operations none > 300 operations/s" in said
+    daemon.ask("resize", "demo/worker", *options)
+    assert boots(daemon)["worker-1"] == 1
+    said = daemon.ask("resize", "demo/worker-1", "--disk-rate", "1G", "-y", code=1).stderr
+    assert "it needs 964 MiB/s more disk-rate, and 80 MiB/s are free there" in said
+    assert "would work: disk-rate 140M for worker-1, now" in said
+    said = daemon.ask("resize", "demo/worker", "--disk-operations", "few", "-y", code=2).stderr
+    assert '--disk-operations: "few" cannot be read' in said
+    assert "write a whole number, for example 500" in said
+
+
 def test_a_size_of_its_own_can_be_in_the_file_and_goes_with_its_workspace(daemon: Daemon) -> None:
     edited(daemon, "count: 2", "count: 3\n    sizes: {worker-3: {memory: 96M}}")
     daemon.up()

@@ -67,16 +67,19 @@ def test_plan_names_the_ipv6_that_a_file_gives_a_network(daemon: Daemon) -> None
 
 
 def test_plan_says_what_is_asked_of_networks(daemon: Daemon) -> None:
-    capacity = msgspec.structs.replace(FACTS.capacity, network_bits_s=10**10)
+    rates = {"network_bits_s": 10**10, "disk_bytes_s": 1 << 30}
+    capacity = msgspec.structs.replace(FACTS.capacity, **rates)
     gives = Probed(msgspec.structs.replace(FACTS, capacity=capacity, egress=True))
     daemon.call(lambda: daemon.host.submit(gives))
     lan = "{internet: true, multicast: true, cidr: 10.42.0.0/24,"
     text = daemon.grid_file.read_text().replace("{cidr: 10.42.0.0/24,", lan)
-    text = text.replace("networks: [lan]", "networks: [lan]\n    network-rate: 100M", 1)
+    text = text.replace(
+        "networks: [lan]", "networks: [lan]\n    network-rate: 100M\n    disk-rate: 50M", 1
+    )
     daemon.grid_file.write_text(text)
     planned = daemon.ask("plan", daemon.grid_file).stdout
     assert "mtu 1450, internet, multicast\n" in planned
-    assert "256 MiB, 100 Mbit/s  " in planned
+    assert "256 MiB, 100 Mbit/s, 50 MiB/s  " in planned
 
 
 def test_what_does_not_fit_is_explained(daemon: Daemon) -> None:

@@ -47,6 +47,16 @@ def test_a_rate_has_bars_where_it_is_counted() -> None:
     assert "rate" not in "\n".join(lines([replace(counted, capacity=endless)], WIDE))
 
 
+def test_rates_of_disks_have_bars_likewise() -> None:
+    whole = Quantum(8000, 8 * G, disk_bytes_s=G, disk_operations_s=1000)
+    half = replace(whole, disk_bytes_s=G // 2)
+    said = lines([replace(row("h", Step(0.0, half)), capacity=whole)], WIDE)
+    assert said[-2:] == [
+        f"   disk/s  {'▄' * WIDE}  of 1 GiB/s",
+        f"   ops/s   {' ' * WIDE}  of 1000 operations/s",
+    ]
+
+
 def test_a_little_is_seen_too() -> None:
     _, cpus, _, _ = lines([row("h", Step(0.0, Quantum(7990, 8 * G)), health="self")], WIDE)
     assert cpus == f"h  cpus    {'▁' * WIDE}  of 8 cpus"

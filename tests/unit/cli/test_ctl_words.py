@@ -46,6 +46,8 @@ def test_one_cpu_is_singular_everywhere() -> None:
     assert size_of(Quantum(1000, 1 << 30)) == "1 cpu, 1 GiB"
     assert size_of(Quantum(1000, 1 << 30, 0, (), 10**9)) == "1 cpu, 1 GiB, 1 Gbit/s"
     assert size_of(Quantum(1000, 1 << 30, 0, (), UNCOUNTED - 10**9)) == "1 cpu, 1 GiB"
+    disks = Quantum(1000, 1 << 30, disk_bytes_s=50 << 20, disk_operations_s=500)
+    assert size_of(disks) == "1 cpu, 1 GiB, 50 MiB/s, 500 operations/s"
     wrong = "format_cpus("
     found = [
         f"{path.name}: {line.strip()}"

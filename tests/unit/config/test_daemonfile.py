@@ -142,11 +142,15 @@ uri = "test:///default"
 kvm = "never"
 kvm-trial = "5s"
 guest-uids = "700000-709999"
+guest-disk-rate = "200M"
+guest-disk-operations = 2000
 [offer]
 cpus = 0.5
 memory = "2G"
 disk = "10G"
 network-rate = "10G"
+disk-rate = "500M"
+disk-operations = 20000
 [network]
 guest-rate = "500M"
 underlay = "10.0.0.9"
@@ -168,6 +172,9 @@ format = "json"
     assert (config.network.underlay, config.network.mtu) == ("10.0.0.9", 1400)
     assert config.network.tunnel_port == 7799, "not that of listen"
     assert (config.offer.network_rate, config.network.guest_rate) == (10**10, 5 * 10**8)
+    assert (config.offer.disk_rate, config.offer.disk_operations) == (500 << 20, 20_000)
+    most = (config.compute.guest_disk_rate, config.compute.guest_disk_operations)
+    assert most == (200 << 20, 2000)
     assert (config.network.wireguard, config.network.wireguard_port) == (WireguardUse.NEVER, 51820)
     assert (config.log.level, config.log.format) == (LogLevel.DEBUG, LogFormat.JSON)
 
@@ -196,6 +203,7 @@ def test_what_the_example_comments_out_is_the_default(folder: Path) -> None:
                 "disk",
                 "network-rate",
                 "guest-rate",
+                "guest-disk",
                 "labels",
                 "devices",
                 "egress-closed",
@@ -395,6 +403,18 @@ TABLE = {
         [
             "d.toml:11:16: offer.network-rate: found 0 bit/s; leave it out to not count it",
             "d.toml:13:14: network.guest-rate: found 10 kbit/s; 256 kbit/s is the least",
+        ],
+    ),
+    "rates of disks": (
+        "[identity]",
+        '[offer]\ndisk-rate = 0\ndisk-operations = "some"\n[compute]\nguest-disk-rate = "10K"\n'
+        "guest-disk-operations = 1\n\n[identity]",
+        [
+            "d.toml:11:13: offer.disk-rate: found 0 B/s; leave it out to not count it",
+            'd.toml:12:19: offer.disk-operations: found "some"; write a whole number, for example 500: reads'
+            " and writes a second",
+            "d.toml:14:19: compute.guest-disk-rate: found 10 KiB/s; 1 MiB/s is the least",
+            "d.toml:15:25: compute.guest-disk-operations: found 1 operation/s; 16 operations/s is the least",
         ],
     ),
     "expose": (

@@ -30,6 +30,8 @@ HEAD = Workspace(
         ({}, {"max_memory_bytes": 2 * GIB}, Manner.LIVE),
         ({}, {"network_bits_s": 10**8}, Manner.LIVE),
         ({"network_bits_s": 10**8}, {}, Manner.LIVE),
+        ({}, {"disk_bytes_s": 10**8}, Manner.LIVE),
+        ({"disk_operations_s": 500}, {}, Manner.LIVE),
         ({}, {"max_memory_bytes": 4 * GIB}, Manner.RESTART),
         ({}, {"max_cpus_milli": 4001}, Manner.RESTART),
         ({}, {"max_cpus_milli": 3000}, Manner.LIVE),

@@ -41,7 +41,7 @@ def test_an_order_of_an_older_build_has_none() -> None:
         (OwnSize("web-4", 100), "workspace", 'found "web-4"; web has web-1 to web-3'),
         (OwnSize("db-1", 100), "workspace", 'found "db-1"; web has web-1 to web-3'),
         (OwnSize("web-01", 100), "workspace", 'found "web-01"'),
-        (OwnSize("web-1"), "", "found neither cpus nor memory"),
+        (OwnSize("web-1"), "", "found neither cpus nor memory nor a rate"),
         (OwnSize("web-1", -1), "cpus_milli", "found no number of cpus; allowed are"),
         (OwnSize("web-1", 1 << 70), "cpus_milli", "found no number of cpus"),
         (OwnSize("web-1", 0, 1), "memory_bytes", "allowed are 32 MiB to"),
@@ -53,6 +53,14 @@ def test_an_order_of_an_older_build_has_none() -> None:
             "found a number beyond 64 bits; allowed are",
         ),
         (OwnSize("web-1", 0, -(1 << 70)), "memory_bytes", "found no size"),
+        (OwnSize("web-1", disk_bytes_s=1), "disk_bytes_s", "allowed are 1 MiB/s to 1 TiB/s"),
+        (OwnSize("web-1", disk_bytes_s=-1), "disk_bytes_s", "found no rate"),
+        (
+            OwnSize("web-1", disk_operations_s=1),
+            "disk_operations_s",
+            "found 1 operation/s; allowed are 16 operations/s to",
+        ),
+        (OwnSize("web-1", disk_operations_s=1 << 70), "disk_operations_s", "beyond 64 bits"),
     ],
 )
 def test_what_makes_no_sense(size: OwnSize, field: str, said: str) -> None:

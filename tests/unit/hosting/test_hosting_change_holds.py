@@ -4,7 +4,7 @@ import msgspec
 import pytest
 from changing_host import Changing, sized, to_apply
 from deciding import decision
-from hosting_world import EACH, ORDER, REQUEST, ROOM
+from hosting_world import EACH, FACTS, ORDER, REQUEST, ROOM
 from negotiating import ADMIN, MIB, NOW, B, C, HostKey, record_of, shop
 
 from protocol.capacity.quantum import Quantum
@@ -80,6 +80,24 @@ def test_what_grows_beyond_the_room_is_refused_with_what_there_is() -> None:
         896 * MIB,
     )
     assert one.rows["hold"] == {}
+
+
+@pytest.mark.parametrize("rate", [{"disk_bytes_s": 50 * MIB}, {"disk_operations_s": 500}])
+def test_a_host_of_containers_holds_none_to_a_rate_of_disks(rate: dict[str, int]) -> None:
+    for driver, held in (("qemu:///embed", ("web-1",)), ("lxc:///", ())):
+        one = Changing()
+        whole = msgspec.structs.replace(
+            FACTS.capacity, disk_bytes_s=1 << 40, disk_operations_s=1 << 20
+        )
+        one.facts = msgspec.structs.replace(FACTS, driver=driver, capacity=whole)
+        one.start()
+        record = one.up()
+        free = one.host.ledger.free
+        reply = one.hold(record, to_apply(sized(shop(1), **rate)), "web-1")
+        assert reply.held == held
+        assert one.host.ledger.free == free - (Quantum(**rate) if held else Quantum())
+    said = "it runs containers, which cannot be held to a rate of their disks"
+    assert why(reply) == (Constraint.DRIVER, said)
 
 
 def test_what_it_promised_and_had_no_room_for_is_held_whole_when_it_is_changed_again() -> None:

@@ -41,6 +41,11 @@ def test_what_grows_takes_only_what_it_grows_by() -> None:
     assert growth(SMALL, LARGE) == Quantum(0, 192 * MIB, 0)
     assert growth(LARGE, SMALL) == Quantum(800)
     assert growth(SMALL, SMALL) == Quantum()
+    rated = {"disk_bytes_s": 50 * MIB, "disk_operations_s": 500}
+    fast = msgspec.structs.replace(SMALL, **rated)
+    assert growth(SMALL, fast) == Quantum(**rated)
+    assert growth(fast, SMALL) == Quantum()
+    assert larger(fast, SMALL) == fast
 
 
 def test_a_saved_one_takes_more_disk_for_a_larger_memory() -> None:

@@ -28,11 +28,12 @@ def host(
     images: tuple[str, ...] = (),
     clashes: tuple[str, ...] = (),
     network_bits_s: int = UNCOUNTED,
+    disk_bytes_s: int = UNCOUNTED,
+    disk_operations_s: int = UNCOUNTED,
 ) -> Offer:
     """One host's offer."""
-    free = Quantum(
-        int(cpus * 1000), int(memory_gib * GIB), int(disk_gib * GIB), devices, network_bits_s
-    )
+    rates = (network_bits_s, disk_bytes_s, disk_operations_s)
+    free = Quantum(int(cpus * 1000), int(memory_gib * GIB), int(disk_gib * GIB), devices, *rates)
     return Offer(
         peer=PeerId(f"key of {name}"),
         host=name,

@@ -132,6 +132,15 @@ def test_a_lower_rate() -> None:
     assert ask(grid(cluster(networks=("lan",), network_bits_s=10**9)), (host("a"),)).enough
 
 
+def test_lower_rates_of_disks() -> None:
+    spec = grid(cluster(count=3, disk_bytes_s=100 << 20, disk_operations_s=1000))
+    few = host("a", disk_bytes_s=200 << 20)
+    assert in_words(countered(spec, few)[-1]) == "disk-rate 66M for web, now"
+    slow = host("a", disk_operations_s=2000)
+    assert in_words(countered(spec, slow)[-1]) == "disk-operations 660 for web, now"
+    assert ask(spec, (host("a"),)).enough, "one that counts none has enough"
+
+
 def test_a_smaller_volume() -> None:
     spec = grid(cluster("db", mounts=(Mount("data", "/srv"),)))
     spec = GridSpec("shop", spec.clusters, volumes=(VolumeSpec("data", 200 * GIB),))

@@ -15,7 +15,7 @@ from overlayd.fakes.network import FakeNetwork
 from overlayd.fakes.roots import FakeRoots
 from overlayd.fakes.seeds import FakeSeeds
 from overlayd.fakes.volumes import FakeVolumes
-from overlayd.ports.compute import MachineState
+from overlayd.ports.compute import NO_DISK_RATE, DiskRate, MachineState
 from overlayd.realise import plan
 from overlayd.realise.fetch import Fetcher
 from overlayd.realise.paths import Paths, machine_name
@@ -55,7 +55,12 @@ async def _no_more_room(size_bytes: int) -> None:
 class HostWorld:
     """What outlives a daemon, and one daemon's realiser at a time."""
 
-    def __init__(self, folder: Path, hypervisor: FakeHypervisor | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        hypervisor: FakeHypervisor | None = None,
+        guest_disk: DiskRate = NO_DISK_RATE,
+    ) -> None:
         self.folder = folder
         self.hypervisor = hypervisor or FakeHypervisor()
         self.network, self.images = FakeNetwork(TAG), FakeImages()
@@ -66,7 +71,7 @@ class HostWorld:
         self.digest = ""
         self.stop_within_s = 0
         self.restart = Restart.ON_FAILURE
-        self.site = plan.Site(ME, TAG, "192.0.2.1", 1450)
+        self.site = plan.Site(ME, TAG, "192.0.2.1", 1450, guest_disk=guest_disk)
 
     async def start(self) -> None:
         """A daemon's life begins."""

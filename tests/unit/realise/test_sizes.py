@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from host_world import GRID, HostWorld, until, up
 
-from overlayd.ports.compute import MachineSeen, MachineState, Sizes
+from overlayd.ports.compute import DiskRate, MachineSeen, MachineState, Sizes
 from overlayd.realise import sizes
 from overlayd.realise.paths import machine_name
 from overlayd.realise.sizes import differs
@@ -63,6 +63,30 @@ async def test_a_machine_is_given_its_new_sizes_without_a_start(world: HostWorld
     want(world, cpus_milli=250, memory_bytes=64 * MIB)
     await until(lambda: has(world) == Sizes(250, 2, 64 * MIB), "and back; the cap holds its cpus")
     await until(lambda: len(resized(world)) == 2, "and that is told")
+
+
+async def test_a_rate_of_disks_is_told_with_its_sizes_and_mended(world: HostWorld) -> None:
+    want(world, disk_bytes_s=50 * MIB, disk_operations_s=500)
+    await until(lambda: has(world).disk_rate == DiskRate(50 * MIB, 500), "it is resized")
+    await until(lambda: resized(world), "and that is told")
+    said = "has 0.5 cpus, 64 MiB of memory, 50 MiB/s of its disks, 500 operations/s of them"
+    assert resized(world) == [f"{said}, without a restart"]
+    lost = msgspec.structs.replace(world.hypervisor.machines[HEAD], disk_rate=DiskRate(-1, -1))
+    world.hypervisor.machines[HEAD] = lost
+    world.realiser.kick(GRID)
+    await until(lambda: has(world).disk_rate == DiskRate(50 * MIB, 500), "somebody took it away")
+    assert world.hypervisor.starts.count((HEAD, 1)) == 1
+
+
+async def test_a_guest_without_a_rate_is_held_to_that_of_its_host(tmp_path: Path) -> None:
+    world = HostWorld(tmp_path, guest_disk=DiskRate(20 * MIB, 100))
+    await world.start()
+    world.want()
+    want(world, disk_operations_s=500)
+    await until(lambda: world.phase("head-1") == (Phase.RUNNING, ""), "it runs")
+    assert has(world).disk_rate == DiskRate(20 * MIB, 500), "its own comes first"
+    assert not world.hypervisor.resizes, "it was started so"
+    await world.end()
 
 
 async def test_what_needs_a_restart_is_said_and_not_tried_for_ever(world: HostWorld) -> None:

@@ -74,6 +74,14 @@ def test_a_rate_is_offered_as_far_as_it_is_left_on_each_network() -> None:
     assert lines[-1] == "  would work: network-rate 200M for web, now"
 
 
+def test_rates_of_disks_are_offered_as_far_as_they_are_left() -> None:
+    spec = of(web(disk_bytes_s=500 * MIB, disk_operations_s=4000))
+    room = Quantum(1000, MIB, 1 << 40, (), 0, 200 * MIB, 1500)
+    lines = refused(spec, dict.fromkeys((B, C), room))
+    assert "it needs 500 MiB/s more disk-rate, and 200 MiB/s are free there" in lines[0]
+    assert lines[-1] == "  would work: disk-rate 200M and disk-operations 1500 for web, now"
+
+
 def test_nothing_is_offered_where_more_comes_beside() -> None:
     lines = refused(of(web(count=3, memory_bytes=4096 * MIB)), {C: ROOM})
     assert lines[-1] == "  would work: less of it, or the same again when there is more room there"

@@ -12,11 +12,14 @@ from protocol.terms.quantities import (
     counted,
     cpus_in_words,
     format_age,
+    format_byte_rate,
     format_cpus,
     format_duration,
     format_moment,
+    format_operations,
     format_rate,
     format_size,
+    parse_count,
     parse_cpus,
     parse_duration,
     parse_rate,
@@ -68,6 +71,22 @@ def test_rates(text: str | int, bits_s: int) -> None:
 def test_what_is_no_rate(text: str) -> None:
     with pytest.raises(ValueError, match="is not a rate; write for example 100M, 1G or"):
         parse_rate(text)
+
+
+@pytest.mark.parametrize(("text", "count"), [("500", 500), (20000, 20000), ("0", 0), (" 7 ", 7)])
+def test_counts(text: str | int, count: int) -> None:
+    assert parse_count(text) == count
+
+
+@pytest.mark.parametrize("text", ["", "1K", "-1", "1.0", 0.5, "٣", "9" * 19])
+def test_what_is_no_count(text: str | float) -> None:
+    with pytest.raises(ValueError, match="is not a whole number; write for example 500"):
+        parse_count(text)
+
+
+def test_rates_of_disks_in_words() -> None:
+    assert (format_byte_rate(50 << 20), format_byte_rate(1000)) == ("50 MiB/s", "1000 B/s")
+    assert (format_operations(1), format_operations(500)) == ("1 operation/s", "500 operations/s")
 
 
 @pytest.mark.parametrize(
