@@ -1,4 +1,4 @@
-"""Revocations as files: a certificate's issuer makes one offline, `overlayctl revoke` gives it to a peer.
+"""Revocations as files: who signed what is revoked makes one offline, `overlayctl revoke` gives it to a peer.
 
 A file is text like a certificate's: one block of base64, which is the signed record as it will travel. The
 lines outside are for people and mean nothing. Nothing in it is secret.
@@ -25,13 +25,15 @@ from overlayd.ports.keys import KeyFileError
 from protocol.terms.ids import KeyId
 from protocol.terms.quantities import format_moment
 from protocol.trust.certificate import Certificate, Chain, Role, is_serial, read_certificate
-from protocol.trust.record import SignedRecord
+from protocol.trust.record import SignedRecord, read_record
 from protocol.trust.revocation import Revocation, check_revocation, revoke
 from protocol.trust.signing import Untrusted
 from protocol.wire.codec import Malformed, decode, encode
 
 FOLDER = "revocations"
 """Where a site, and a federation, keeps what it revoked."""
+
+_NO_FEDERATION = KeyId("")
 
 _BEGIN = "-----BEGIN OVERLAYD REVOCATION-----"
 _END = "-----END OVERLAYD REVOCATION-----"
@@ -84,6 +86,15 @@ def revoke_any(
     return _make(revoked, reason, federation, (), federation_dir, output)
 
 
+def write_of_vo(signed: SignedRecord, folder: Path, output: Path | None) -> Made:
+    """Writes what a VO revokes: into its folder, if `output` names no file. Raises KeyFileError."""
+    vo = read_record(signed).owner
+    revocation = check_revocation(signed, _NO_FEDERATION, NaclVerifier(), (vo,))
+    path = output or folder / FOLDER / f"{revocation.serial}.revocation"
+    _write(path, signed, revocation)
+    return Made(path, revocation)
+
+
 def require_unrevoked(certificate: Path, site_dir: Path) -> None:
     """Raises KeyFileError if the key of a certificate to be renewed was revoked, as the folders of its site and
     its federation know.
@@ -116,7 +127,7 @@ def _is_of(revoked: Revocation, certificate: Certificate) -> bool:
 def _checked(path: Path, federation: KeyId) -> Revocation | None:
     """What a revocation file revokes; None if it is none that this federation believes."""
     try:
-        return check_revocation(read_revocation_file(path), federation, NaclVerifier())
+        return check_revocation(read_revocation_file(path), federation, NaclVerifier(), ())
     except (KeyFileError, Untrusted):
         return None
 
@@ -125,7 +136,9 @@ def read_revocation_file(path: Path) -> SignedRecord:
     """The record in a revocation file, unchecked. Raises KeyFileError."""
     block = read_small_file(path).partition(_BEGIN)[2].partition(_END)[0]
     if not block:
-        raise KeyFileError(f"{path} holds no revocation; `overlayctl site revoke` makes one")
+        raise KeyFileError(
+            f"{path} holds no revocation; `overlayctl site revoke` and `grant revoke` make them"
+        )
     try:
         return decode(b64decode("".join(block.split()), validate=True), SignedRecord)
     except (BinasciiError, Malformed):
@@ -176,7 +189,7 @@ def _make(
     try:
         signed = revoke(certificate, reason, now_s, signer, chain)
         federation = (chain and read_certificate(chain[-1]).issuer) or signer.key
-        revocation = check_revocation(signed, federation, NaclVerifier())
+        revocation = check_revocation(signed, federation, NaclVerifier(), ())
     except (ValueError, Untrusted) as error:
         raise KeyFileError(f"{certificate.name} cannot be revoked: {error}") from None
     named = f"{certificate.name}-{certificate.serial[:8]}.revocation"
@@ -186,12 +199,16 @@ def _make(
     for place in dict.fromkeys((kept, path)):
         if place == kept != path and kept.exists():
             continue
-        try:
-            place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError as error:
-            raise KeyFileError(f"{place.parent} cannot be made: {error.strerror}") from None
-        write_new_file(place, _text(signed, revocation).encode(), mode=0o644)
+        _write(place, signed, revocation)
     return Made(path, revocation)
+
+
+def _write(path: Path, signed: SignedRecord, revocation: Revocation) -> None:
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise KeyFileError(f"{path.parent} cannot be made: {error.strerror}") from None
+    write_new_file(path, _text(signed, revocation).encode(), mode=0o644)
 
 
 def _text(signed: SignedRecord, revocation: Revocation) -> str:

@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,9 @@ import typer
 
 from overlayd.adapters import identities, people
 from overlayd.adapters.grant_text import MARK, TEXT_MOST, write_chain_text
+from overlayd.adapters.identities import Kind
 from overlayd.adapters.nacl_keys import NaclVerifier, write_new_file
+from overlayd.adapters.revocation_files import write_of_vo
 from overlayd.cli.failure import USAGE, failure
 from overlayd.cli.grant_words import (
     ceilings_in_words,
@@ -35,13 +38,16 @@ from protocol.trust.ceilings import Ceilings
 from protocol.trust.certificate import is_key
 from protocol.trust.fingerprint import words_of
 from protocol.trust.grants import Grant, Grants, check_grants, read_grant
-from protocol.trust.signing import Untrusted
+from protocol.trust.record import SignedRecord
+from protocol.trust.revocation import revoke_grant, revoke_member
+from protocol.trust.signing import Signer, Untrusted
 from protocol.trust.verbs import EVERY_VERB, Verb
 
 grant_app = typer.Typer(no_args_is_help=True, help="What a VO lets its members do.")
 
 _USUAL_S, _LONGEST_S = 7 * 86400, 3650 * 86400
 _COUNT_MOST = 1_000_000
+_BY_KEY = "the member's key in place of the grant: overlayctl grant revoke KEY"
 _ASK_AGAIN = "ask who gave it for a new one; `overlayctl grant issue` makes it"
 
 Chain = Annotated[
@@ -228,6 +234,51 @@ def listing(context: typer.Context) -> None:
     answer(session, msgspec.json.encode(views), list[KeptView], _list)
 
 
+@grant_app.command("revoke")
+def revoke(
+    context: typer.Context,
+    what: Annotated[
+        str,
+        typer.Argument(
+            help="A grant, as for `show`; or a member: a key, or the line of `identity export`."
+        ),
+    ],
+    reason: Annotated[str, typer.Option(help="Why, for people; it is published.")] = "",
+    file: Annotated[Path | None, typer.Option(help="File to write.", show_default=False)] = None,
+    passphrase_file: PassphraseFile = None,
+) -> None:
+    """Takes back, as the VO, a grant that it gave; or all that a member has, for good, and all they passed on.
+
+    It takes effect when `overlayctl revoke FILE` has given it to any peer: every host that hears of it takes no
+    new order under it. What was made under it runs to the end of its lease, or until the VO ends it. A revoked
+    member comes back with a new key. What a member passed on is taken back by the VO, too.
+
+    Example: overlayctl grant revoke --as star ./ana.grant --reason "left"
+
+    Example: overlayctl grant revoke --as star "$(cat ana.pub)"
+    """
+    acting, now_s = session_of(context).acting, time.time()
+    by_key = is_key(what.strip()) or what.split()[:1] in ([Kind.MEMBER], [Kind.VO])
+    with errors():
+        folder = folder_of(acting)
+        vo = identities.read_public(folder)
+        if vo.kind is not Kind.VO:
+            raise failure(f"{vo.name} is a member, and a VO revokes", "--as with the VO's identity")
+        revoking: Callable[[str, float, Signer], SignedRecord] = (
+            partial(revoke_member, vo.name, *_audience(what))
+            if by_key
+            else partial(revoke_grant, read_grant(_chain(what)[-1]))
+        )
+        signer = issuer_of(acting, passphrase_file).signer
+        try:
+            signed = revoking(reason, now_s, signer)
+        except ValueError as error:
+            raise failure(f"this cannot be revoked: {error}", _BY_KEY) from None
+        made = write_of_vo(signed, folder, file)
+    print_lines([f"revokes {made.revocation.what}", f"wrote {made.path}"])
+    typer.echo(f"next, at any peer: overlayctl revoke {made.path}")
+
+
 def _show(view: GrantView) -> None:
     print_lines(grant_lines(view.grants))
     if view.problem:
@@ -295,8 +346,8 @@ def _audience(to: str) -> tuple[KeyId, str]:
     try:
         public = identities.read_line(to)
     except ValueError as error:
-        works = '--to "$(overlayctl identity export NAME)", or a key'
-        raise failure(f"--to {quoted(to)}: {error}", works, USAGE) from None
+        works = '"$(overlayctl identity export NAME)", or a key'
+        raise failure(f"{quoted(to)}: {error}", works, USAGE) from None
     return public.key, public.name
 
 

@@ -209,11 +209,15 @@ def _event(event: EventLine) -> str:
 
 def revoke(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(help="As `site revoke` or `federation revoke` wrote it.")],
+    file: Annotated[
+        Path, typer.Argument(help="As `site`, `federation` or `grant revoke` wrote it.")
+    ],
 ) -> None:
     """Publishes a revocation: every peer that hears of it closes the connections of the revoked for good.
 
-    Any peer can be told, by anybody; it is signed by the site or the federation, and kept on every host's disk.
+    If it is of a grant, or of a member of a virtual organisation (VO), they take no new order of that member.
+    Any peer can be told, by anybody; it is signed by the site, the federation or the VO, and kept on every
+    host's disk.
 
     Example: overlayctl revoke h1-0123abcd.revocation
     """

@@ -50,7 +50,7 @@ from protocol.terms.paths import PathTold
 from protocol.terms.problem import Problem
 from protocol.trust.order import SignedOrder
 from protocol.trust.record import SignedRecord, read_record
-from protocol.trust.revocation import Revocation, check_revocation
+from protocol.trust.revocation import Revocation
 from protocol.trust.signing import Reason, Untrusted
 
 
@@ -133,9 +133,9 @@ class PeerView:
 
     def revocation(self, signed: SignedRecord) -> tuple[Revocation, bool]:
         """What a revocation says, and whether this peer has heard of it before. Raises Untrusted."""
-        identity = self._node.identity
-        said = check_revocation(signed, identity.federation, identity.verifier)
-        known = (said.issuer, said.serial) in self._node.certificates.revocations
+        certificates = self._node.certificates
+        said = certificates.given(signed)
+        known = (said.issuer, said.serial) in certificates.revocations
         return said, known
 
     def policy(self, signed: SignedRecord) -> SitePolicy:

@@ -5,7 +5,7 @@ dropped, and it is believed again only with a presence that shows another certif
 same rule, when it hears of the revocation or when the time comes, so directories stay equal.
 """
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 from protocol.membership.presence import Known, check_presence, read_presence
 from protocol.peering.welcome import printable
@@ -20,7 +20,6 @@ from protocol.trust.revocation import (
     Certified,
     Revocation,
     Revocations,
-    check_revocation,
     covered,
     name_of,
     read_revocation,
@@ -46,8 +45,11 @@ class Certificates:
         rows: dict[str, bytes],
         now: float,
         shut: Mapping[str, float] | None = None,
+        admitted: Container[KeyId] = (),
     ) -> None:
-        """`shut` has until when other sites are not believed at all (shut_sites.py)."""
+        """`shut` has until when other sites are not believed at all (shut_sites.py). `admitted` are the keys of
+        VOs that some site lends to; it is asked each time."""
+        self._admitted = admitted
         self._identity, self._shut = identity, dict(shut or {})
         self._shut.pop(identity.site, None)
         self.revocations = Revocations()
@@ -91,15 +93,19 @@ class Certificates:
 
     def revocation(self, record: Record) -> Revocation:
         """What a revocation, its signature checked, revokes. Raises Untrusted."""
-        return read_revocation(record, self._identity.federation, self._identity.verifier)
+        identity = self._identity
+        return read_revocation(record, identity.federation, identity.verifier, self._admitted)
+
+    def given(self, signed: SignedRecord) -> Revocation:
+        """The same of one that a person gives, with nothing of it checked yet. Raises Untrusted."""
+        return self.revocation(check_record(signed, self._identity.verifier))
 
     def brought(self, signed: SignedRecord) -> Revocation:
         """What a revocation of this peer's own certificate says, as another peer brought it.
 
         Raises Untrusted if it is not believed, or revokes another's.
         """
-        identity = self._identity
-        revocation = check_revocation(signed, identity.federation, identity.verifier)
+        revocation = self.given(signed)
         if not self.shows(revocation):
             raise Untrusted(Reason.MALFORMED, "it revokes no certificate of this peer")
         return revocation
@@ -111,7 +117,8 @@ class Certificates:
             return []
         # If it cannot be written, it is learnt again from any neighbour at the first comparison.
         kept = Persist((Row(TABLE, record.name, encode(signed)),), Untidied())
-        return [kept, Note("certificate.revoked", revocation.what, _why(revocation))]
+        kind = "grant" if revocation.vo else "certificate"
+        return [kept, Note(f"{kind}.revoked", revocation.what, _why(revocation))]
 
     def evicted(self, record: Record) -> list[Effect]:
         """A revocation is forgotten, since its owner has made more of them than anybody keeps."""
@@ -220,11 +227,9 @@ class Certificates:
         return identity.with_chain(chain)
 
     def _load(self, row: bytes, now: float) -> None:
-        identity = self._identity
         try:
             signed = decode(row, SignedRecord)
-            record = check_record(signed, identity.verifier)
-            revocation = read_revocation(record, identity.federation, identity.verifier)
+            revocation = self.given(signed)
         except (Malformed, Untrusted):
             return
         if revocation.until_s > now and self.revocations.add(revocation):

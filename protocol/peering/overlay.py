@@ -87,11 +87,12 @@ class Overlay:
         self.me, self._families = identity.peer, families
         self.membership = membership
         self.addresses = Addresses(self.membership, rows, now)
-        self.certificates = Certificates(identity, rows.get(REVOKED, {}), now, shut(rows, now))
+        self.policies = policies = SitePolicies(identity, rows)
+        shut_until, revoked = shut(rows, now), rows.get(REVOKED, {})
+        self.certificates = Certificates(identity, revoked, now, shut_until, policies)
         self.quarantines = Quarantines(rows, now)
         self.past = past = Past(identity, membership, rows, dice, now)
-        self.policies = SitePolicies(identity, rows)
-        by = (self.certificates, self.quarantines, past.out, self.policies)
+        by = (self.certificates, self.quarantines, past.out, policies)
         self.members = Members(self.me, membership, *by)
         self.broadcast = broadcast = Broadcast(
             identity.signer, identity.verifier, dice, next_incarnation(rows), self.members

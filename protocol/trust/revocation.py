@@ -8,19 +8,24 @@ issuers choose serials, and one site must not be able to revoke another's certif
 If it says whose key that is, no certificate of that key by that issuer is believed any more: a host that was
 renewed has two that are valid, and a thief has both. Who is to belong again gets a new key.
 
+A virtual organisation (VO) revokes a grant that it gave, or a member: a key, with all that was granted to it in
+the VO's name by whomever, and all that it passed on. That is believed of VOs that some site admits. A member
+has its VO revoke what it passed on, because anybody makes keys, and everybody keeps revocations.
+
 X.509 publishes lists, which are fetched when somebody remembers to. Here each revocation is pushed like any
 news, kept on disk by everybody, and compared like any record. A peer that has not heard of it hears within
 seconds.
 """
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import TypeVar
 
 import msgspec
 
 from protocol.terms.ids import KeyId
 from protocol.terms.ranges import Moment
-from protocol.trust.certificate import Certificate, Chain, Role, check_chain, name_of_key
+from protocol.trust.certificate import Certificate, Chain, Role, check_chain, is_label, name_of_key
+from protocol.trust.grants import Grant
 from protocol.trust.record import MAX_TTL_S, Record, SignedRecord, check_record, sign_record
 from protocol.trust.signing import Reason, Signer, Untrusted, Verifier
 from protocol.wire.codec import Malformed, decode, encode
@@ -29,6 +34,9 @@ KIND = "revocation"
 MAX_REASON_CHARACTERS = 200
 _ISSUER_DIGITS = 16
 """Digits of the issuer's key in a record's name: enough to tell the issuers of one federation apart."""
+
+_MEMBER_DIGITS = 32
+"""Digits of a member's key that stand for a serial. A VO's grants have other serials, of 8 to 64 digits."""
 
 _SITE = "site "
 
@@ -53,7 +61,9 @@ class Revocation(msgspec.Struct, frozen=True):
     chain: Chain
     """The chain of the key that signs this record; empty for the federation's."""
     subject: KeyId = KeyId("")
-    """Whose certificate it is; empty if its file was not at hand, and in revocations of older builds."""
+    """Whose certificate it is, or the member; empty if its file was not at hand, and if it is of one grant."""
+    vo: str = ""
+    """The VO's name, if a VO revokes a grant or a member: the issuer is its key. Empty for a certificate."""
 
 
 class Revocations:
@@ -113,7 +123,9 @@ class Revocations:
 
     def _count(self, revocation: Revocation, by: int) -> None:
         if revocation.subject:
-            _add(self._subjects, revocation.subject, by)
+            # A VO may name any key, also that of a host. That host stays what it is.
+            if not revocation.vo:
+                _add(self._subjects, revocation.subject, by)
             key = covered(revocation)[-1]
             if by > 0:
                 self._of_key.setdefault(key, {})[revocation.serial] = revocation
@@ -121,7 +133,7 @@ class Revocations:
                 del self._of_key[key][revocation.serial]
                 if not self._of_key[key]:
                     del self._of_key[key]
-        if revocation.what.startswith(_SITE):
+        if not revocation.vo and revocation.what.startswith(_SITE):
             _add(self._sites, revocation.what.removeprefix(_SITE), by)
 
 
@@ -150,8 +162,6 @@ def revoke(
     """The record that revokes. Raises ValueError if the signer may not, or the certificate has ended."""
     if certificate.not_after_s <= at_s:
         raise ValueError("that certificate has ended by itself")
-    if len(reason) > MAX_REASON_CHARACTERS or not reason.isprintable():
-        raise ValueError(f"a reason has at most {MAX_REASON_CHARACTERS} printable characters")
     if chain and certificate.issuer != signer.key:
         raise ValueError("a site revokes what it signed itself; the federation revokes anything")
     site = certificate.role is Role.SITE
@@ -168,20 +178,58 @@ def revoke(
         # A key never certifies itself: it stands here for one that is not known.
         subject=certificate.subject if certificate.subject != certificate.issuer else KeyId(""),
     )
+    return _signed(revocation, signer)
+
+
+def revoke_grant(grant: Grant, reason: str, at_s: float, signer: Signer) -> SignedRecord:
+    """The record by which a VO takes back a grant. Raises ValueError if another gave it, or it is over."""
+    if grant.issuer != signer.key or grant.vo != signer.key:
+        raise ValueError(f"VO {grant.name} takes back what it gave itself; it can revoke a member")
+    if grant.not_after_s <= at_s:
+        raise ValueError("that grant has ended by itself")
+    whose = grant.member or f"key {grant.audience[:16]}"
+    what = f"grant to {whose} of VO {grant.name}"
+    revocation = Revocation(
+        grant.vo, grant.serial, what, reason, at_s, grant.not_after_s, (), vo=grant.name
+    )
+    return _signed(revocation, signer)
+
+
+def revoke_member(
+    vo: str, key: KeyId, called: str, reason: str, at_s: float, signer: Signer
+) -> SignedRecord:
+    """The record by which a VO takes back all that was granted to a key, for good. Raises ValueError."""
+    if key == signer.key:
+        raise ValueError("a VO does not revoke itself; sites take it out of their policies")
+    what = f"member {called or key[:16]} of VO {vo}"
+    until_s = at_s + MAX_TTL_S
+    serial = key[:_MEMBER_DIGITS]
+    revocation = Revocation(signer.key, serial, what, reason, at_s, until_s, (), key, vo)
+    return _signed(revocation, signer)
+
+
+def _signed(revocation: Revocation, signer: Signer) -> SignedRecord:
+    reason = revocation.reason
+    if len(reason) > MAX_REASON_CHARACTERS or not reason.isprintable():
+        raise ValueError(f"a reason has at most {MAX_REASON_CHARACTERS} printable characters")
     record = Record(
         owner=signer.key,
         kind=KIND,
-        name=name_of(certificate.issuer, certificate.serial),
+        name=name_of(revocation.issuer, revocation.serial),
         incarnation=0,
-        sequence=int(at_s),
+        sequence=int(revocation.at_s),
         body=encode(revocation),
-        ttl_s=min(MAX_TTL_S, certificate.not_after_s - at_s),
+        ttl_s=min(MAX_TTL_S, revocation.until_s - revocation.at_s),
     )
     return sign_record(record, signer)
 
 
-def read_revocation(record: Record, federation: KeyId, verifier: Verifier) -> Revocation:
+def read_revocation(
+    record: Record, federation: KeyId, verifier: Verifier, admitted: Container[KeyId]
+) -> Revocation:
     """What a record of this kind, its signature checked, revokes. Raises Untrusted if it is not believed.
+
+    `admitted` are the keys of VOs that some site lends to: anybody can make others.
 
     The signer's chain is held against the time the revocation was made. A site whose certificate has ended or
     was revoked since still had the right to revoke its hosts then.
@@ -194,6 +242,9 @@ def read_revocation(record: Record, federation: KeyId, verifier: Verifier) -> Re
         raise Untrusted(Reason.MALFORMED, "revocation: its record's name is another")
     if len(revocation.reason + revocation.what) > 2 * MAX_REASON_CHARACTERS:
         raise Untrusted(Reason.MALFORMED, "revocation: its words are too many")
+    if revocation.vo:
+        _require_vo(record, revocation, admitted)
+        return revocation
     if record.owner == federation:
         return revocation
     principal = check_chain(revocation.chain, federation, revocation.at_s, verifier)
@@ -206,6 +257,21 @@ def read_revocation(record: Record, federation: KeyId, verifier: Verifier) -> Re
     return revocation
 
 
-def check_revocation(signed: SignedRecord, federation: KeyId, verifier: Verifier) -> Revocation:
+def check_revocation(
+    signed: SignedRecord, federation: KeyId, verifier: Verifier, admitted: Container[KeyId]
+) -> Revocation:
     """A revocation as it comes from a person, with nothing of it checked yet. Raises Untrusted."""
-    return read_revocation(check_record(signed, verifier), federation, verifier)
+    return read_revocation(check_record(signed, verifier), federation, verifier, admitted)
+
+
+def _require_vo(record: Record, revocation: Revocation, admitted: Container[KeyId]) -> None:
+    """Raises Untrusted unless it is a VO's own, of what that VO gave or of one of its members."""
+    if record.owner != revocation.issuer:
+        raise Untrusted(Reason.WRONG_ROLE, "what a VO gave is revoked with that VO's key")
+    if record.owner not in admitted:
+        why = f"no site admits a VO of key {record.owner[:16]}, so nobody keeps what it revokes"
+        raise Untrusted(Reason.WRONG_ROLE, why)
+    if not is_label(revocation.vo) or revocation.subject == revocation.issuer:
+        raise Untrusted(Reason.MALFORMED, "revocation: it is of no VO's grant or member")
+    if revocation.subject and revocation.serial != revocation.subject[:_MEMBER_DIGITS]:
+        raise Untrusted(Reason.MALFORMED, "revocation: it is not named after the member")

@@ -10,11 +10,13 @@ from typer.testing import CliRunner, Result
 from overlayd.adapters import identities, people
 from overlayd.adapters.grant_text import write_chain_text
 from overlayd.adapters.identities import Kind
+from overlayd.adapters.revocation_files import read_revocation_file
 from overlayd.cli import passphrase
 from overlayd.cli.grant_words import ceilings_in_words
 from overlayd.cli.main import app
 from protocol.trust.ceilings import NO_CEILINGS, Ceilings
 from protocol.trust.grants import read_grant
+from protocol.trust.record import read_record
 from protocol.wire.codec import encode
 
 ALL = "deploy,reserve,act,resize,connect,expose,commit,devices,delegate"
@@ -205,7 +207,7 @@ def test_absurd_grants_are_refused_in_words(words: tuple[str, ...], says: str) -
 @pytest.mark.parametrize("to", ["", "ana", "ab" * 31, "member ana"])
 def test_who_is_meant_is_a_key_or_a_whole_line(to: str) -> None:
     said = flat(ask("--as", "star", "grant", "issue", "--to", to, "--verbs", "act", code=2))
-    assert '--to "$(overlayctl identity export NAME)", or a key' in said
+    assert 'would work: "$(overlayctl identity export NAME)", or a key' in said
 
 
 def test_a_line_whose_key_lost_a_letter_is_refused() -> None:
@@ -285,6 +287,40 @@ def test_ceilings_in_words() -> None:
     assert ceilings_in_words(Ceilings(devices=0, workspaces=1)) == "at most 1 workspace, 0 devices"
 
 
-@pytest.mark.parametrize("command", ["issue", "add", "show", "check", "list"])
+def revoked(said: Result) -> tuple[str, str]:
+    """What is revoked, and the key that signed the file that was written."""
+    file = said.stdout.splitlines()[1].removeprefix("wrote ")
+    assert said.stdout.endswith(f"next, at any peer: overlayctl revoke {file}\n")
+    return said.stdout.splitlines()[0], read_record(read_revocation_file(Path(file))).owner
+
+
+def test_a_vo_revokes_a_grant_or_a_member(to_ana: str, tmp_path: Path) -> None:
+    given = ask("--as", "star", "grant", "revoke", to_ana, "--reason", "left")
+    assert revoked(given) == ("revokes grant to ana of VO star", key_of("star"))
+    by_line = ask("--as", "star", "grant", "revoke", line_of("ana"))
+    assert revoked(by_line) == ("revokes member ana of VO star", key_of("star"))
+    file = tmp_path / "bo.revocation"
+    by_key = ask("--as", "star", "grant", "revoke", key_of("bo"), "--file", file)
+    assert revoked(by_key)[0] == f"revokes member {key_of('bo')[:16]} of VO star"
+    assert "not overwritten" in flat(ask("--as", "star", "grant", "revoke", line_of("ana"), code=1))
+
+
+def test_what_is_not_a_vos_is_not_revoked(to_ana: str) -> None:
+    said = flat(ask("--as", "ana", "grant", "revoke", to_ana, code=1))
+    assert "ana is a member, and a VO revokes would work: --as with the VO's identity" in said
+    passed_on = issue("ana", "bo", "--verbs", "act").stdout.strip()
+    said = flat(ask("--as", "star", "grant", "revoke", passed_on, code=1))
+    assert "takes back what it gave itself" in said
+    assert "would work: the member's key in place of the grant: overlayctl grant revoke KEY" in said
+    assert "does not revoke itself" in flat(
+        ask("--as", "star", "grant", "revoke", line_of("star"), code=1)
+    )
+    assert "the words are not those" in flat(
+        ask("--as", "star", "grant", "revoke", f"{line_of('ana')} more", code=2)
+    )
+    assert "cannot be read" in flat(ask("--as", "star", "grant", "revoke", "nothing", code=1))
+
+
+@pytest.mark.parametrize("command", ["issue", "revoke", "add", "show", "check", "list"])
 def test_its_help_shows_how(command: str) -> None:
     assert "Example: overlayctl" in ask("grant", command, "--help").stdout

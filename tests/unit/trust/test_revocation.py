@@ -4,10 +4,12 @@ from typing import Any
 
 import msgspec
 import pytest
+from organisation import Organisation
 
 from protocol.sim.keys import SimFederation, SimSigner, SimVerifier
 from protocol.terms.ids import KeyId
-from protocol.trust.certificate import Chain, SignedCertificate, read_certificate
+from protocol.trust.certificate import Chain, SignedCertificate, check_chain, read_certificate
+from protocol.trust.grants import Grants, check_grants, read_grant
 from protocol.trust.record import MAX_TTL_S, Record, SignedRecord, read_record, sign_record
 from protocol.trust.revocation import (
     KIND,
@@ -17,8 +19,10 @@ from protocol.trust.revocation import (
     covered,
     name_of,
     revoke,
+    revoke_grant,
+    revoke_member,
 )
-from protocol.trust.signing import Untrusted
+from protocol.trust.signing import Reason, Untrusted
 from protocol.wire.codec import encode
 
 NOW_S = 2000.0
@@ -29,7 +33,7 @@ SITE_CHAIN = OURS.site_chain("ams")
 
 
 def checked(signed: SignedRecord) -> Revocation:
-    return check_revocation(signed, OURS.key, SimVerifier())
+    return check_revocation(signed, OURS.key, SimVerifier(), ())
 
 
 def made(
@@ -221,3 +225,127 @@ def test_all_certificates_of_a_key_by_its_issuer_go_until_all_revocations_have_e
     assert known.get(key) is None
     nobody = msgspec.structs.replace(first, subject=KeyId(""))
     assert covered(nobody) == ((SITE.key, host.serial),)
+
+
+# -- by a virtual organisation
+
+STAR = Organisation("star", from_s=1000.0, until_s=3000.0)
+ANA = STAR.grant("ana")
+BO = STAR.grant("bo", under=ANA, by="ana")
+ANA_KEY, BO_KEY = STAR.key_of("ana").key, STAR.key_of("bo").key
+
+
+def of_grant(grants: Grants = ANA, signer: SimSigner = STAR.signer) -> SignedRecord:
+    return revoke_grant(read_grant(grants[-1]), "left", NOW_S, signer)
+
+
+def of_member(key: KeyId = ANA_KEY, signer: SimSigner = STAR.signer) -> SignedRecord:
+    return revoke_member("star", key, "ana", "left", NOW_S, signer)
+
+
+def of_vo(signed: SignedRecord, *admitted: KeyId) -> Revocation:
+    return check_revocation(signed, OURS.key, SimVerifier(), admitted or (STAR.signer.key,))
+
+
+def refused(grants: Grants, *revoked: SignedRecord) -> bool:
+    """Whether a chain is not believed because of what is revoked."""
+    known = Revocations()
+    for signed in revoked:
+        known.add(of_vo(signed))
+    try:
+        check_grants(grants, NOW_S, SimVerifier(), revoked=known)
+    except Untrusted as error:
+        return error.reason is Reason.REVOKED
+    return False
+
+
+def test_a_vo_takes_back_a_grant_and_what_was_passed_on_under_it() -> None:
+    said = of_vo(of_grant())
+    assert (said.what, said.vo, said.subject) == ("grant to ana of VO star", "star", "")
+    assert said.until_s == read_grant(ANA[0]).not_after_s
+    assert refused(ANA, of_grant())
+    assert refused(BO, of_grant())
+    another = STAR.grant("ana", serial="0123456789abcdef")
+    assert not refused(another, of_grant()), "one grant is not all that ana has"
+    assert not refused(STAR.grant("bo"), of_grant())
+
+
+def test_a_vo_revokes_a_member_with_all_that_it_has_for_good() -> None:
+    assert of_vo(of_member()).what == "member ana of VO star"
+    assert refused(ANA, of_member())
+    assert refused(STAR.grant("ana", serial="0123456789abcdef"), of_member())
+    assert refused(BO, of_member())
+    assert refused(BO, of_member(BO_KEY)), "whoever passed it on"
+    assert not refused(ANA, of_member(BO_KEY))
+    assert of_vo(of_member()).until_s == NOW_S + MAX_TTL_S
+
+
+def test_a_vo_takes_nothing_from_another_vo() -> None:
+    cms = Organisation("cms", from_s=1000.0, until_s=3000.0)
+    theirs = revoke_member("cms", ANA_KEY, "", "", NOW_S, cms.signer)
+    known = Revocations()
+    known.add(of_vo(theirs, cms.signer.key))
+    check_grants(ANA, NOW_S, SimVerifier(), revoked=known)
+
+
+def test_what_is_not_a_vos_to_revoke_is_not_made() -> None:
+    with pytest.raises(ValueError, match="VO star takes back what it gave itself"):
+        of_grant(BO)
+    with pytest.raises(ValueError, match="VO star takes back what it gave itself"):
+        of_grant(BO, STAR.key_of("ana"))
+    with pytest.raises(ValueError, match="does not revoke itself"):
+        of_member(STAR.signer.key)
+    with pytest.raises(ValueError, match="ended by itself"):
+        revoke_grant(read_grant(ANA[0]), "", 3000.0, STAR.signer)
+    with pytest.raises(ValueError, match="a reason"):
+        revoke_member("star", ANA_KEY, "", "x" * 201, NOW_S, STAR.signer)
+
+
+def altered(signed: SignedRecord, signer: SimSigner, **body: Any) -> SignedRecord:
+    """A VO's revocation with changes, under a name that fits, signed by somebody."""
+    was = read_record(signed)
+    said = msgspec.structs.replace(msgspec.msgpack.decode(was.body, type=Revocation), **body)
+    name = name_of(said.issuer, said.serial)
+    fields = {"owner": signer.key, "body": encode(said), "name": name}
+    return sign_record(msgspec.structs.replace(was, **fields), signer)
+
+
+MEMBER = STAR.key_of("ana")
+NOT_A_VOS = {
+    "a member's of its parent": (altered(of_grant(), MEMBER), "with that VO's key"),
+    "a member's in its own name": (altered(of_grant(), MEMBER, issuer=ANA_KEY), "no site admits"),
+    "a site's": (altered(of_grant(), SITE), "with that VO's key"),
+    "the federation's": (altered(of_grant(), OURS.root), "with that VO's key"),
+    "of the VO itself": (
+        altered(of_member(), STAR.signer, subject=STAR.signer.key, serial=STAR.signer.key[:32]),
+        "of no VO's grant or member",
+    ),
+    "named after another": (altered(of_member(), STAR.signer, subject=BO_KEY), "not named after"),
+    "of a VO without a name": (altered(of_grant(), STAR.signer, vo="A b"), "of no VO's grant"),
+    "of a certificate": (altered(of_grant(), STAR.signer, vo=""), "broken-chain"),
+}
+
+
+@pytest.mark.parametrize("name", list(NOT_A_VOS))
+def test_it_is_not_believed_of_a_vo(name: str) -> None:
+    signed, why = NOT_A_VOS[name]
+    with pytest.raises(Untrusted, match=why):
+        of_vo(signed)
+
+
+def test_a_vo_that_no_site_admits_revokes_nothing() -> None:
+    with pytest.raises(Untrusted, match="no site admits a VO of key"):
+        of_vo(of_grant(), ANA_KEY)
+
+
+def test_a_host_that_a_vo_names_stays_what_it_is() -> None:
+    """A VO chooses whom it calls its member, and what the revocation says in words."""
+    known = Revocations()
+    host = read_certificate(HOST_CERT).subject
+    one = altered(of_member(host), STAR.signer, what="site ams")
+    assert known.add(of_vo(one))
+    assert not known.concerns(host, "ams")
+    check_chain(OURS.host_chain("ams", "h1"), OURS.key, NOW_S, SimVerifier(), revoked=known)
+    known.discard(of_vo(one))
+    assert len(known) == 0
+    assert not known.concerns(host, "ams")
