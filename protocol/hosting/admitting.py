@@ -24,6 +24,7 @@ from protocol.contract.messages import (
 )
 from protocol.contract.permitting import ENDS
 from protocol.grid.record import GridRecord, GridState, lease_change
+from protocol.grid.stopping import rebuild_terms
 from protocol.hosting.hold_replies import refuse
 from protocol.hosting.hold_row import HoldRow
 from protocol.hosting.lease import Lease
@@ -33,9 +34,9 @@ from protocol.policy.allowing import Forbidden, Used, forbidden, nothing_used
 from protocol.policy.demand import NOTHING, Demand, demand_of
 from protocol.policy.site_policy import PortSpan
 from protocol.terms.effects import Effect, Note, Send
-from protocol.terms.ids import GridId, KeyId, PeerId
+from protocol.terms.ids import Digest, GridId, KeyId, PeerId
 from protocol.terms.refusal import Constraint, Refusal
-from protocol.trust.order import Action, CheckedOrder, SignedOrder, read_order
+from protocol.trust.order import Action, CheckedOrder, Order, SignedOrder, read_order
 from protocol.trust.owner import Owner
 from protocol.trust.signing import Untrusted
 from protocol.wire.codec import Malformed
@@ -115,6 +116,15 @@ class Admitting:
         no = self._judged(checked.owner, NOTHING, nothing_used)
         return str(no) if no is not None else ""
 
+    def lasts(self, row: Lease) -> bool:
+        """Whether a lease may last as long as its record says, which its owner may have had decided without a
+        promise of this host."""
+        checked = self._checked(row.record.order, self._ledger.now_s)
+        if checked is None:
+            return True
+        demand = Demand(lease_s=self._lasts_s(row))
+        return self._judged(checked.owner, demand, nothing_used) is None
+
     def spans(self, ask: HoldAsk, now: float) -> tuple[PortSpan, ...]:
         """Ports that may be chosen for whoever asks for a hold; none for any that this host gives."""
         policy, checked = self._around.policy(), self._checked(ask.change or ask.order, now)
@@ -147,15 +157,24 @@ class Admitting:
         checked = self._checked(order, now)
         if checked is None or checked.order.action in ENDS:
             return None
-        demand = NOTHING
-        if row is not None and checked.order.action is Action.LEASE:
-            lasts_s = self._authority.ordered(row.record).spec.lease_s + row.record.extra_s
-            try:
-                by_s = lease_change(order).by_s
-            except Malformed:
-                return None
-            demand = Demand(lease_s=int(lasts_s) + by_s) if by_s > 0 else NOTHING
+        try:
+            demand = self._of(order, checked.order, row)
+        except Malformed:
+            return None
         return self._judged(checked.owner, demand, nothing_used)
+
+    def _of(self, signed: SignedOrder, order: Order, row: Lease | None) -> Demand:
+        """What an operation asks for that a policy says something of. Raises Malformed."""
+        if order.action is Action.REBUILD and (image := rebuild_terms(order).image).digest:
+            return Demand(images=(Digest(image.digest),))
+        by_s = lease_change(signed).by_s if order.action is Action.LEASE else 0
+        if row is None or by_s <= 0:
+            return NOTHING
+        return Demand(lease_s=self._lasts_s(row) + by_s)
+
+    def _lasts_s(self, row: Lease) -> int:
+        """How long a lease is by now, as its record says."""
+        return int(self._authority.ordered(row.record).spec.lease_s + row.record.extra_s)
 
     def _hold(self, ask: HoldAsk, now: float) -> Forbidden | None:
         """What stops a hold. What is held already is only said again, and a newer policy ends no hold."""

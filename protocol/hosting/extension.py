@@ -1,6 +1,6 @@
 """The host's side of extending a lease: time that is promised, and then used up, or given back."""
 
-from collections.abc import Container
+from collections.abc import Callable, Container
 
 import msgspec
 
@@ -16,15 +16,23 @@ from protocol.trust.order import Action
 from protocol.trust.signing import Untrusted
 from protocol.wire.codec import Malformed
 
+Lasts = Callable[[Lease], bool]
+
 
 class Extension:
     """Extensions of one host's leases. It answers changed leases; the lease book puts them in place."""
 
     def __init__(
-        self, bookings: Bookings, authority: Authority, used: Container[str] = frozenset()
+        self,
+        bookings: Bookings,
+        authority: Authority,
+        used: Container[str] = frozenset(),
+        lasts: Lasts = lambda _: True,
     ) -> None:
-        """`used` has the orders whose time was promised once, and is not again."""
+        """`used` has the orders whose time was promised once, and is not again. `lasts` says whether a lease
+        may last as long as its record says."""
         self._bookings, self._authority, self._used = bookings, authority, used
+        self._lasts = lasts
 
     def promise(
         self, row: Lease | None, ask: LeaseAsk, now: float, stage: LeaseStage | None = None
@@ -64,17 +72,20 @@ class Extension:
         """`row` with the end that its record says. What `old` had promised for that is used up.
 
         A record may extend a lease beyond what this host promised, if its owner asked only the stewards. That
-        is honoured if there is room; otherwise this host ends the lease when it would have ended before.
+        is honoured if there is room, and the site lends it for so long; otherwise this host ends the lease when
+        it would have ended before.
         """
         by_s = row.record.extra_s - old.record.extra_s
         decided = [extension_id(signed) for signed in row.record.changes]
         left = tuple(p for p in old.pending if p.id not in decided)
+        promised_s = sum(p.by_s for p in old.pending if p.id in decided)
         row = msgspec.structs.replace(row, pending=left)
         if not by_s:
             return row
         end_s = row.lease_until_s + by_s
         longer = msgspec.structs.replace(row, lease_until_s=end_s, warned_s=UNWARNED)
-        return longer if by_s < 0 or self._bookings.fits(longer) else row
+        may = by_s <= promised_s or self._lasts(row)
+        return longer if by_s < 0 or (may and self._bookings.fits(longer)) else row
 
     @staticmethod
     def told(old: Lease | None, row: Lease) -> list[Note]:
@@ -84,7 +95,7 @@ class Extension:
             return []
         until = format_moment(row.lease_until_s)
         if row.lease_until_s == old.lease_until_s:
-            why = f"not extended here, where the room is promised to others; it ends {until}"
+            why = f"not extended here, for the room is promised or its site forbids it; it ends {until}"
             return [Note("lease.refused", name, why, grid)]
         return [Note("lease.changed", name, f"its lease ends {until} now", grid)]
 

@@ -131,6 +131,7 @@ class Host:
             surroundings.tunnel,
             notices,
             self._choosing,
+            lambda row: self.admitting.lasts(row),
         )
         self._decisions = Decisions(authority, self.leases, surroundings.site)
         self._words = GuestWords(self.leases)

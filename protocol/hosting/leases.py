@@ -32,7 +32,7 @@ from protocol.hosting.auditing import Auditing, decidable, restored
 from protocol.hosting.definitions import members_of
 from protocol.hosting.events import Happened
 from protocol.hosting.exposing import Choosing, no_ports, settled
-from protocol.hosting.extension import Extension
+from protocol.hosting.extension import Extension, Lasts
 from protocol.hosting.handing_over import joined, stewards_told
 from protocol.hosting.holds import TABLE as HOLD_TABLE
 from protocol.hosting.kept_here import keeps_of, told_volumes
@@ -74,6 +74,7 @@ class Leases:
         telling: Telling = untold,
         notices: Notices | None = None,
         choosing: Choosing = no_ports,
+        lasts: Lasts = lambda _: True,
     ) -> None:
         """`clock` answers what is to be thought of this host's clock now, `images` what it has, `telling` where
         another host takes traffic. `used` has the orders that were carried out here, `notices` what hosts tell.
@@ -89,7 +90,7 @@ class Leases:
         self.preemption = Preemption(ledger, rates)
         self._suspending = Suspending(book, self.preemption, ledger, authority, rates, now)
         self._readiness = Readiness(ledger, authority, book.told)
-        self._extension = Extension(book.bookings, authority, self._used)
+        self._extension = Extension(book.bookings, authority, self._used, lasts)
         self._rolling = Rolling(me, authority, book.told, notices)
         self._taking_up = taking_up = TakingUp(me, authority, book.bookings, self._rolling)
         self._acting = Acting(book, authority, self._used, self._auditing, taking_up, images)

@@ -23,12 +23,14 @@ from protocol.contract.messages import (
     LeaseReply,
     RoomClaim,
 )
-from protocol.grid.model import Exposure
+from protocol.grid.model import Exposure, ImageRef
 from protocol.grid.record import LeaseChange, grid_id, vni_of
+from protocol.grid.stopping import RebuildTerms
 from protocol.policy.site_policy import Line, PortSpan, SitePolicy, VoTerms
 from protocol.sim.keys import SimVerifier
 from protocol.sim.people import Person
 from protocol.terms.effects import Effect, Send
+from protocol.terms.ids import Digest
 from protocol.terms.limits import HOLD_S
 from protocol.terms.refusal import PORTS, Constraint
 from protocol.trust.ceilings import Ceilings
@@ -239,3 +241,35 @@ def test_a_port_is_chosen_among_those_that_the_site_lends(one: One) -> None:
     assert [port.outside for port in row.exposes] == [30_003]
     ((_, none),) = one.holds(asks("c")).refused
     assert "of those that its site lends to this owner, 30003-30003, 31000-31999" in none.detail
+
+
+def test_a_lease_that_stewards_alone_made_longer_than_is_lent_is_not_longer_here(one: One) -> None:
+    one.around.said = policy(ceiling=Ceilings(lease_s=HOUR_S))
+    ann = member()
+    order = ann.up(shop(1, lease_s=1800), NOW)
+    leased(one, order)
+    row = one.host.leases.row(grid_id(order))
+    assert row is not None
+    for extra_s, may in ((1800, True), (1801, False)):
+        record = msgspec.structs.replace(row.record, extra_s=extra_s)
+        assert one.host.admitting.lasts(msgspec.structs.replace(row, record=record)) is may
+
+
+def test_no_image_comes_by_a_rebuild_that_does_not_come_by_an_up(one: One) -> None:
+    one.around.said = policy()
+    ann = member()
+    order = ann.up(shop(1), NOW)
+    leased(one, order)
+    allowed, other = Digest("a" * 64), Digest("b" * 64)
+    one.around.said = policy(2, images=(allowed,))
+
+    def rebuilds(digest: str) -> str:
+        body = encode(RebuildTerms(ImageRef("x", digest)))
+        act = ann.order(Action.REBUILD, grid_id(order), NOW + 1, workspace="web-1", body=body)
+        (reply,) = replies(one.hears(Act(REQUEST, grid_id(order), act), NOW + 1))
+        assert isinstance(reply, ActReply)
+        return reply.problem
+
+    assert "star may not use image bbbbbbbbbbbbbbbb..." in rebuilds(other)
+    assert "star may not use" not in rebuilds(allowed)
+    assert "star may not use" not in rebuilds("")

@@ -199,6 +199,21 @@ def test_a_longer_lease_that_was_not_promised_is_honoured_if_there_is_room() -> 
     assert one.extension.extended(LEASE, changed).lease_until_s == END, "it ends as before"
 
 
+def test_what_was_not_promised_is_honoured_as_far_as_the_site_lends_it() -> None:
+    """Whoever asks the stewards alone gets no more time than whoever asks the hosts."""
+    one = One()
+    shut = Extension(one.book.bookings, AUTHORITY, lasts=lambda row: row.record.extra_s < 3600)
+    changed = msgspec.structs.replace(LEASE, record=after(HOUR, extra_s=3600))
+    assert shut.extended(LEASE, changed).lease_until_s == END
+    promised, _ = one.promise(HOUR)
+    assert promised is not None
+    kept = msgspec.structs.replace(promised, record=after(HOUR, extra_s=3600))
+    assert shut.extended(promised, kept).lease_until_s == END + 3600, "a promise is kept"
+    cut = longer(-400)
+    shorter = msgspec.structs.replace(LEASE, record=after(cut, extra_s=-400))
+    assert shut.extended(LEASE, shorter).lease_until_s == END - 400
+
+
 def test_a_shorter_lease_is_honoured_whatever_room_there_is() -> None:
     one = One()
     one.others(NOW)
@@ -240,7 +255,8 @@ def test_what_a_record_means_for_the_end_is_told() -> None:
     (note,) = one.extension.told(LEASE, refused)
     assert note.kind == "lease.refused"
     assert note.detail == (
-        f"not extended here, where the room is promised to others; it ends {format_moment(END)}"
+        "not extended here, for the room is promised or its site forbids it;"
+        f" it ends {format_moment(END)}"
     )
 
 
