@@ -8,7 +8,9 @@ from protocol.contract.attaching import ATTACH_LIFE_S, AttachAsk, AttachTold
 from protocol.grid.attached import Attached, carried
 from protocol.hosting import attached
 from protocol.hosting.part import part_of
-from protocol.node.events import Arrived
+from protocol.node.events import Arrived, RecordGiven
+from protocol.policy.policy_record import sign_policy
+from protocol.policy.site_policy import SitePolicy
 from protocol.sim.peer import SimPeer
 from protocol.sim.sealed import opens, sessions
 from protocol.terms.effects import Note, Persist, Realise, Send
@@ -117,6 +119,18 @@ def test_there_are_not_more_of_them_than_a_limit(
     answer = told(carrier, scene.mallory, AttachAsk(scene.order(scene.mallory), "10.42.0.201", 0))
     assert answer.problem == "1 hosts are attached to networks of shop already"
     assert not answer.taken
+
+
+def test_nobody_is_attached_where_the_site_lets_the_owner_in_no_more(scene: AttachedWorld) -> None:
+    made, whose = scene.world.federation, scene.record.owner_site
+    carrier = next(peer for peer in scene.carriers if peer.site != whose)
+    ask = AttachAsk(scene.order(scene.laptop), "10.42.0.200", 0)
+    assert not told(carrier, scene.laptop, ask).problem
+    papers, site = made.site_chain(carrier.site), made.site(carrier.site)
+    said = SitePolicy(carrier.site, 1, scene.world.now_s, papers)
+    carrier.feed(RecordGiven(sign_policy(said, site)))
+    why = f"policy 1 of site {carrier.site} does not name {whose}"
+    assert why in told(carrier, scene.laptop, ask).problem
 
 
 def test_an_order_that_is_known_need_not_be_fresh(scene: AttachedWorld) -> None:

@@ -4,7 +4,9 @@ import pytest
 from test_node_snapshot import Scene
 
 from protocol.node.events import RecordGiven
-from protocol.node.rows import NoStream, StreamWay
+from protocol.node.rows import NoConsole, NoStream, StreamWay
+from protocol.policy.policy_record import sign_policy
+from protocol.policy.site_policy import SitePolicy
 from protocol.sim.peer import SimPeer
 from protocol.stream.messages import ConnectBody, Why
 from protocol.terms.ids import PeerId
@@ -153,3 +155,22 @@ def test_it_ends_with_the_right_of_the_owner_and_of_the_peer(whose: str) -> None
     scene.world.run(2.0)
     with pytest.raises((NoStream, Untrusted), match="revoked"):
         way(scene, signed, through.id, kept)
+
+
+def test_it_ends_and_no_console_opens_where_the_site_lets_the_owner_in_no_more() -> None:
+    scene = Scene()
+    through, made = scene.asked, scene.world.federation
+    there = next(peer for peer in scene.carriers if peer.site == scene.theirs)
+    assert there.node is not None
+    (row,) = there.node.host.leases.rows()
+    place = row.record.on(there.id)[0]
+    signed, view = order(scene, through.id, place), scene.view(there)
+    kept = view.stream_way(signed, through.id, scene.now)
+    papers, site = made.site_chain(scene.theirs), made.site(scene.theirs)
+    there.feed(RecordGiven(sign_policy(SitePolicy(scene.theirs, 1, scene.now, papers), site)))
+    why = f"policy 1 of site {scene.theirs} does not name {scene.mine}"
+    with pytest.raises(NoStream, match=why):
+        view.stream_way(signed, through.id, scene.now, kept)
+    looks = order(scene, through.id, place, action=Action.CONSOLE, body=b"")
+    with pytest.raises(NoConsole, match=why):
+        view.console(looks, through.id, scene.now)
