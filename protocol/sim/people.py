@@ -14,11 +14,12 @@ from protocol.grid.model import (
     Spread,
 )
 from protocol.grid.record import ApplyTerms, HoldTerms
-from protocol.sim.keys import SimFederation, SimSigner
+from protocol.sim.keys import SimFederation
 from protocol.terms.ids import PeerId, StoreId, digest_of
 from protocol.trust.certificate import Chain
 from protocol.trust.grants import Grants
 from protocol.trust.order import Action, Order, SignedOrder, order_key, sign_order
+from protocol.trust.signing import Signer
 from protocol.wire.codec import encode
 
 IMAGE = ImageRef("tiny", digest_of(b"tiny"))
@@ -31,7 +32,7 @@ class Person:
 
     def __init__(
         self,
-        signer: SimSigner,
+        signer: Signer,
         chain: Chain,
         grants: Grants,
         dice: Random,
