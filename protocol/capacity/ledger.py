@@ -1,16 +1,17 @@
 """The ledger: what a host has promised, now and for later.
 
-Holds and leases are entries alike: a promise is a promise. `advance` moves time on. A question about a
-window is answered by the timetable, with the functions both sides of the negotiation use (room.py).
+Holds and leases are entries alike: a promise is a promise. `advance` moves time on. A question about a window
+is answered by the timetable, with the functions both sides of the negotiation use (room.py).
 
-Best-effort work *yields*: its cpus and memory are promised only until a reservation needs them. So there
-are two timetables: `firm`, without what yields, and the whole one. What yields is grouped: the workspaces
-of one cluster on this host, which are suspended together. In the whole timetable each group runs until the
-first moment at which it no longer fits. That moment is the plan. It follows from the firm promises and
-from the order in which groups came, so it needs no memory of its own. Disk never yields.
+Best-effort work *yields*: its cpus and memory are promised only until a reservation needs them. So there are
+two timetables: `firm`, without what yields, and the whole one. What yields is grouped: the workspaces of one
+cluster on this host, which are suspended together. In the whole timetable each group runs until the first
+moment at which it no longer fits. That moment is the plan. It follows from the firm promises and from the order
+in which groups came, so it needs no memory of its own. Disk never yields. Groups of owners who stand better are
+planned first, however late they came: who had the most of what is its share yields first.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
@@ -24,16 +25,19 @@ from protocol.capacity.timetable import (
     Window,
     lease_spans,
 )
+from protocol.terms.ids import KeyId
 
 __all__ = ["EntryKey", "Group", "Ledger", "Yields"]
 
 Group = tuple[str, str]
 """(grid id, cluster): workspaces that are suspended together."""
 _WITHOUT_MOST = 256
+NOBODY = KeyId("")
+"""The owner of what nobody is known to own."""
 
 
 class Yields(msgspec.Struct, frozen=True):
-    """That an entry yields, with which group, and since when: the first to come yields last."""
+    """That an entry yields, with which group, and since when: of one owner's the first to come yields last."""
 
     group: Group
     since_s: float
@@ -44,9 +48,19 @@ class Yields(msgspec.Struct, frozen=True):
 class Ledger:
     """One host's promises."""
 
-    def __init__(self, capacity: Quantum, now: float = 0.0) -> None:
+    def __init__(
+        self,
+        capacity: Quantum,
+        now: float = 0.0,
+        rank: Callable[[KeyId, Quantum], int] = lambda owner, capacity: 0,
+    ) -> None:
+        """`rank` answers who yields last, the least first, on a host that has so much in all."""
         self._firm = Timetable(capacity)
         self._table = Timetable(capacity)
+        self._rank = rank
+        self._owners: dict[EntryKey, KeyId] = {}
+        self._taken: dict[KeyId, Quantum] | None = None
+        """What `taken` answered last, while that stays so."""
         self._yielding: dict[EntryKey, tuple[Yields, tuple[Occupancy, ...]]] = {}
         self.until_s: dict[Group, float] = {}
         """Until when each group that yields can run, Unix seconds; not later than now if it cannot."""
@@ -74,6 +88,19 @@ class Ledger:
         """What a lease of that window can have. `displacing` counts what yields as free."""
         room = self._firm.room if displacing else self._table.room
         return room.for_lease(window.start_s, window.end_s, window.kept_until_s)
+
+    def taken(self) -> dict[KeyId, Quantum]:
+        """What is promised to each owner, now or for later. What is suspended for want of room has nothing."""
+        if self._taken is None:
+            self._taken = {}
+            for key, owner in self._owners.items():
+                quantum = self._taken.get(owner, Quantum()) + self._most(key)
+                self._taken[owner] = quantum
+        return self._taken
+
+    def owner(self, key: EntryKey) -> KeyId:
+        """Whose an entry is; NOBODY if that is not known."""
+        return self._owners.get(key, NOBODY)
 
     def yielding(self) -> dict[Group, int]:
         """Every group that yields, and how many bytes of its memory are to be saved."""
@@ -107,14 +134,20 @@ class Ledger:
         quantum: Quantum,
         window: Window = ALWAYS,
         yields: Yields | None = None,
+        owner: KeyId = NOBODY,
     ) -> None:
         """Promises a quantum, in place of an entry of the same key. The caller has asked whether it fits."""
-        self.enter_spans(key, lease_spans(quantum, window), yields)
+        self.enter_spans(key, lease_spans(quantum, window), yields, owner)
 
     def enter_spans(
-        self, key: EntryKey, spans: tuple[Occupancy, ...], yields: Yields | None = None
+        self,
+        key: EntryKey,
+        spans: tuple[Occupancy, ...],
+        yields: Yields | None = None,
+        owner: KeyId = NOBODY,
     ) -> None:
         """The same for an entry whose quantum changes over time."""
+        self._owners[key] = owner
         self._yielding.pop(key, None)
         if yields is None:
             self._firm.reserve(key, spans)
@@ -146,6 +179,7 @@ class Ledger:
 
     def strike(self, key: EntryKey) -> None:
         """Takes a promise back. It is no error if there is none."""
+        self._owners.pop(key, None)
         self._yielding.pop(key, None)
         self._firm.release(key)
         self._table.release(key)
@@ -168,8 +202,9 @@ class Ledger:
         return self._without[gone]
 
     def plan(self) -> None:
-        """Lets every group that yields run for as long as it fits, in the order they came."""
+        """Lets every group that yields run for as long as it fits, one after another."""
         self._without.clear()
+        self._taken = None
         self._plan(frozenset())
 
     def _next_edge_s(self) -> float:
@@ -185,14 +220,19 @@ class Ledger:
             return
         groups: dict[Group, list[EntryKey]] = {}
         since: dict[Group, float] = {}
+        ranks: dict[KeyId, int] = {}
         for key, (yields, _) in self._yielding.items():
             self._table.reserve(key, self._firm.spans(key))
             if key in without:
                 continue
             groups.setdefault(yields.group, []).append(key)
             since[yields.group] = max(yields.since_s, since.get(yields.group, 0.0))
+            owner = self.owner(key)
+            if owner not in ranks:
+                ranks[owner] = self._rank(owner, self.capacity)
         self.until_s = {}
-        for group in sorted(groups, key=lambda g: (since[g], g)):
+        order = {g: (ranks[self.owner(groups[g][0])], since[g], g) for g in groups}
+        for group in sorted(groups, key=order.__getitem__):
             members = groups[group]
             runs = [span for key in members for span in self._yielding[key][1]]
             until_s = FOREVER
@@ -206,6 +246,15 @@ class Ledger:
                     if min(s.end_s, until_s) > max(s.start_s, self.now_s)
                 )
                 self._table.reserve(key, self._firm.spans(key) + shorter)
+
+    def _most(self, key: EntryKey) -> Quantum:
+        """The most cpus and memory that an entry has at any time, if it may run at all."""
+        yields = self.yields(key)
+        if yields is not None and self.until_s.get(yields.group, FOREVER) <= self.now_s:
+            return Quantum()
+        runs = [span.quantum.running for span in self.spans(key) if span.end_s > self.now_s]
+        cpus_milli = max((each.cpus_milli for each in runs), default=0)
+        return Quantum(cpus_milli, max((each.memory_bytes for each in runs), default=0))
 
     def __contains__(self, key: EntryKey) -> bool:
         return key in self._table

@@ -36,6 +36,8 @@ class QuoteAsk(msgspec.Struct, frozen=True, tag="quote-ask"):
     """When that order was signed; 0 if it was not yet. What older orders claim is not offered."""
     ports: Annotated[tuple[Port, ...], Meta(max_length=FIXED_PORTS_MAX)] = ()
     """Ports of the host that the grid names."""
+    owner: Name = ""
+    """The key of who is to own the grid, by whose share others go before it; empty if that is not known."""
 
 
 class Quote(msgspec.Struct, frozen=True, tag="quote"):

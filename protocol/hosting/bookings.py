@@ -8,13 +8,13 @@ from protocol.contract.authority import Authority
 from protocol.grid.lifecycle import Phase, Status, Wanted
 from protocol.hosting.definitions import booked_of
 from protocol.hosting.lease import Lease, effective, lacking, spans, stage_of, yields_of
-from protocol.terms.ids import GridId
+from protocol.terms.ids import GridId, KeyId
 
 Statuses = dict[GridId, dict[str, Status]]
 """Where the workspaces of each grid are, by name, as the shell reported last. The lease book has them."""
 
 
-_Entry = tuple[tuple[Occupancy, ...], Yields | None]
+_Entry = tuple[tuple[Occupancy, ...], Yields | None, KeyId]
 
 
 class Bookings:
@@ -48,7 +48,8 @@ class Bookings:
                 if not self._ledger.fits((grid, name), taken):
                     room = self._ledger.free_for(Window(now, row.lease_until_s, row.kept_until_s))
                     return lacking(name, wanted, members[name], room)
-                self._ledger.enter_spans((grid, name), taken, yields_of(row, members[name]))
+                yields = yields_of(row, members[name])
+                self._ledger.enter_spans((grid, name), taken, yields, row.record.owner)
         finally:
             for name, old in before.items():
                 self._restore((grid, name), old)
@@ -73,14 +74,15 @@ class Bookings:
                 for entered, old in before.items():
                     self._restore((grid, entered), old)
                 return False
-            self._ledger.enter_spans((grid, name), taken, yields_of(row, members[name]))
+            yields = yields_of(row, members[name])
+            self._ledger.enter_spans((grid, name), taken, yields, row.record.owner)
         return True
 
     def _saved(self, key: EntryKey) -> _Entry | None:
         """What an entry is now; None if there is none."""
         if key not in self._ledger:
             return None
-        return self._ledger.spans(key), self._ledger.yields(key)
+        return self._ledger.spans(key), self._ledger.yields(key), self._ledger.owner(key)
 
     def _restore(self, key: EntryKey, old: _Entry | None) -> None:
         if old is not None:

@@ -408,7 +408,7 @@ class ChangeHolds:
         free = self._ledger.free_for(time)
         kept = Quantum()
         if heeds_s is not None:
-            kept = self._claims.kept(deployment.order, deployment.issued_at_s, free, heeds_s)
+            kept = self._claims.kept_from(deployment, free, heeds_s)
         free, offer = free - kept, msgspec.structs.replace(offer, kept=kept)
         if asked_for.needs.is_new(name):
             # What its volumes have already is not asked for again.

@@ -1,16 +1,18 @@
 """The host's side of waiting: room is kept for older orders, so that large ones are not starved by small ones.
 
 A gang of 64 needs 64 places at one moment. Where gangs of 4 come all the time, that moment never comes. The
-known cures keep a queue, and hold later jobs back for the one at its head (backfilling: Lifka, "The ANL/IBM
-SP scheduling system", 1995). Here there is no queue that hosts could agree on, so each host ranks orders
-itself. An order that waits *claims* room for workspaces. Whatever of that room is free, or gets free, is not
-offered to later orders.
+known cures keep a queue, and hold later jobs back for the one at its head (backfilling: Lifka, "The ANL/IBM SP
+scheduling system", 1995). Here there is no queue that hosts could agree on, so each host ranks orders itself.
+An order that waits *claims* room for workspaces. Whatever of that room is free, or gets free, is not offered to
+later orders.
 
-Rules. An order's age counts from its signature, so all hosts rank alike, and two large orders do not hold
-each other up. The oldest order has its claim first, the next one has its claim of what is left. A claim
-promises nothing: it is in memory only, is not in the ledger, and is lost by a restart, which the next renewal
-finds out. It ends when it is not renewed for CLAIM_S, when a hold of its order is granted here, or when its
-order lets go. A renewal is a small message, and as good as another claim. The peer that claims is told for
+Rules. Orders are ranked by their owners' shares (policy/shares.py), as they stand at the moment, and then by
+age. An order's age counts from its signature, so where shares do not tell orders apart all hosts rank alike,
+and two large orders do not hold each other up. Where hosts saw different usage they may, until the claims of
+one have had their time. The first order has its claim first, the next one has its claim of what is left. A
+claim promises nothing: it is in memory only, is not in the ledger, and is lost by a restart, which the next
+renewal finds out. It ends when it is not renewed for CLAIM_S, when a hold of its order is granted here, or when
+its order lets go. A renewal is a small message, and as good as another claim. The peer that claims is told for
 how much of it there is room, whenever that changes, so it need not ask.
 
 A claim is the peer's that the order is for; of an order for whoever shows it, the peer's that made it. Another
@@ -19,8 +21,8 @@ that has the order can neither let it go nor change it. What two peers claim for
 Five rules keep a member from hoarding. A claim needs a signed order, and each owner has one claim, for the
 oldest. All claims together keep half of a host, or one workspace. None lasts longer than CLAIM_MOST_S, and then
 there is no other for as long. A date in the past counts for CLAIM_AGE_S at most. The peers of one site have a
-quarter of all claims. For an order they have one, unless it is of an owner at their site: whoever saw it
-cannot take the places of the peers that its owner asked.
+quarter of all claims. For an order they have one, unless it is of an owner at their site: whoever saw it cannot
+take the places of the peers that its owner asked.
 
 Reservations do not see claims: they begin later, and a claim is for now.
 """
@@ -37,6 +39,7 @@ from protocol.contract.messages import RoomClaim, RoomKept, RoomRenew
 from protocol.contract.outcomes import Answer, Outcome, RoomChanged
 from protocol.grid.lease import LeaseTime, asked, window
 from protocol.placement.fit import Offer, quantum_of, rules_of, unsuitable
+from protocol.policy.shares import FIRST, Standing
 from protocol.terms.effects import Deadline, Effect, Note, Send, soonest
 from protocol.terms.ids import KeyId, PeerId
 from protocol.terms.limits import CLAIM_AGE_S, CLAIM_MOST_S, CLAIM_S, CLAIMS_PER_HOST
@@ -44,9 +47,13 @@ from protocol.terms.quantities import counted
 from protocol.terms.site_limits import CLAIMS_OF_SITE
 from protocol.trust.signing import Untrusted
 
-Rank = tuple[float, str]
+Age = tuple[float, str]
 """When an order was signed (as far as that is believed), and the order itself. The least is the oldest."""
-YOUNGEST: Rank = (float("inf"), "")
+YOUNGEST: Age = (float("inf"), "")
+
+Rank = tuple[Standing, Age]
+"""How an order's owner stands, and the order's age. The least comes first."""
+LAST: Rank = ((1 << 63, 0), YOUNGEST)
 
 Key = tuple[str, PeerId]
 """An order, and the peer that claimed room for it, and that is told."""
@@ -60,7 +67,7 @@ _ANYTHING = ("",)
 class Claim(msgspec.Struct, frozen=True):
     """The room that is kept for one order."""
 
-    rank: Rank
+    age: Age
     owner: KeyId
     said: RoomClaim
     site: str
@@ -86,11 +93,12 @@ class Claims:
         ledger: Ledger,
         offer: Callable[[], Offer],
         site: Callable[[PeerId], str] = str,
+        standing: Callable[[KeyId], Standing] = lambda owner: FIRST,
     ) -> None:
         """`offer` answers what this host is; how much of it is free does not matter. `site` is of a peer; one
-        whose site is not known stands for itself."""
+        whose site is not known stands for itself. `standing` is of an owner."""
         self._authority, self._ledger, self._offer = authority, ledger, offer
-        self._site = site
+        self._site, self._standing = site, standing
         self._rows: dict[Key, Claim] = {}
         self._spent: dict[str, float] = {}
         """Orders that have had their time, and until when they get no more."""
@@ -153,16 +161,27 @@ class Claims:
         for key in self._of(order):
             del self._rows[key]
 
-    def kept(self, order: str, since_s: float, free: Quantum, now: float) -> Quantum:
-        """How much of `free` is kept for orders older than this one, signed at `since_s` (0: not yet)."""
+    def kept_from(self, deployment: Deployment, free: Quantum, now: float) -> Quantum:
+        """How much of `free` is kept for orders that come before that one."""
+        issued_s = deployment.issued_at_s
+        return self.kept(deployment.order, issued_s, free, now, deployment.owner)
+
+    def kept(
+        self, order: str, since_s: float, free: Quantum, now: float, owner: str = ""
+    ) -> Quantum:
+        """The same for an order that was signed at `since_s` (0: not yet), by its owner if that is known."""
         if not self._rows:
             return Quantum()
-        mine = [self._rows[key].rank for key in self._of(order)]
-        rank = min(mine, default=rank_of(order, since_s, now))
+        ranks = {key: self._rank(claim) for key, claim in self._rows.items()}
+        rank = LAST
+        if since_s and owner:
+            rank = (self._standing(KeyId(owner)), age_of(order, since_s, now))
+        rank = min([ranks[key] for key in self._of(order)], default=rank)
         kept, most = Quantum(), _half(self._ledger.capacity)
         counted_in: set[tuple[str, str]] = set()
-        for key, claim in sorted(self._rows.items(), key=lambda entry: entry[1].rank):
-            if claim.rank >= rank:
+        for key in sorted(self._rows, key=ranks.__getitem__):
+            claim = self._rows[key]
+            if ranks[key] >= rank:
                 break
             for name, size in claim.sizes.items() if claim.until_s > now else ():
                 more = kept + size
@@ -222,14 +241,14 @@ class Claims:
         if now >= first_s + CLAIM_MOST_S:
             self._spent[order] = now + CLAIM_MOST_S
             return None
-        rank = before.rank if before is not None else rank_of(order, deployment.issued_at_s, now)
+        age = before.age if before is not None else age_of(order, deployment.issued_at_s, now)
         is_own = site == deployment.owner_site
         if not self._is_one_of_few(order, site, is_own):
             return None
-        if not self._admit(order, deployment.owner, site, rank):
+        if not self._admit(order, deployment.owner, site, age):
             return None
         return Claim(
-            rank=rank,
+            age=age,
             owner=deployment.owner,
             said=message,
             site=site,
@@ -263,28 +282,32 @@ class Claims:
         del self._rows[strangers[-1]]
         return True
 
-    def _admit(self, order: str, owner: KeyId, site: str, rank: Rank) -> bool:
-        """Makes way for a claim, among its owner's, its site's and all. False if the others are older."""
+    def _rank(self, claim: Claim) -> Rank:
+        return self._standing(claim.owner), claim.age
+
+    def _admit(self, order: str, owner: KeyId, site: str, age: Age) -> bool:
+        """Makes way for a claim, among its owner's, its site's and all. False if the others come before it."""
         for key, claim in list(self._rows.items()):
             if claim.owner == owner and key[0] != order:
-                if claim.rank < rank:
+                if claim.age < age:
                     return False
                 del self._rows[key]
+        rank = self._standing(owner), age
         theirs = [key for key, claim in self._rows.items() if claim.site == site]
         if len(theirs) >= CLAIMS_OF_SITE:
             return self._replaced(theirs, rank)
         return len(self._rows) < CLAIMS_PER_HOST or self._replaced(list(self._rows), rank)
 
     def _replaced(self, keys: list[Key], rank: Rank) -> bool:
-        """Ends the youngest of those claims, if it is younger than that."""
-        youngest = max(keys, key=lambda key: self._rows[key].rank)
-        if self._rows[youngest].rank < rank:
+        """Ends the last of those claims, if it comes after that."""
+        last = max(keys, key=lambda key: self._rank(self._rows[key]))
+        if self._rank(self._rows[last]) < rank:
             return False
-        del self._rows[youngest]
+        del self._rows[last]
         return True
 
 
-def rank_of(order: str, since_s: float, now: float) -> Rank:
+def age_of(order: str, since_s: float, now: float) -> Age:
     """How old an order is, as far as it is believed."""
     if not since_s:
         return YOUNGEST

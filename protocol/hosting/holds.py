@@ -121,7 +121,7 @@ class Holds:
         """Enters what one workspace takes."""
         members = self._authority.remembered(row.ordered).members
         how = yields_held(row.grid, members[name]) if row.yields else None
-        self._ledger.enter((row.grid, name), quantum, row.window, how)
+        self._ledger.enter((row.grid, name), quantum, row.window, how, row.owner)
 
     def rows(self) -> list[HoldRow]:
         """Everything held."""
@@ -451,16 +451,15 @@ class Holds:
             if (ask.grid, name) not in self._ledger:
                 free = self._ledger.free_for(time, displacing)
                 if heeds_s is not None:
-                    kept = self._claims.kept(
-                        deployment.order, deployment.issued_at_s, free, heeds_s
-                    )
+                    kept = self._claims.kept_from(deployment, free, heeds_s)
                     offer, free = msgspec.structs.replace(offer, kept=kept), free - kept
                 found = refusals(workspace, offer, free, rules, company)
                 if found := found or ports.refused(workspace, self._host):
                     refused.append((name, found[-1]))
                     continue
                 how = yields_held(ask.grid, workspace) if yields else None
-                self._ledger.enter((ask.grid, name), quantum_of(workspace), time, how)
+                takes, owner = quantum_of(workspace), deployment.owner
+                self._ledger.enter((ask.grid, name), takes, time, how, owner)
                 fresh.append(name)
                 company = [offer]
             held.append(name)

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import assert_never
 
 from protocol.capacity.advert import UNPROBED, Advert, HostFacts, ImageLabel, shapes_in
-from protocol.capacity.ledger import Ledger
 from protocol.capacity.quantum import Quantum
 from protocol.capacity.rates import TABLE as RATES
 from protocol.capacity.rates import Rates
@@ -62,6 +61,8 @@ from protocol.hosting.lease_book import TABLE as CARRIED
 from protocol.hosting.leases import Leases
 from protocol.hosting.names import Names
 from protocol.hosting.probing import probed_notes, told
+from protocol.hosting.sharing import TABLE as SHARED
+from protocol.hosting.sharing import Sharing
 from protocol.hosting.spending import Spending
 from protocol.hosting.surroundings import HostSurroundings
 from protocol.hosting.taken import Taken
@@ -110,10 +111,12 @@ class Host:
         self._surroundings = surroundings
         self._identity, self._images, self._authority = identity, images, authority
         self._facts = facts.sayable() if facts is not None else UNPROBED
-        self.ledger = Ledger(self._facts.capacity, now)
+        self.sharing = Sharing(self._facts.capacity, surroundings, rows.get(SHARED, {}), now)
+        self.ledger = self.sharing.ledger
         kept = rows.get(RATES, {}).get("")
         self.rates = decode(kept, Rates) if kept else Rates()
-        self.claims = Claims(authority, self.ledger, self.offer, surroundings.site)
+        site, standing = surroundings.site, self.sharing.standing
+        self.claims = Claims(authority, self.ledger, self.offer, site, standing)
         granting = Granting(identity.signer, store, lambda: self._by_wireguard)
         at = (self.ledger, authority, self.claims)
         self.holds = Holds(identity.name, *at, rows.get(HELD, {}), now, granting, used)
@@ -217,7 +220,8 @@ class Host:
     def advert(self, now: float = 0.0) -> Advert:
         """What everybody is told. Without `now` it is as of the last time that this host was given."""
         self.ledger.advance(now)
-        free = self.ledger.free - self.claims.kept("", 0.0, self.ledger.free, self.ledger.now_s)
+        free = self.ledger.free
+        free -= self.claims.kept("", 0.0, free, self.ledger.now_s)
         later = sayable(self.ledger.room.steps(self.ledger.now_s, LATER_STEPS))
         facts = told(self._facts, leaving=self._surroundings.leaving()).public()
         return Advert(
@@ -239,7 +243,7 @@ class Host:
 
     def message(self, sender: PeerId, message: ToHost, now: float) -> Answer:
         """A requester speaks to this host."""
-        self.ledger.advance(now)
+        self.sharing.advance(now)
         answer = self._message(sender, message, now)
         if isinstance(message, QuoteAsk):
             return answer  # A quote changes nothing, and most of what is asked is quotes.
@@ -257,14 +261,7 @@ class Host:
             case HoldAsk():
                 offer = self.offer(message.start_s, self.admitting.spans(message, now))
                 displacing = self._displacing(message.start_s, now)
-                return self.holds.ask(
-                    sender,
-                    message,
-                    self._taken(),
-                    offer,
-                    now,
-                    displacing,
-                )
+                return self.holds.ask(sender, message, self._taken(), offer, now, displacing)
             case HoldRelease():
                 return self.holds.release(sender, message)
             case RoomClaim():
@@ -293,6 +290,7 @@ class Host:
 
     def handle(self, event: HostEvent, now: float) -> Answer:
         """The shell reports."""
+        self.sharing.advance(now)
         return self._told(self._handle(event, now), now)
 
     def _handle(self, event: HostEvent, now: float) -> Answer:
@@ -376,9 +374,10 @@ class Host:
 
     def tick(self, now: float) -> Answer:
         """Moves claims, holds and leases on to this time."""
-        self.ledger.advance(now)
+        self.sharing.advance(now)
         sure = not self._surroundings.clock().doubt
         effects, outcomes = self.leases.tick(now)
+        effects += self.sharing.tick(now)
         over, proposals = self.holds.tick(now, sure=sure)
         asks = self.foundlings.tick(now) + self.yielding.tick(now, sure=sure)
         due = [*outcomes, *proposals, *asks, *self.claims.tick(now)]
@@ -407,6 +406,7 @@ class Host:
             self.claims.next_deadline(),
             self.foundlings.next_deadline(),
             self.yielding.next_deadline(),
+            self.sharing.next_deadline(),
         )
 
     def check(self) -> None:
@@ -442,7 +442,7 @@ class Host:
         free = self.ledger.free_for(time, self._displacing(ask.time.start_s, now))
         kept, taken = Quantum(), self._taken()
         if not ask.time.start_s:
-            kept = self.claims.kept(ask.order, ask.since_s, free, now)
+            kept = self.claims.kept(ask.order, ask.since_s, free, now, ask.owner)
         return Quote(
             request=ask.request,
             host=offer.host,

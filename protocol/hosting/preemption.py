@@ -1,13 +1,14 @@
 """Preemption: best-effort work is saved to disk in time for a reservation, and goes on after it.
 
-The ledger's plan says until when each group (the workspaces of one cluster on this host) fits. The group must
-be on disk by then. A host saves one machine after another, at the rate it measured itself, so it begins
-earlier by as long as everything that must go by then takes (Sotomayor, Keahey, Foster 2008; Sotomayor,
-Montero, Llorente, Foster 2009).
+The ledger's plan says until when each group (the workspaces of one cluster on this host) fits. Of owners with
+shares, those go first who had most of theirs (sharing.py), and of each one's work what came last. The group
+must be on disk by then. A host saves one machine after another, at the rate it measured itself, so it begins
+earlier by as long as everything that must go by then takes (Sotomayor, Keahey, Foster 2008; Sotomayor, Montero,
+Llorente, Foster 2009).
 
 A cluster is suspended whole, because its members on other hosts would only wait for those here. So each host
-tells in its notice of a grid which clusters it has no room for, and the other hosts suspend theirs too. They
-go on when no host is hindered any more. A host tells only of its own want of room, so hosts never wait in a
+tells in its notice of a grid which clusters it has no room for, and the other hosts suspend theirs too. They go
+on when no host is hindered any more. A host tells only of its own want of room, so hosts never wait in a
 circle. Peers that the record does not name are not heard.
 """
 

@@ -28,6 +28,7 @@ class PeerSurroundings:
         self._membership, self._relaying = membership, relaying
         self._certificates, self._announcer = overlay.certificates, overlay.announcer
         self._policies, self._directory = overlay.policies, directory
+        self._site_key = read_certificate(overlay.certificates.identity.chain[-1]).subject
 
     def hidden(self) -> bool:
         """Whether not every peer can dial this one."""
@@ -44,7 +45,7 @@ class PeerSurroundings:
 
     def site_key(self) -> KeyId:
         """The key of this host's site."""
-        return read_certificate(self._certificates.identity.chain[-1]).subject
+        return self._site_key
 
     def policy(self) -> SitePolicy | None:
         """The newest policy of this host's site; None if none was heard of."""

@@ -23,7 +23,7 @@ from protocol.requesting.requests import Requests, answered
 from protocol.requesting.steps import Look, Reason
 from protocol.requesting.surroundings import Surroundings
 from protocol.terms.dice import Dice
-from protocol.terms.ids import GridId, RequestId
+from protocol.terms.ids import GridId, KeyId, RequestId
 from protocol.terms.limits import PROPOSALS_KEPT, QUEUED_MOST
 from protocol.trust.identity import Identity
 from protocol.trust.order import (
@@ -39,12 +39,23 @@ from protocol.trust.used import UsedOrders
 from protocol.wire.codec import Malformed
 
 
+class Ranking(Protocol):
+    """Who comes first, by shares and what was used of them."""
+
+    def priority(self, owner: KeyId) -> float:
+        """An owner's, from 0 to 1: who has the most comes first."""
+
+
 class OwnHost(OwnFacts, Protocol):
     """This peer as a host: it is asked what it has, since it hears no advert of its own."""
 
     @property
     def images(self) -> tuple[ImageLabel, ...]:
         """What it has of images now."""
+
+    @property
+    def sharing(self) -> Ranking:
+        """Who comes first here."""
 
 
 class Admission:

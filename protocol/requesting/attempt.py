@@ -121,6 +121,7 @@ class Attempt:
             deployment.order,
             deployment.issued_at_s,
             fixed_ports(deployment.spec),
+            deployment.owner,
         )
         return [Send(peer, request, self._request) for peer in peers]
 

@@ -1,4 +1,10 @@
-"""The queue of this peer: best-effort requests that wait for room. They are on disk and survive restarts."""
+"""The queue of this peer: best-effort requests that wait for room. They are on disk and survive restarts.
+
+When room is told of, requests of owners that had less of their share try before the others: each lets others go
+first for up to 20 s, the longer the less its owner's priority is (policy/shares.py), as far as this peer knows.
+"""
+
+from collections.abc import Callable
 
 from protocol.contract.authority import Authority, Deployment
 from protocol.contract.outcomes import Answer
@@ -15,13 +21,22 @@ from protocol.trust.order import SignedOrder, read_order
 from protocol.trust.signing import Untrusted
 from protocol.wire.codec import decode, encode
 
+_BEHIND_S = 20.0
+
 
 class Queue:
     """The queued ones among this peer's requests."""
 
     def __init__(
-        self, requests: Requests, authority: Authority, surroundings: Surroundings, dice: Dice
+        self,
+        requests: Requests,
+        authority: Authority,
+        surroundings: Surroundings,
+        dice: Dice,
+        priority: Callable[[KeyId], float] = lambda owner: 1.0,
     ) -> None:
+        """`priority` is of an owner, from 0 to 1."""
+        self._priority = priority
         self._requests, self._authority, self._surroundings = requests, authority, surroundings
         self._dice = dice
         self._queued: dict[RequestId, None] = {}
@@ -59,7 +74,8 @@ class Queue:
     def _take(
         self, request: RequestId, deployment: Deployment, order: SignedOrder, asked_s: float
     ) -> Placing:
-        policy = Plain(holds=True, queueing=Queueing(order, self._dice))
+        queueing = Queueing(order, self._dice, lambda: self._behind_s(deployment.owner))
+        policy = Plain(holds=True, queueing=queueing)
         surroundings, dice = self._surroundings, self._dice
         placing = Placing(request, deployment, order, surroundings, dice, asked_s, policy)
         self._requests.add(placing)
@@ -97,6 +113,9 @@ class Queue:
             self._line_up()
         rows = tuple(Row(TABLE, request, None) for request in left)
         return [Persist(rows, Untidied())] if rows else []
+
+    def _behind_s(self, owner: KeyId) -> float:
+        return _BEHIND_S * (1.0 - self._priority(owner))
 
     def _line_up(self) -> None:
         """The first of each owner is the one that was signed first, as hosts rank orders (hosting/claims.py).

@@ -6,6 +6,7 @@ it (claiming.py), and now and then. Each has its own dice, so that they do not a
 each try is kept, so that "why is it queued" and "what would let it run" have an answer.
 """
 
+from collections.abc import Callable
 from math import inf
 
 import msgspec
@@ -37,8 +38,11 @@ class QueueNotSaved(msgspec.Struct, frozen=True):
 class Queueing:
     """How one `up` of a best-effort lease waits: until when, and when it tries again."""
 
-    def __init__(self, order: SignedOrder, dice: Dice) -> None:
-        self._dice = dice
+    def __init__(
+        self, order: SignedOrder, dice: Dice, behind_s: Callable[[], float] = lambda: 0.0
+    ) -> None:
+        """`behind_s` answers how many seconds its owner lets others go first, who are owed more."""
+        self._dice, self._behind_s = dice, behind_s
         self.until_s = read_order(order).fresh_until_s
         """Until when its order is valid, Unix seconds."""
         self.first = True
@@ -60,7 +64,7 @@ class Queueing:
         self._anyway |= here
         if self._look_s == inf:
             soon_s = max(now, tried_s + QUEUE_AGAIN_S)
-            self._look_s = soon_s + self._dice.uniform(0.0, 1.0)
+            self._look_s = soon_s + self._behind_s() + self._dice.uniform(0.0, 1.0)
 
     def line_up(self, first: bool, tried_s: float) -> None:
         """Says whether it is now the oldest of its owner here. If so it may claim, so it tries."""

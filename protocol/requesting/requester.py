@@ -108,7 +108,7 @@ class Requester:
             dice,
             directory.born_s,
         )
-        self.queue = Queue(self.requests, authority, surroundings, dice)
+        self.queue = Queue(self.requests, authority, surroundings, dice, host.sharing.priority)
         admission = Admission(
             identity,
             authority,

@@ -29,6 +29,7 @@ from protocol.grid.record import (
 from protocol.hosting.claims import Claims
 from protocol.placement.fit import Offer
 from protocol.placement.suspects import Known
+from protocol.policy.shares import Standing
 from protocol.policy.site_policy import SitePolicy
 from protocol.requesting.placing import Placing
 from protocol.requesting.proposal import Proposal
@@ -171,9 +172,9 @@ def offer(peer: PeerId, free: Quantum = ROOM) -> Offer:
     return Offer(peer, NAMES[peer], SITES[peer], facts(peer), free)
 
 
-def claims(ledger: Ledger) -> Claims:
+def claims(ledger: Ledger, standing: Callable[[KeyId], Standing] = lambda owner: (0, 0)) -> Claims:
     """The claims on host A: none yet."""
-    return Claims(AUTHORITY, ledger, lambda: offer(A))
+    return Claims(AUTHORITY, ledger, lambda: offer(A), standing=standing)
 
 
 def record_of(

@@ -33,7 +33,7 @@ from protocol.hosting.holds import Holds
 from protocol.hosting.taken import Taken
 from protocol.sim.people import Admin
 from protocol.terms.effects import Effect, Note, Send
-from protocol.terms.ids import PeerId
+from protocol.terms.ids import KeyId, PeerId
 from protocol.terms.limits import CLAIM_AGE_S, CLAIM_MOST_S, CLAIM_S, CLAIMS_PER_HOST, HOLD_S
 from protocol.terms.refusal import Constraint
 from protocol.trust.order import Action, SignedOrder
@@ -101,12 +101,11 @@ class Host:
 
     def free(self, order: SignedOrder | None, now: float = NOW) -> int:
         """How many places that order is offered; None stands for a plan."""
-        part, since_s = "", 0.0
-        if order is not None:
-            deployment = AUTHORITY.deployment(order, now, fresh=False)
-            part, since_s = deployment.order, deployment.issued_at_s
         free = self.ledger.free
-        return ONE.times_in(free - self.claims.kept(part, since_s, free, now))
+        if order is None:
+            return ONE.times_in(free - self.claims.kept("", 0.0, free, now))
+        deployment = AUTHORITY.deployment(order, now, fresh=False)
+        return ONE.times_in(free - self.claims.kept_from(deployment, free, now))
 
     def hold(self, order: SignedOrder, *names: str, start_s: float = 0.0) -> HoldReply:
         grid = grid_id(order)
@@ -425,3 +424,17 @@ def test_behind_the_first_none_is_more_than_half(gpus: int, kept: int) -> None:
     order = ADMIN.up(msgspec.structs.replace(shop(1), clusters=(web, other)), NOW - 9)
     host.claims.ask(B, RoomClaim(order, ("web-1", "sim-1", "sim-2", "sim-3")), NOW)
     assert host.kept().devices_of("gpu") == kept
+
+
+def test_who_had_less_of_its_share_comes_first_however_young() -> None:
+    host, old, young = Host(), up(NOW - 9), up(NOW - 1, RIVAL)
+    used = {KeyId(ADMIN.signer.key): 3, KeyId(RIVAL.signer.key): 2}
+    host.claims = claims(host.ledger, lambda owner: (used[owner], 0))
+    host.claim(old, 3)
+    assert (host.free(old), host.free(young)) == (8, 8)
+    host.claim(young, 5)
+    assert (host.free(old), host.free(young)) == (4, 8), (
+        "of these it keeps half of the host at most"
+    )
+    used[KeyId(RIVAL.signer.key)] = 3
+    assert (host.free(old), host.free(young)) == (8, 5), "as it stands at the moment; then by age"

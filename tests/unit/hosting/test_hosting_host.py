@@ -187,9 +187,9 @@ def test_a_host_whose_clock_is_off_takes_no_reservation() -> None:
 def test_what_is_claimed_is_not_quoted_to_the_younger() -> None:
     one = One()
     one.hears(RoomClaim(ADMIN.up(shop(1), NOW - 9), ("web-1",)))
-    young = one.quote(order="another", since_s=NOW - 8)
+    young = one.quote(order="another", since_s=NOW - 8, owner=ADMIN.signer.key)
     assert (young.free, young.kept) == (ROOM - EACH, EACH)
-    old = one.quote(order="another", since_s=NOW - 10)
+    old = one.quote(order="another", since_s=NOW - 10, owner=ADMIN.signer.key)
     assert (old.free, old.kept) == (ROOM, Quantum())
     later = one.quote(LATER, order="another", since_s=NOW - 8)
     assert (later.free, later.kept) == (ROOM, Quantum()), "who claims wants to begin now"

@@ -37,14 +37,14 @@ FULL, TWO = Quantum(0, 1024 * MIB, 1 << 40), Quantum(1000, 1024 * MIB, 1 << 40)
 class Waits:
     """A gang of six, asked for at A, where each of A, B, C has room for as many as it tells."""
 
-    def __init__(self, blank: PeerId | None = None) -> None:
+    def __init__(self, blank: PeerId | None = None, behind_s: float = 0.0) -> None:
         self.told: dict[PeerId, Quantum] = dict.fromkeys(NAMES, FULL)
         self._blank = blank
         order = ADMIN.up(shop(6, lease=LeaseTerms(best_effort=True)), NOW)
         deployment = AUTHORITY.deployment(order, NOW, fresh=True)
         world = Around(self._candidates)
         dice = Random(3)
-        policy = Plain(holds=True, queueing=Queueing(order, dice))
+        policy = Plain(holds=True, queueing=Queueing(order, dice, lambda: behind_s))
         self.request = Placing(REQUEST, deployment, order, world, dice, NOW, policy)
         self.order, self.now = deployment.order, NOW
 
@@ -81,9 +81,9 @@ def claims_of(effects: list[Effect]) -> dict[PeerId, tuple[str, ...]]:
     }
 
 
-def queued(blank: PeerId | None = None, first: bool = False) -> Waits:
+def queued(blank: PeerId | None = None, first: bool = False, behind_s: float = 0.0) -> Waits:
     """A request that has been refused once. The `first` of its owner may claim later."""
-    waits = Waits(blank)
+    waits = Waits(blank, behind_s)
     waits.request.line_up(first)
     waits.request.start(NOW)
     waits.refused()
@@ -108,6 +108,14 @@ def test_room_that_may_be_enough_is_asked_for_soon_and_not_too_soon() -> None:
     waits.request.woken(NOW + 1)
     assert not waits.until(NOW + QUEUE_AGAIN_S - 0.1)
     assert waits.until(NOW + QUEUE_AGAIN_S + 1)
+
+
+def test_who_had_more_of_its_share_lets_others_go_first() -> None:
+    waits = queued(behind_s=7.0)
+    waits.told = dict.fromkeys(NAMES, TWO)
+    waits.request.woken(NOW + 1)
+    assert not waits.until(NOW + QUEUE_AGAIN_S + 6.9)
+    assert waits.until(NOW + QUEUE_AGAIN_S + 8)
 
 
 def test_what_is_kept_for_it_counts_besides_and_is_enough_alone() -> None:
