@@ -11,6 +11,7 @@ import os
 import secrets
 import shutil
 import stat
+from collections.abc import Container
 from pathlib import Path
 
 import msgspec
@@ -31,6 +32,7 @@ from protocol.trust.grants import (
     read_grant,
     sign_grant,
 )
+from protocol.trust.revocation import Certified
 from protocol.trust.signing import Untrusted
 from protocol.trust.verbs import EVERY_VERB, Verb
 
@@ -151,15 +153,22 @@ def passed_on(grants: Grants) -> Grants:
     return () if last.audience == last.vo else grants
 
 
-def pass_on(parent: Grants, grant: Grant, signer: NaclIdentity, now_s: float) -> Grants:
-    """A chain with one grant more, which everybody would believe. Raises KeyFileError."""
+def pass_on(
+    parent: Grants,
+    grant: Grant,
+    signer: NaclIdentity,
+    now_s: float,
+    revoked: Container[Certified] = (),
+) -> Grants:
+    """A chain with one grant more, which who knows what is `revoked` believes. Raises KeyFileError."""
     if len(parent) >= GRANTS_MOST:
         raise KeyFileError(
             f"a chain has at most {GRANTS_MOST} grants, and this one has as many; it cannot be passed on"
         )
     try:
         longer = (*parent, sign_grant(grant, signer))
-        check_grants(longer, max(now_s, grant.not_before_s), NaclVerifier())
+        at_s = max(now_s, grant.not_before_s)
+        check_grants(longer, at_s, NaclVerifier(), revoked=revoked)
     except ValueError as error:
         raise KeyFileError(str(error)) from None
     except Untrusted as error:

@@ -7,6 +7,7 @@ lines outside are for people and mean nothing. Nothing in it is secret.
 import time
 from base64 import b64decode, b64encode
 from binascii import Error as BinasciiError
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -26,7 +27,7 @@ from protocol.terms.ids import KeyId
 from protocol.terms.quantities import format_moment
 from protocol.trust.certificate import Certificate, Chain, Role, is_serial, read_certificate
 from protocol.trust.record import SignedRecord, read_record
-from protocol.trust.revocation import Revocation, check_revocation, revoke
+from protocol.trust.revocation import Revocation, Revocations, check_revocation, revoke
 from protocol.trust.signing import Untrusted
 from protocol.wire.codec import Malformed, decode, encode
 
@@ -93,6 +94,16 @@ def write_of_vo(signed: SignedRecord, folder: Path, output: Path | None) -> Made
     path = output or folder / FOLDER / f"{revocation.serial}.revocation"
     _write(path, signed, revocation)
     return Made(path, revocation)
+
+
+def revoked_by_vo(folder: Path, vo: KeyId) -> Revocations:
+    """What the VO with that key has revoked, as its identity's folder knows. Raises KeyFileError."""
+    known = Revocations()
+    for path in sorted((folder / FOLDER).glob("*.revocation")):
+        with suppress(Untrusted):
+            signed = read_revocation_file(path)
+            known.add(check_revocation(signed, _NO_FEDERATION, NaclVerifier(), (vo,)))
+    return known
 
 
 def require_unrevoked(certificate: Path, site_dir: Path) -> None:

@@ -14,7 +14,7 @@ from overlayd.adapters import identities, people
 from overlayd.adapters.grant_text import MARK, TEXT_MOST, write_chain_text
 from overlayd.adapters.identities import Kind
 from overlayd.adapters.nacl_keys import NaclVerifier, write_new_file
-from overlayd.adapters.revocation_files import write_of_vo
+from overlayd.adapters.revocation_files import revoked_by_vo, write_of_vo
 from overlayd.cli.failure import USAGE, failure
 from overlayd.cli.grant_words import (
     ceilings_in_words,
@@ -148,7 +148,8 @@ def issue(
             ceilings=_within(ceilings, above.ceilings),
         )
         try:
-            made = people.pass_on(parent, grant, person.signer, now_s)
+            revoked = revoked_by_vo(folder_of(session.acting), person.public.key)
+            made = people.pass_on(parent, grant, person.signer, now_s, revoked)
         except KeyFileError as error:
             works = f"what {person.public.name} has: {may(above)} {where(above)}, "
             works += f"{ceilings_in_words(above.ceilings)}, {until(above)}"
