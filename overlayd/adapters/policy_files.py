@@ -9,6 +9,7 @@ import time
 from base64 import b64decode, b64encode
 from binascii import Error as BinasciiError
 from pathlib import Path
+from secrets import token_hex
 
 import msgspec
 
@@ -17,7 +18,9 @@ from overlayd.adapters.nacl_keys import NaclVerifier, read_small_file, write_new
 from overlayd.ports.keys import KeyFileError
 from protocol.policy.policy_record import check_policy, sign_policy
 from protocol.policy.site_policy import SitePolicy
+from protocol.terms.ids import PeerId
 from protocol.terms.quantities import counted, format_moment
+from protocol.trust.order import MAX_VALID_S, Action, Order, SignedOrder, sign_order
 from protocol.trust.record import SignedRecord
 from protocol.trust.signing import Untrusted
 from protocol.wire.codec import Malformed, decode, encode
@@ -51,6 +54,8 @@ def sign_policy_file(
         made_at_s=time.time(),
         chain=site.chain,
     )
+    counting = _counting(site_dir, site, policy.stewards)
+    policy = msgspec.structs.replace(policy, counting=counting)
     try:
         signed = sign_policy(policy, site.identity)
         check_policy(signed, site.federation, NaclVerifier())
@@ -64,6 +69,29 @@ def sign_policy_file(
             raise KeyFileError(f"{place.parent} cannot be made: {error.strerror}") from None
         write_new_file(place, _text(signed, policy).encode(), mode=0o644)
     return Made(output or kept, policy)
+
+
+def _counting(
+    site_dir: Path, site: Credentials, stewards: tuple[PeerId, ...]
+) -> SignedOrder | None:
+    """The site's order by which these count; None without any. As long as they stay it is the same: another one
+    begins to count anew."""
+    if not stewards:
+        return None
+    newest = site_dir / POLICIES / f"{newest_policy(site_dir)}{POLICY_SUFFIX}"
+    if newest.exists():
+        before = check_policy(read_policy_file(newest), site.federation, NaclVerifier())
+        if before.counting is not None and before.stewards == stewards:
+            return before.counting
+    order = Order(
+        Action.COUNT,
+        site.principal.site,
+        time.time(),
+        MAX_VALID_S,
+        token_hex(16),
+        stewards=stewards,
+    )
+    return sign_order(order, site.identity, site.chain)
 
 
 def read_policy_file(path: Path) -> SignedRecord:

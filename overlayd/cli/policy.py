@@ -202,6 +202,8 @@ def _in_words(policy: SitePolicy) -> Iterator[str]:
         yield f"the site's own work has a share of {policy.share}"
     else:
         yield "the site's own work comes before what others are not guaranteed"
+    if policy.stewards:
+        yield f"{counted(len(policy.stewards), 'host')} of the site count what is used of ceilings"
     if not policy.vos:
         yield "nobody but the site itself may use its hosts"
     for terms in policy.vos:

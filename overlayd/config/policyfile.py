@@ -36,7 +36,8 @@ from protocol.policy.site_policy import (
     SitePolicy,
     VoTerms,
 )
-from protocol.terms.ids import Digest, KeyId, is_64_digits
+from protocol.terms.ids import Digest, KeyId, PeerId, is_64_digits
+from protocol.terms.limits import STEWARDS_MOST
 from protocol.terms.quantities import format_cpus, format_size
 from protocol.terms.ranges import AMOUNT_MOST, shown
 from protocol.trust.ceilings import Ceilings
@@ -96,6 +97,9 @@ class SiteTable(Table, frozen=True):
 
     priority: Priority = Priority.OWN
     share: Annotated[int, Meta(examples=[100])] = 0
+    stewards: Annotated[
+        tuple[WrittenKey, ...], Meta(examples=[["3d07...", "a91e...", "77c0..."]])
+    ] = ()
 
 
 class CeilingTable(Table, frozen=True):
@@ -151,6 +155,7 @@ def load_policy(path: Path) -> SitePolicy:
         chain=(),
         priority=tables.site.priority,
         share=tables.site.share,
+        stewards=tuple(PeerId(str(key)) for key in tables.site.stewards),
         vos=tuple(_terms(name, vo, source) for name, vo in tables.vo.items()),
     )
 
@@ -200,6 +205,10 @@ def _problems(tables: PolicyTables, source: Source) -> Iterator[tuple[KeyPath, s
     if len(tables.vo) > VOS_MOST:
         yield ("vo",), f"found {len(tables.vo)} tables; at most {VOS_MOST} are allowed"
     yield from _share_problems(("site", "share"), tables.site.share)
+    stewards = tables.site.stewards
+    if len(stewards) > STEWARDS_MOST or len(frozenset(stewards)) < len(stewards):
+        said = f"found {len(stewards)}; write at most {STEWARDS_MOST} hosts of the site, each once"
+        yield ("site", "stewards"), said
     keys: dict[str, str] = {}
     for name, vo in tables.vo.items():
         here = ("vo", name)

@@ -8,6 +8,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from protocol.capacity.allotments import Parts
 from protocol.capacity.quantum import Quantum
 from protocol.capacity.rates import Rates
 from protocol.capacity.room import Step
@@ -210,6 +211,8 @@ class Advert(msgspec.Struct, frozen=True):
     """By how many seconds its clock is ahead of its neighbours', if it takes nothing new for that; else 0."""
     spent: Annotated[tuple[Spent, ...], Meta(max_length=SPENT_MOST)] = ()
     """By key, for the other hosts of its site: a ceiling there counts what all of them have."""
+    lacks: Parts = ()
+    """What it asks them to give back of their allotments (allotments.py)."""
 
 
 def shapes_in(free: Quantum) -> tuple[tuple[str, int], ...]:

@@ -11,7 +11,7 @@ from protocol.contract.entitled import require_entitled
 from protocol.contract.judging import believed, follow, genuine
 from protocol.contract.ordered import OrderedGrid
 from protocol.contract.permitting import permit, require_later
-from protocol.contract.reading import Deployment, Reading, draft
+from protocol.contract.reading import Deployment, Governs, Reading, draft, ungoverned
 from protocol.contract.vouching import vouch
 from protocol.grid.addresses import Card
 from protocol.grid.asked import was_asked
@@ -39,10 +39,11 @@ class Authority:
         verifier: Verifier,
         revoked: Container[Certified] = (),
         admitted: Container[KeyId] = (),
+        governs: Governs = ungoverned,
     ) -> None:
         """`admitted` are the keys of VOs that some site lends to. Both are asked each time: they change while
-        the peer runs."""
-        self._reading = Reading(federation, verifier, revoked, admitted)
+        the peer runs. So is `governs`."""
+        self._reading = Reading(federation, verifier, revoked, admitted, governs)
 
     def order(self, signed: SignedOrder, now: float, fresh: bool) -> CheckedOrder:
         """Any order, believed. `fresh` says that it is about to be carried out for the first time.

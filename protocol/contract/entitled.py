@@ -6,6 +6,7 @@ for whoever shows it. To finish what is begun is for who keeps the register, who
 of its owner's site: each such step is a write at every steward.
 """
 
+from protocol.capacity.allotments import Allot
 from protocol.contract.permitting import permit
 from protocol.contract.reading import Reading
 from protocol.grid.asked import was_asked
@@ -72,6 +73,10 @@ def require_entitled(
         case Rescale():
             if record is not None and asker not in record.carriers():
                 why = "only who carries a grid says that there is room for more of it, or less"
+                raise Untrusted(Reason.WRONG_ROLE, why)
+        case Allot(host=host):
+            if asker != host or site != reading.signed(order).owner.site:
+                why = "what a site's ceilings have left is its hosts', and each asks for itself"
                 raise Untrusted(Reason.WRONG_ROLE, why)
         case Finish():
             up = reading.signed(order)

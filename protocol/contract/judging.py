@@ -10,6 +10,7 @@ from typing import assert_never
 
 import msgspec
 
+from protocol.capacity.allotments import Allot
 from protocol.contract.applying import check_applied
 from protocol.contract.changes import changed
 from protocol.contract.entitled import require_decliner, require_voter
@@ -51,7 +52,7 @@ from protocol.grid.steps import (
 )
 from protocol.terms.ids import GridId, PeerId
 from protocol.terms.limits import CHANGES_MOST, ORDER_LATE_S
-from protocol.trust.order import Action, CheckedOrder, Order, SignedOrder, order_id
+from protocol.trust.order import Action, CheckedOrder, Order, SignedOrder, order_id, read_order
 from protocol.trust.signing import Reason, Untrusted
 from protocol.wire.codec import Malformed, encode
 
@@ -83,6 +84,8 @@ def believed(reading: Reading, certificate: Certificate) -> Decision:
     register = decision.register
     _vouches(reading, certificate.register, register)
     record = register.record
+    if read_order(register.ordered).action is Action.COUNT:
+        return decision
     spec = reading.spec(record.standing if record is not None else register.ordered)
     if sum(max(0, cluster.count) for cluster in spec.clusters) > WORKSPACES_MAX:
         raise Untrusted(Reason.MALFORMED, f"a grid of more than {WORKSPACES_MAX} workspaces")
@@ -101,8 +104,15 @@ def _vouches(reading: Reading, key: str, register: Register) -> None:
     if register_key(order) != key:
         raise Untrusted(Reason.MALFORMED, "a register of another order")
     up = reading.signed(order)
-    if up.order.action is not Action.UP:
+    if up.order.action not in (Action.UP, Action.COUNT):
         raise Untrusted(Reason.MALFORMED, "a register of an order that brings nothing up")
+    if (up.order.action is Action.COUNT) != (register.allotments is not msgspec.UNSET):
+        if register != Register(order=order, seals=register.seals, closed=register.closed):
+            raise Untrusted(
+                Reason.MALFORMED, "allotments are of an order to count, and nothing else"
+            )
+    elif up.order.action is Action.COUNT and (register.record, register.declined) != (None, ()):
+        raise Untrusted(Reason.MALFORMED, "an order to count makes no grid")
     if register.record is not None:
         _ordered(reading, up, register.record)
     if register.seals:
@@ -181,7 +191,17 @@ def follow(
 ) -> Register:
     """What the register of that order is after the step. Raises Untrusted if that is not allowed."""
     record = register.record
+    counts = read_order(order).action is Action.COUNT
+    if counts != isinstance(step, Allot) and not isinstance(step, Finish | Replace):
+        raise Untrusted(
+            Reason.MALFORMED, "a register of another kind of order than the step is for"
+        )
     match step:
+        case Allot(host=host):
+            if asker != host:
+                raise Untrusted(Reason.WRONG_ROLE, "a host changes its own allotment alone")
+            value = reading.governs(reading.signed(order).owner, register.counted)
+            register = msgspec.structs.replace(register, order=order, allotments=value)
         case Commit(record=made):
             if record is None:
                 _committable(reading, order, made, now)

@@ -52,6 +52,10 @@ class YieldMembers(msgspec.Struct, frozen=True):
     grid: GridId
 
 
+class AllotSite(msgspec.Struct, frozen=True):
+    """A host has its part of its site's ceilings changed."""
+
+
 class ReplaceSteward(msgspec.Struct, frozen=True):
     """A steward has another that is gone replaced, in the register with that key."""
 
@@ -59,7 +63,7 @@ class ReplaceSteward(msgspec.Struct, frozen=True):
 
 
 RequesterPurpose = CommitGrid | ChangeGrid | ConfirmGrid
-HostPurpose = VoidHold | AuditLease | AskFoundling | YieldMembers
+HostPurpose = VoidHold | AuditLease | AskFoundling | YieldMembers | AllotSite
 Purpose = RequesterPurpose | HostPurpose
 """What a change of a register is for. Its outcome goes back to the side that can say what follows."""
 

@@ -1,9 +1,10 @@
 """Reads an order to bring up a grid, to hold or to change it, into a deployment, if the order is believed."""
 
-from collections.abc import Container
+from collections.abc import Callable, Container
 
 import msgspec
 
+from protocol.capacity.allotments import Allotments
 from protocol.contract.granted import require_granted
 from protocol.contract.ordered import OrderedGrid, OrderedGrids, RecordCards, ordered
 from protocol.contract.permitting import require_younger
@@ -72,6 +73,15 @@ class Deployment(msgspec.Struct, frozen=True):
         return name_key(self.owner, self.name)
 
 
+Governs = Callable[[Owner, Allotments], Allotments]
+"""The allotments of a site as its newest policy has its ceilings, without hosts that were removed."""
+
+
+def ungoverned(site: Owner, value: Allotments) -> Allotments:
+    """The same, where no policy is known."""
+    return value
+
+
 class Reading:
     """What those orders say that this peer believes, given the federation it belongs to."""
 
@@ -81,8 +91,10 @@ class Reading:
         verifier: Verifier,
         revoked: Container[Certified],
         admitted: Container[KeyId] = (),
+        governs: Governs = ungoverned,
     ) -> None:
         self._federation, self._revoked, self._admitted = federation, revoked, admitted
+        self.governs = governs
         self.verifier = Remembering(verifier)
         self._grids = OrderedGrids()
         self.cards = RecordCards()

@@ -14,6 +14,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from protocol.capacity.allotments import Allotments
 from protocol.grid.grant import SignedGrant, read_grant
 from protocol.grid.limits import (
     APPLY_ORDER_BYTES,
@@ -287,6 +288,13 @@ class Register(msgspec.Struct, frozen=True):
     """How the present set of stewards came from that which the order names; nothing if it is that one."""
     closed: Closing | None = None
     """Who follows the present set. Nothing but that is decided of it any more."""
+    allotments: Allotments | msgspec.UnsetType = msgspec.UNSET
+    """Of an order to count: what each host of its site may use. Other registers have no such field."""
+
+    @property
+    def counted(self) -> Allotments:
+        """The allotments of an order to count; none of any other order."""
+        return self.allotments if isinstance(self.allotments, Allotments) else Allotments()
 
     def is_void(self, grid: GridId) -> bool:
         """Whether that attempt was voted down."""

@@ -9,6 +9,7 @@ from typing import Annotated, assert_never
 import msgspec
 from msgspec import Meta
 
+from protocol.capacity.allotments import Allot, allotted
 from protocol.grid.record import (
     GridRecord,
     GridState,
@@ -123,7 +124,20 @@ class Replace(msgspec.Struct, frozen=True, tag="replace"):
     """The one that the heir has."""
 
 
-Step = Commit | Vote | End | Lapse | Extend | Apply | Rescale | Decline | Remove | Finish | Replace
+Step = (
+    Commit
+    | Vote
+    | End
+    | Lapse
+    | Extend
+    | Apply
+    | Rescale
+    | Decline
+    | Remove
+    | Finish
+    | Replace
+    | Allot
+)
 
 
 def against(grid: GridId, asked: bytes = b"") -> Vote:
@@ -166,6 +180,10 @@ def apply(step: Step, register: Register, now_s: float) -> Register:
                 return register
             left = tuple(a for a in old.assignments if a.workspace != workspace)
             return _next(register, old, assignments=left, changes=(*old.changes, order))
+        case Allot():
+            after = allotted(register.counted, step)
+            same = after == register.counted
+            return register if same else msgspec.structs.replace(register, allotments=after)
         case Finish():
             return register
         case Replace():

@@ -25,6 +25,7 @@ from protocol.contract.messages import (
 from protocol.contract.permitting import ENDS
 from protocol.grid.record import GridRecord, GridState, lease_change
 from protocol.grid.stopping import rebuild_terms
+from protocol.hosting.allotting import Allotting
 from protocol.hosting.hold_replies import refuse
 from protocol.hosting.hold_row import HoldRow
 from protocol.hosting.lease import Lease
@@ -55,8 +56,10 @@ class Admitting:
         held: Callable[[GridId], HoldRow | None],
         leased: Callable[[GridId], Lease | None],
         spending: Spending,
+        allotting: Allotting,
     ) -> None:
         """`held` and `leased` answer what is here of a grid, `spending` what is used here, and by whom."""
+        self._allotting = allotting
         self._host, self._site, self._ledger, self._authority = host, site, ledger, authority
         self._around, self._held, self._leased, self._spending = around, held, leased, spending
 
@@ -78,10 +81,8 @@ class Admitting:
         """The answer to what is not allowed; None if it is, or if something else is wrong with it."""
         match message:
             case HoldAsk():
-                no = self._hold(message, now)
-                if no is None:
-                    return None
-                return refuse(self._host, sender, message, no.constraint, str(no))
+                constraint, why = self._hold(message, now)
+                return refuse(self._host, sender, message, constraint, why) if why else None
             case RoomClaim(order=order):
                 no = self._asked(order, now)
                 return [Note("claim.refused", "", str(no))] if no is not None else None
@@ -176,8 +177,9 @@ class Admitting:
         """How long a lease is by now, as its record says."""
         return int(self._authority.ordered(row.record).spec.lease_s + row.record.extra_s)
 
-    def _hold(self, ask: HoldAsk, now: float) -> Forbidden | None:
+    def _hold(self, ask: HoldAsk, now: float) -> tuple[Constraint, str]:
         """What stops a hold. What is held already is only said again, and a newer policy ends no hold."""
+        allowed = (Constraint.POLICY, "")
         change = ask.change
         try:
             checked = self._authority.order(change or ask.order, now, fresh=False)
@@ -186,19 +188,26 @@ class Admitting:
             else:
                 deployment = self._authority.to_change(ask.order, change, ask.of, now, fresh=False)
         except Untrusted:
-            return None
+            return allowed
         names = [name for name in ask.workspaces if (ask.grid, name) not in self._ledger]
         members = {each.name: each for each in deployment.workspaces}
         wanted = [members[name] for name in names if name in members]
         demand = demand_of(wanted, deployment.spec.lease_s)
         if not wanted:
-            return None
-        there = self._there(ask, deployment, names)
-        return self._judged(checked.owner, demand, lambda key: _but(self._used(key), there))
+            return allowed
+        there, key = self._there(ask, deployment, names), checked.owner.key
+        no = self._judged(checked.owner, demand, lambda key: _but(self._used(key), there))
+        if no is not None or not self._allotting.counts(key):
+            return (no.constraint, str(no)) if no is not None else allowed
+        here = _but(self._spending.used(key), there)
+        return Constraint.CONTENDED, self._allotting.refusal(key, demand, here, now)
 
     def _used(self, key: KeyId) -> Demand:
         """At this site: here, and as far as its other hosts were heard."""
-        here, other = self._spending.used(key), self._around.elsewhere(key)
+        here = self._spending.used(key)
+        if self._allotting.counts(key):
+            return here
+        other = self._around.elsewhere(key)
         return Demand(total((here.quantum, other.quantum)), here.workspaces + other.workspaces)
 
     def _there(self, ask: HoldAsk, deployment: Deployment, names: list[str]) -> Demand:

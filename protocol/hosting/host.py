@@ -24,6 +24,7 @@ from protocol.contract.messages import (
 )
 from protocol.contract.notices import Notice
 from protocol.contract.outcomes import (
+    AllotSite,
     Answer,
     AskFoundling,
     AuditLease,
@@ -42,6 +43,8 @@ from protocol.grid.tunnel import TunnelEnd, usable
 from protocol.hosting import events
 from protocol.hosting.acting import unsaved
 from protocol.hosting.admitting import Admitting
+from protocol.hosting.allotting import TABLE as ALLOTTED
+from protocol.hosting.allotting import Allotting
 from protocol.hosting.change_holds import ChangeHolds
 from protocol.hosting.chronicle import TABLE as STORIES
 from protocol.hosting.chronicle import Chronicle
@@ -120,22 +123,10 @@ class Host:
         granting = Granting(identity.signer, store, lambda: self._by_wireguard)
         at = (self.ledger, authority, self.claims)
         self.holds = Holds(identity.name, *at, rows.get(HELD, {}), now, granting, used)
-        self.leases = Leases(
-            identity.peer,
-            self.ledger,
-            authority,
-            dice,
-            rows.get(CARRIED, {}),
-            now,
-            lambda: self.rates,
-            surroundings.clock,
-            lambda: self._images,
-            used,
-            surroundings.tunnel,
-            notices,
-            self._choosing,
-            lambda row: self.admitting.lasts(row),
-        )
+        sees = (surroundings.clock, lambda: self._images, used, surroundings.tunnel, notices)
+        leased = (dice, rows.get(CARRIED, {}), now, lambda: self.rates, *sees, self._choosing)
+        at_host = (identity.peer, self.ledger, authority, *leased)
+        self.leases = Leases(*at_host, lasts=lambda row: self.admitting.lasts(row))
         self._decisions = Decisions(authority, self.leases, surroundings.site)
         self._words = GuestWords(self.leases)
         self._giving_back = GivingBack(self.leases)
@@ -146,7 +137,9 @@ class Host:
         self.yielding = Yielding(identity, self.ledger, self.leases, authority, granting, dice)
         self.tunnels = Tunnels(identity.peer, self.leases, lambda: self.tunnel, surroundings)
         self._spending = Spending(authority, self.ledger, self.holds, self.leases, self.foundlings)
-        here = (self.holds.row, self.leases.row, self._spending)
+        owns = (surroundings, self._spending, now)
+        self.allotting = Allotting(identity.peer, rows.get(ALLOTTED, {}), dice, *owns)
+        here = (self.holds.row, self.leases.row, self._spending, self.allotting)
         at_site = (identity.name, identity.site, self.ledger, authority, surroundings)
         self.admitting = Admitting(*at_site, *here)
         self.chronicle = Chronicle(
@@ -235,6 +228,7 @@ class Host:
             here=self.here(),
             apart_s=self._surroundings.clock().ahead_s,
             spent=self._spending.told(self._surroundings.site_key()),
+            lacks=self.allotting.lacking,
         )
 
     def _displacing(self, start_s: float, now: float) -> bool:
@@ -345,6 +339,8 @@ class Host:
                     return joined(self.leases.audited(grid, decision, now), (shown, []))
                 except Untrusted as error:
                     return [Note("record.refused", f"audit:{grid}", str(error))], []
+            case AllotSite():
+                return self.allotting.settled(decision, now)
             case AskFoundling(grid=grid):
                 effects, outcomes = self.foundlings.settled(grid, decision, now)
                 if (lease := self.leases.row(grid)) is not None:
@@ -360,6 +356,8 @@ class Host:
             self.holds.unsettled(purpose.grid, now)
         elif isinstance(purpose, AskFoundling):
             answer = self.foundlings.unsettled(purpose.grid, now)
+        elif isinstance(purpose, AllotSite):
+            self.allotting.unsettled(now)
         return self._told(answer, now)
 
     def noticed(self, peer: PeerId, notice: Notice, now: float) -> list[Effect]:
@@ -376,7 +374,7 @@ class Host:
         """Moves claims, holds and leases on to this time."""
         self.sharing.advance(now)
         sure = not self._surroundings.clock().doubt
-        effects, outcomes = self.leases.tick(now)
+        effects, outcomes = joined(self.leases.tick(now), self.allotting.tick(now))
         effects += self.sharing.tick(now)
         over, proposals = self.holds.tick(now, sure=sure)
         asks = self.foundlings.tick(now) + self.yielding.tick(now, sure=sure)
@@ -407,6 +405,7 @@ class Host:
             self.foundlings.next_deadline(),
             self.yielding.next_deadline(),
             self.sharing.next_deadline(),
+            self.allotting.next_deadline(),
         )
 
     def check(self) -> None:

@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from protocol.capacity.allotments import Parts
 from protocol.grid.tunnel import ToldEnd
 from protocol.membership.clocks import SURE, ClockView
 from protocol.policy.demand import NOTHING, Demand
@@ -33,6 +34,12 @@ class HostSurroundings(Protocol):
 
     def least_policy(self) -> int:
         """The least number of a policy that this host may go by, as its certificate says."""
+
+    def hosts(self) -> int:
+        """How many hosts this host's site has, itself included."""
+
+    def lacking(self) -> Parts:
+        """What other hosts of the site lack of its ceilings (hosting/allotting.py)."""
 
     def leaving(self) -> bool:
         """Whether this host is to be stopped for good, as its person says."""
@@ -83,6 +90,14 @@ class Alone:
     def least_policy(self) -> int:
         """Any will do."""
         return 0
+
+    def hosts(self) -> int:
+        """This one."""
+        return 1
+
+    def lacking(self) -> Parts:
+        """Nothing."""
+        return ()
 
     def leaving(self) -> bool:
         """Never."""

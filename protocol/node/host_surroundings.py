@@ -1,5 +1,9 @@
 """What the host's side asks of the rest of this peer (hosting/surroundings.py)."""
 
+from collections.abc import Iterator
+
+from protocol.capacity.advert import Advert
+from protocol.capacity.allotments import Parts
 from protocol.capacity.quantum import Quantum, total
 from protocol.grid.tunnel import ToldEnd
 from protocol.membership.clocks import ClockView
@@ -56,19 +60,33 @@ class PeerSurroundings:
 
         Other sites' hosts are not believed: they would keep out of this one whom they name.
         """
-        own, quanta, workspaces = self._certificates.identity, list[Quantum](), 0
-        for peer, heard in self._directory.adverts.items():
-            for there in heard.advert.spent:
-                if there.key == key and peer != own.peer and self.site(peer) == own.site:
-                    devices = (("device", there.devices),) if there.devices else ()
-                    amounts = (there.cpus_milli, there.memory_bytes, there.disk_bytes)
-                    quanta.append(Quantum(*amounts, devices))
-                    workspaces += there.workspaces
+        quanta, workspaces = list[Quantum](), 0
+        for advert in self._nearby():
+            for there in (spent for spent in advert.spent if spent.key == key):
+                devices = (("device", there.devices),) if there.devices else ()
+                amounts = (there.cpus_milli, there.memory_bytes, there.disk_bytes)
+                quanta.append(Quantum(*amounts, devices))
+                workspaces += there.workspaces
         return Demand(total(quanta), workspaces)
 
     def least_policy(self) -> int:
         """The least number of a policy that this host may go by, as its certificate says."""
         return read_certificate(self._certificates.identity.chain[0]).policy
+
+    def hosts(self) -> int:
+        """How many hosts this host's site has, itself included."""
+        return 1 + sum(1 for _ in self._nearby())
+
+    def lacking(self) -> Parts:
+        """What other hosts of the site lack of its ceilings (hosting/allotting.py)."""
+        return tuple(lack for advert in self._nearby() for lack in advert.lacks)
+
+    def _nearby(self) -> Iterator[Advert]:
+        """What the other hosts of this host's site tell."""
+        own = self._certificates.identity
+        for peer, heard in self._directory.adverts.items():
+            if peer != own.peer and self.site(peer) == own.site:
+                yield heard.advert
 
     def leaving(self) -> bool:
         """Whether this host is to be stopped for good, as its person says."""

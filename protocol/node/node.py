@@ -47,6 +47,7 @@ from protocol.node.events import (
     Undialled,
 )
 from protocol.node.forgetting import forgot
+from protocol.node.governing import Governing
 from protocol.node.host_losses import HostLosses
 from protocol.node.host_surroundings import PeerSurroundings
 from protocol.node.messages import FAMILIES, Agreeing, BulkMessage, Message, RegisterMessage
@@ -114,7 +115,8 @@ class Node:
         self.quarantines, self.certificates = self.overlay.quarantines, self.overlay.certificates
         self._outbox = Outbox(self.me, membership)
         self.relaying = Relaying(identity, self.overlay, relay, self._arrived)
-        believed = (self.certificates.revocations, self.overlay.policies)
+        governs = Governing(self.overlay.policies, self.certificates)
+        believed = (self.certificates.revocations, self.overlay.policies, governs)
         self.authority = Authority(identity.federation, identity.verifier, *believed)
         self.notices = Notices()
         heard = (self.notices, bool(contacts), now, self.overlay.policies.known)
@@ -122,18 +124,8 @@ class Node:
         life, seen = self.broadcast.incarnation, PeersSeen(self.overlay, self.directory)
         store = self.overlay.past.store
         around = PeerSurroundings(membership, self.relaying, self.overlay, self.directory)
-        self.host = Host(
-            identity,
-            facts,
-            images,
-            self.authority,
-            dice,
-            rows,
-            now,
-            around,
-            lambda: store.id,
-            self.notices,
-        )
+        beside = (dice, rows, now, around, lambda: store.id, self.notices)
+        self.host = Host(identity, facts, images, self.authority, *beside)
         carried, authority = self.host.leases.certificate, self.authority
         self.registers = Registers(identity, life, dice, rows, authority, seen, carried, now, store)
         self.announcer.tunnel_at(self.host.tunnel, now)
@@ -192,6 +184,9 @@ class Node:
             due = None
         if self.overlay.past.store.pop_renewed():
             effects += self._outcomes(forgot(self.host, now), now)
+        if self.overlay.policies.pop_changed():
+            self.host.allotting.heard(now)
+            self._touch()
         if self.overlay.pop_turned():
             self._touch()
             effects += [Realise(row.record.id, row.record.id) for row in self.host.leases.rows()]
@@ -456,7 +451,10 @@ class Node:
         """A record came that the work is to hear."""
         if record.kind == ADVERT and record.body:
             # Adverts are most of what is heard, and change the work only of requests that wait.
-            if self.requester.advertised(peer, decode(record.body, Advert), now):
+            advert = decode(record.body, Advert)
+            if advert.lacks:
+                self.host.allotting.heard(now)
+            if self.requester.advertised(peer, advert, now) or advert.lacks:
                 self._touch()
         elif record.kind == NOTICE:
             self._touch()

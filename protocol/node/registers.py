@@ -37,6 +37,7 @@ from protocol.register.witness import Witness
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, Send, earliest
 from protocol.terms.ids import PeerId
+from protocol.terms.ranges import MOMENT_MOST_S
 from protocol.trust.identity import Identity
 from protocol.trust.order import Action, SignedOrder
 from protocol.trust.own_store import OwnStore
@@ -198,10 +199,12 @@ def _typed(
 def _opens(authority: Authority) -> Callable[[SignedOrder], Opened]:
     def opens(order: SignedOrder) -> Opened:
         checked = authority.signed(order)
-        if checked.order.action is not Action.UP or not checked.order.stewards:
-            raise Untrusted(Reason.MALFORMED, "an order that has no register")
         owner, said = checked.owner, checked.order
+        if said.action not in (Action.UP, Action.COUNT) or not said.stewards:
+            raise Untrusted(Reason.MALFORMED, "an order that has no register")
         barred = authority.barred(owner)
-        return Opened(owner.key, said.stewards, checked.fresh_until_s, said.stores, barred)
+        # A site's counting is never over.
+        until_s = MOMENT_MOST_S if said.action is Action.COUNT else checked.fresh_until_s
+        return Opened(owner.key, said.stewards, until_s, said.stores, barred)
 
     return opens

@@ -27,6 +27,7 @@ class SitePolicies:
         self._of: dict[KeyId, SitePolicy] = {}
         self._named: dict[KeyId, int] = {}
         """How many policies name each key."""
+        self._changed = False
         self.saved: list[SignedRecord] = []
         """Policies from the disk, to be put into the directory at the start."""
         for _, row in sorted(rows.get(TABLE, {}).items()):
@@ -38,6 +39,11 @@ class SitePolicies:
     def of(self, site_key: KeyId) -> SitePolicy | None:
         """The newest policy of the site of that key; None if none was heard of."""
         return self._of.get(site_key)
+
+    def pop_changed(self) -> bool:
+        """Whether any is another since the last call."""
+        changed, self._changed = self._changed, False
+        return changed
 
     def known(self) -> list[tuple[KeyId, SitePolicy]]:
         """Every site's, with its key, by the site's name."""
@@ -61,7 +67,7 @@ class SitePolicies:
         return [kept, Note("policy.learnt", policy.site, f"number {policy.number}, lets in {who}")]
 
     def _put(self, site_key: KeyId, policy: SitePolicy) -> None:
-        old = self._of.get(site_key)
+        old, self._changed = self._of.get(site_key), True
         self._of[site_key] = policy
         for by, said in ((1, policy), (-1, old)):
             for vo in said.vos if said is not None else ():

@@ -15,7 +15,7 @@ from enum import StrEnum
 
 import msgspec
 
-from protocol.policy.allotments import NONE, STORES_MOST, Allot, Allotments, Amounts, Parts
+from protocol.capacity.allotments import NONE, STORES_MOST, Allot, Allotments, Amounts, Parts
 from protocol.terms.ids import KeyId, PeerId, StoreId
 from protocol.terms.ranges import Number
 
@@ -122,11 +122,14 @@ class OwnAllotment:
 
     # -- steps
 
-    def propose(self, used: Used, found: bool = True, ask: bool = False) -> Allot | None:
+    def propose(
+        self, used: Used, found: bool = True, ask: bool = False, policy: int = 0
+    ) -> Allot | None:
         """The step that is due, on disk as proposed when it is sent; None if all is as it should be.
 
         `found` says that all is known by now that runs here, whatever this disk had forgotten. What is lacking
-        is asked for if it was free when this host heard last, or if it is to `ask` in any case.
+        is asked for if it was free when this host heard last, or if it is to `ask` in any case. A policy that
+        is newer than what was decided last is a reason by itself.
         """
         kept, value = self.kept, self.value
         wants, line = dict(kept.limits), self._line()
@@ -139,7 +142,8 @@ class OwnAllotment:
         gone = self._before() if self.confirmed and found else ()
         for owner, _ in value.ceilings if gone else ():
             wants[owner] = used(owner).most(wants.get(owner, NONE))
-        if self.confirmed and not kept.proposed and not gone and wants == line:
+        settled = self.confirmed and not kept.proposed and policy <= value.policy
+        if settled and not gone and wants == line:
             return None
         self.kept = msgspec.structs.replace(kept, proposed=True)
         return Allot(self._host, kept.store, kept.serial, self._life, tuple(wants.items()), gone)
@@ -157,7 +161,8 @@ class OwnAllotment:
         self.kept = KeptAllotment(kept.store, line.serial, value.version, line.parts)
         self.value = value
         if line.life == self._life:
-            self._wishes, self.confirmed = not self.confirmed and not line.parts, True
+            begins = kept.serial == 0 or not line.parts
+            self._wishes, self.confirmed = not self.confirmed and begins, True
         return Heard.NEW
 
     def _wished(self) -> list[tuple[KeyId, Amounts]]:

@@ -8,6 +8,7 @@ from protocol.policy.site_policy import SitePolicy
 from protocol.terms.ids import KeyId
 from protocol.terms.kinds import KINDS
 from protocol.trust.certificate import Role, check_chain, is_key, is_label
+from protocol.trust.order import Action, check_order, read_order
 from protocol.trust.record import Record, SignedRecord, check_record, sign_record
 from protocol.trust.signing import Reason, Signer, Untrusted, Verifier
 from protocol.wire.codec import Malformed, decode, encode
@@ -61,7 +62,24 @@ def read_policy(record: Record, federation: KeyId, verifier: Verifier) -> SitePo
         raise Untrusted(
             Reason.WRONG_ROLE, f"site {principal.site} signed a policy of {policy.site}"
         )
+    _check_counting(policy, record.owner, federation, verifier)
     return policy
+
+
+def _check_counting(
+    policy: SitePolicy, site_key: KeyId, federation: KeyId, verifier: Verifier
+) -> None:
+    """Raises Untrusted unless its stewards are those of the site's order to count, if there are any."""
+    if policy.counting is None:
+        if policy.stewards:
+            raise Untrusted(Reason.MALFORMED, "policy: it names stewards, and no order to count")
+        return
+    order = read_order(policy.counting)
+    checked = check_order(policy.counting, federation, order.issued_at_s, verifier, fresh=False)
+    if checked.owner.key != site_key or order.action is not Action.COUNT:
+        raise Untrusted(Reason.WRONG_ROLE, "policy: its order to count is not the site's own")
+    if not order.stewards or order.stewards != policy.stewards:
+        raise Untrusted(Reason.MALFORMED, "policy: its order to count names other stewards")
 
 
 def check_policy(signed: SignedRecord, federation: KeyId, verifier: Verifier) -> SitePolicy:

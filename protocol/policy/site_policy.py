@@ -11,12 +11,15 @@ from typing import Annotated
 
 import msgspec
 
+from protocol.capacity.allotments import Amounts, Parts
 from protocol.capacity.quantum import Quantum
-from protocol.terms.ids import Digest, KeyId
-from protocol.terms.ranges import Count, Moment, Name, Number, Port
+from protocol.terms.ids import Digest, KeyId, PeerId
+from protocol.terms.limits import STEWARDS_MOST
+from protocol.terms.ranges import AMOUNT_MOST, Count, Moment, Name, Number, Port
 from protocol.terms.ranges import Line as Text
 from protocol.trust.ceilings import NO_CEILINGS, Ceilings
 from protocol.trust.certificate import Chain
+from protocol.trust.order import SignedOrder
 
 VOS_MOST = 128
 """Named in one policy. With a ceiling, an image and their lines each takes 300 bytes."""
@@ -100,6 +103,22 @@ class SitePolicy(msgspec.Struct, frozen=True):
     share: Annotated[int, msgspec.Meta(ge=0, le=SHARE_MOST)] = 0
     """Of the site's own work, where shares count."""
     vos: Annotated[tuple[VoTerms, ...], msgspec.Meta(max_length=VOS_MOST)] = ()
+    stewards: Annotated[tuple[PeerId, ...], msgspec.Meta(max_length=STEWARDS_MOST)] = ()
+    """The hosts that keep what of its ceilings each host of the site may use. None: each host counts what the
+    others tell, and two may hold at one moment what only one of them should."""
+    counting: SignedOrder | None = None
+    """The site's order by which they do. It stays the same as long as they do."""
+
+    @property
+    def counted(self) -> Parts:
+        """(key, the most that may be there at once) of those that have such a ceiling."""
+        fields = Amounts.__struct_fields__
+        each = [(vo.key, [getattr(vo.ceiling, field) for field in fields]) for vo in self.vos]
+        return tuple(
+            (key, Amounts(*(AMOUNT_MOST if most is None else most for most in limits)))
+            for key, limits in each
+            if any(most is not None for most in limits)
+        )
 
     @property
     def title(self) -> str:

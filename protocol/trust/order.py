@@ -77,6 +77,8 @@ class Action(StrEnum):
     """Have a host in a network of the grid; the body says in which, `via` which host."""
     COMMIT = "commit"
     """Make an image of a workspace's root disk; the body says what it is called."""
+    COUNT = "count"
+    """Count at the signer's site what is used of its policy's ceilings; `grid` is the site's name."""
 
 
 VERBS_FOR: dict[Action, tuple[Verb, ...]] = {
@@ -96,6 +98,7 @@ VERBS_FOR: dict[Action, tuple[Verb, ...]] = {
     Action.CONNECT: (Verb.CONNECT,),
     Action.ATTACH: (Verb.CONNECT,),
     Action.COMMIT: (Verb.COMMIT,),
+    Action.COUNT: (),
 }
 """Of which verbs a grant needs one, for an order of each kind. What an order contains may need more."""
 
@@ -261,6 +264,8 @@ def _granted(
         raise Untrusted(Reason.BROKEN_CHAIN, "an order goes by certificates or by grants, not both")
     owner = check_grants(signed.grants, now_s, verifier, revoked=revoked)
     enough = VERBS_FOR[order.action]
+    if not enough:
+        raise Untrusted(Reason.WRONG_ROLE, f"only a site's own key orders to {order.action}")
     if not any(verb in owner.verbs for verb in enough):
         raise Untrusted(
             Reason.NOT_GRANTED,
@@ -302,7 +307,7 @@ def _fault(order: Order, payload: bytes) -> str:
         return "order: a store is named for each steward, or for none"
     if not all(store == "" or is_store(store) for store in order.stores):
         return "order: a store is 16 hexadecimal digits"
-    if order.stewards and order.action is not Action.UP:
+    if order.stewards and order.action not in (Action.UP, Action.COUNT):
         return f"order: an order to {order.action} names no stewards"
     if any(not 0 < len(steward) <= _KEY_DIGITS for steward in order.stewards):
         return f"order: a steward is named by its key, {_KEY_DIGITS} hexadecimal digits"

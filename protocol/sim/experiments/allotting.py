@@ -14,7 +14,7 @@ from random import Random
 
 import msgspec
 
-from protocol.policy.allotments import (
+from protocol.capacity.allotments import (
     NONE,
     Allot,
     Allotments,

@@ -19,6 +19,7 @@ from overlayd.config.policyfile import load_policy
 from overlayd.ports.keys import KeyFileError
 from protocol.policy.policy_record import check_policy
 from protocol.trust.certificate import read_certificate
+from protocol.trust.order import SignedOrder
 
 
 @pytest.fixture
@@ -79,3 +80,20 @@ def test_a_hosts_certificate_names_the_newest_policy(site: Path) -> None:
     assert least(enrol_host(site, "h2")) == 2
     renew_host(site, "h1")
     assert least(before) == 2
+
+
+def test_the_order_to_count_stays_the_same_as_long_as_its_stewards_do(site: Path) -> None:
+    file, federation = site.parents[2] / "policy.toml", load_site(site).federation
+    plain = file.read_text()
+
+    def counting(*stewards: str) -> SignedOrder | None:
+        file.write_text(f"[site]\nstewards = {list(stewards)}\n{plain}".replace("'", '"'))
+        policy = check_policy(read_policy_file(sign(site)), federation, NaclVerifier())
+        assert policy.stewards == stewards
+        return policy.counting
+
+    first = counting("a" * 64, "b" * 64, "c" * 64)
+    assert first is not None
+    assert counting("a" * 64, "b" * 64, "c" * 64) == first
+    assert counting("a" * 64, "b" * 64, "d" * 64) != first
+    assert counting() is None

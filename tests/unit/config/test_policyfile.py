@@ -183,3 +183,12 @@ def test_a_bad_file_is_answered_with_where_what_and_what_is_allowed(
     assert len(found) == len(wanted), found
     for line, start in zip(found, wanted, strict=True):
         assert line.startswith(start), line
+
+
+def test_stewards_are_a_few_hosts_each_once(tmp_path: Path) -> None:
+    file = tmp_path / "policy.toml"
+    file.write_text(f'[site]\nstewards = ["{"a" * 64}", "{"B" * 64}"]\n')
+    assert load_policy(file).stewards == ("a" * 64, "b" * 64)
+    file.write_text(f'[site]\nstewards = ["{"a" * 64}", "{"A" * 64}"]\n')
+    with pytest.raises(DocumentError, match="hosts of the site, each once"):
+        load_policy(file)

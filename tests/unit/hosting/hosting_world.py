@@ -17,6 +17,7 @@ from negotiating import (
 )
 
 from protocol.capacity.advert import HostFacts, ImageLabel
+from protocol.capacity.allotments import Parts
 from protocol.capacity.quantum import Quantum
 from protocol.contract.messages import (
     Decided,
@@ -75,6 +76,8 @@ class Around:
         self.said: SitePolicy | None = None
         self.others: dict[KeyId, Demand] = {}
         self.least = 0
+        self.many = 1
+        self.lacks: Parts = ()
 
     def hidden(self) -> bool:
         return self.behind_nat
@@ -96,6 +99,12 @@ class Around:
 
     def least_policy(self) -> int:
         return self.least
+
+    def hosts(self) -> int:
+        return self.many
+
+    def lacking(self) -> Parts:
+        return self.lacks
 
     def leaving(self) -> bool:
         return self.leaves

@@ -1,6 +1,6 @@
 """What a host makes of its line. Each schedule here let two hosts use one amount when the rule was left out."""
 
-from protocol.policy.allotments import NONE, Allot, Allotments, Amounts, allotted, governed
+from protocol.capacity.allotments import NONE, Allot, Allotments, Amounts, allotted, governed
 from protocol.policy.own_allotment import Heard, KeptAllotment, OwnAllotment
 from protocol.terms.ids import KeyId, PeerId, StoreId
 
@@ -183,3 +183,10 @@ def test_a_removed_host_finds_that_its_line_is_gone() -> None:
     scene.settle()
     scene.value = governed(scene.value, 1, (), removed=(HOST,))
     assert scene.own.decided(scene.value) is Heard.RESTORED
+
+
+def test_a_newer_policy_is_a_reason_to_ask_though_nothing_else_is() -> None:
+    scene = Scene()
+    scene.settle()
+    assert scene.own.propose(scene.used, policy=1) is None
+    assert scene.own.propose(scene.used, policy=2) is not None

@@ -3,7 +3,11 @@
 import pytest
 from some_policies import CMS, STAR, STAR_TERMS, policy
 
-from protocol.policy.site_policy import Line, PortSpan
+from protocol.capacity.allotments import Amounts
+from protocol.policy.site_policy import Line, PortSpan, SitePolicy, VoTerms
+from protocol.terms.ids import KeyId
+from protocol.terms.ranges import AMOUNT_MOST
+from protocol.trust.ceilings import Ceilings
 
 
 def test_terms_are_by_key_and_not_by_name() -> None:
@@ -31,3 +35,15 @@ def test_a_range_of_ports_has_both_ends() -> None:
     span = PortSpan(30000, 30001)
     assert [port in span for port in (29999, 30000, 30001, 30002)] == [False, True, True, False]
     assert str(span) == "30000-30001"
+
+
+def test_counted_is_who_has_a_ceiling_of_what_is_there_at_once() -> None:
+    star, cms, sdss = KeyId("5" * 64), KeyId("6" * 64), KeyId("7" * 64)
+    vos = (
+        VoTerms("star", star, ceiling=Ceilings(cpus_milli=8000, devices=0)),
+        VoTerms("cms", cms, ceiling=Ceilings(lease_s=60)),
+        VoTerms("sdss", sdss),
+    )
+    policy = SitePolicy("ams", 1, 0.0, (), vos=vos)
+    most = AMOUNT_MOST
+    assert policy.counted == ((star, Amounts(8000, most, most, most, 0)),)

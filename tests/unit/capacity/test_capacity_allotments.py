@@ -2,7 +2,7 @@
 
 import msgspec
 
-from protocol.policy.allotments import (
+from protocol.capacity.allotments import (
     LINES_MOST,
     NONE,
     Allot,
