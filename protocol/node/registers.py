@@ -9,6 +9,7 @@ What arrives is judged before it is kept or read: what does not prove itself is 
 from collections.abc import Callable
 from typing import assert_never
 
+from protocol.capacity.allotments import Allot
 from protocol.contract.authority import Authority
 from protocol.contract.messages import Decided
 from protocol.contract.outcomes import Propose, Purpose, ReplaceSteward
@@ -162,6 +163,11 @@ class Registers:
         order = kept.order if kept is not None else message.order
         # What was decided before is taken in first, and then the step is judged by it.
         learns = message.evidence is not None and record is None
+        if isinstance(message.step, Allot):
+            # That is by whom it is alone. Nothing that was decided before can allow it.
+            learns = False
+            if order is None:
+                return "who asks for an allotment shows the site's order to count"
         if sender == self.acceptor.me or order is None or learns:
             return ""
         stewards, site = kept.stewards if kept is not None else (), self._site(sender)

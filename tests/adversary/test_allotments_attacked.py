@@ -5,7 +5,7 @@ import pytest
 from sharing_site import GUEST, HOST, Shared, node
 
 from protocol.capacity.allotments import Allot, Allotments, Amounts, Line
-from protocol.grid.decision import Ballot
+from protocol.grid.decision import Ballot, Certificate
 from protocol.grid.record import Register, register_key
 from protocol.grid.steps import Lapse, Step, Vote
 from protocol.node.events import Arrived
@@ -40,10 +40,21 @@ class Scene:
         assert kept is not None
         return kept.register.counted
 
-    def tell(self, sender: SimPeer, message: object) -> list[bool]:
+    def certificate(self) -> Certificate:
+        """What its stewards decided, as anybody may have it."""
+        found = [(p.id, node(p).registers.acceptor.get(self.key)) for p in self.shared.hosts]
+        slots = [(peer, kept.slot) for peer, kept in found if kept is not None]
+        ballot, value = slots[0][1].accepted, slots[0][1].value
+        votes = [(p, s.signature) for p, s in slots if (s.accepted, s.value) == (ballot, value)]
+        assert ballot is not None
+        assert len(votes) > 1
+        return Certificate(self.key, ballot, value, tuple(votes))
+
+    def tell(self, sender: SimPeer, message: object, to: SimPeer | None = None) -> list[bool]:
         """Answers for each refusal whether it is for good."""
-        self.steward.feed(Arrived(sender.id, message, ""))  # type: ignore[arg-type]
-        _, _, effects = self.steward.story[-1]
+        steward = to or self.steward
+        steward.feed(Arrived(sender.id, message, ""))  # type: ignore[arg-type]
+        _, _, effects = steward.story[-1]
         said = [e.message for e in effects if isinstance(e, Send) and e.peer == sender.id]
         return [one.refused for one in said if isinstance(one, StepFailed)]
 
@@ -56,12 +67,25 @@ def scene() -> Scene:
     return Scene()
 
 
-def test_a_host_of_another_site_has_no_part(scene: Scene) -> None:
+@pytest.mark.parametrize("shows", ["order", "evidence", "both"])
+def test_a_host_of_another_site_has_no_part(scene: Scene, shows: str) -> None:
+    """Whatever it shows: what was decided before is anybody's to show."""
     before, mallory = scene.value(), scene.mallory
-    ask = StepAsk("x", scene.key, scene.step(mallory.id), scene.shared.counting)
+    order = scene.shared.counting if shows in ("order", "both") else None
+    evidence = scene.certificate() if shows in ("evidence", "both") else None
+    ask = StepAsk(f"x{shows}", scene.key, scene.step(mallory.id), order, evidence)
     assert scene.tell(mallory, ask) == [True]
     scene.world.run(5.0)
     assert scene.value().lines == before.lines
+
+
+def test_a_steward_that_knows_nothing_yet_takes_no_allotment_by_evidence(scene: Scene) -> None:
+    lost, certificate = scene.shared.hosts[-1], scene.certificate()
+    acceptor = node(lost).registers.acceptor
+    kept = acceptor._kept.pop(scene.key)
+    ask = StepAsk("n", scene.key, scene.step(scene.mallory.id), None, certificate)
+    assert scene.tell(scene.mallory, ask, lost) == [True]
+    acceptor._kept[scene.key] = kept
 
 
 @pytest.mark.parametrize("site", [HOST, GUEST])
@@ -96,6 +120,9 @@ def test_an_order_to_count_makes_no_grid_and_a_grid_has_no_allotments(scene: Sce
     scene.tell(scene.host, StepAsk("up", register_key(order), scene.step(scene.host.id), order))
     scene.world.run(5.0)
     assert scene.value().lines == before.lines
+    kept = node(scene.steward).registers.acceptor.get(scene.key)
+    assert kept is not None
+    assert (kept.register.first, kept.register.record) == (0, None)
     assert all(
         not r.counted.lines for k, r in node(own).registers.acceptor.values() if k != scene.key
     )
