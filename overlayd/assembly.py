@@ -42,7 +42,7 @@ from overlayd.telemetry.supervisor import Supervisor
 from protocol.membership.messages import Contact
 from protocol.node.events import Event, Started
 from protocol.node.kept import SELF, begun_anew
-from protocol.node.messages import CommitTold, ConsoleText, PathsTold
+from protocol.node.messages import CommitTold, ConsoleText, PathsTold, UsageTold
 from protocol.node.node import Node
 from protocol.node.poison import Poison
 from protocol.node.trial import lives
@@ -172,6 +172,10 @@ class Assembly:
     async def paths(self, peer: PeerId, grid: GridId) -> PathsTold:
         """How a host reaches the other hosts of a grid."""
         return await self._hosted().path_asks.ask(peer, grid)
+
+    async def usage_of(self, peer: PeerId, since_s: float) -> UsageTold:
+        """What leases of a host of this site reserved and used."""
+        return await self._hosted().usage_asks.ask(peer, since_s)
 
     def metrics(self) -> bytes:
         """Prometheus text."""

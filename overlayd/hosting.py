@@ -44,6 +44,7 @@ from overlayd.loop.commits import Commits
 from overlayd.loop.consoles import Consoles
 from overlayd.loop.path_asks import PathAsks
 from overlayd.loop.streams import Streams
+from overlayd.loop.usage_asks import UsageAsks
 from overlayd.metadata.doors import Doors
 from overlayd.metadata.routes import Routes
 from overlayd.metadata.server import Server
@@ -70,7 +71,7 @@ from protocol.hosting.part import Part
 from protocol.node.events import Event, ImagesChanged, Probed, Readdressed
 from protocol.node.snapshot import PeerView
 from protocol.policy.receipts import Meter
-from protocol.terms.ids import GridId
+from protocol.terms.ids import GridId, KeyId
 from protocol.terms.wireguard import WireguardEnd
 from protocol.trust.signing import Signer
 
@@ -158,6 +159,9 @@ class Hosting:
             self._compute, SqliteUsage(state), meter, signer, view.leases_now, now
         )
         self.path_asks = PathAsks(view.me, view.paths, tell)
+        self.usage_asks = UsageAsks(
+            view.me, self.metering, lambda peer: view.site_of(KeyId(peer)) == view.site, tell, now
+        )
         self.bulk = Bulk(
             self.images,
             self._fetcher,
@@ -166,6 +170,7 @@ class Hosting:
             self.attachment_traffic,
             self.commits,
             self.path_asks,
+            self.usage_asks,
             supervisor,
             tell,
         )
@@ -341,6 +346,7 @@ class Hosting:
 
     def _machine_changed(self, name: str) -> None:
         self.realiser.machine_changed(name)
+        self.metering.soon()
 
     def _attachment_came(self, grid: GridId) -> None:
         self.realiser.kick(grid)

@@ -99,6 +99,14 @@ class UsageRow(msgspec.Struct, frozen=True):
     total: Total
 
 
+class UsageView(msgspec.Struct, frozen=True):
+    """What leases of a site's hosts had."""
+
+    rows: tuple[UsageRow, ...]
+    missing: tuple[tuple[str, str], ...]
+    """Hosts that told nothing, or not all, each with why."""
+
+
 class RevocationView(msgspec.Struct, frozen=True):
     """What a revocation that was published revokes."""
 

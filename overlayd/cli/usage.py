@@ -1,4 +1,4 @@
-"""`overlayctl usage`: what leases of this host reserved and used, added up as somebody wants it."""
+"""`overlayctl usage`: what leases of this site reserved and used, added up as somebody wants it."""
 
 import csv
 import sys
@@ -11,7 +11,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from overlayd.api.views import UsageRow
+from overlayd.api.views import UsageRow, UsageView
 from overlayd.cli.failure import USAGE, Failure, failure
 from overlayd.cli.session import Output, Session, session_of
 from overlayd.cli.show import print_table, unchanged
@@ -53,7 +53,8 @@ def usage(
         str, typer.Option(metavar="WHEN", help="Only since then: 2h, monday, 2026-11-25 14:00.")
     ] = "",
     receipts: Annotated[
-        bool, typer.Option("--receipts", help="The signed receipts, one JSON object a line.")
+        bool,
+        typer.Option("--receipts", help="This host's signed receipts, one JSON object a line."),
     ] = False,
     verify: Annotated[
         Path | None,
@@ -62,12 +63,12 @@ def usage(
         ),
     ] = None,
 ) -> None:
-    """What leases of this host reserved and used: reserved is the quantum times the time, used what the
-    hypervisor counted.
+    """What leases of this site's hosts reserved and used: reserved is the quantum times the time, used what the
+    hypervisors counted. Each host is asked; one that does not answer is named.
 
-    Once a minute is counted, and once an hour the host signs a receipt for each lease, which it keeps for about
-    a hundred days. What is in no receipt yet is in the sums, too. A VO is shown as vo:NAME, a site's own work
-    by the site's name.
+    Once a minute is counted, and once an hour each host signs a receipt for each lease, which it keeps for
+    about a hundred days. What is in no receipt yet is in the sums, too. A VO is shown as vo:NAME, a site's own
+    work by the site's name.
 
     Example: overlayctl usage --since monday
 
@@ -84,8 +85,10 @@ def usage(
         for line in session.client.raw("GET", "/usage/receipts", params=params).splitlines():
             typer.echo(line)
         return
-    rows = session.client.get("/usage", list[UsageRow], params)
-    _show(session, by, _sums(rows, by))
+    view = session.client.get("/usage", UsageView, params)
+    _show(session, by, _sums(view.rows, by))
+    for host, why in view.missing:
+        failure(f"not all of {host} is in it: {why}").show(session.output)
 
 
 def _since(text: str) -> float:

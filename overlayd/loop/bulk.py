@@ -11,6 +11,7 @@ from overlayd.loop.commits import Commits
 from overlayd.loop.consoles import Consoles
 from overlayd.loop.path_asks import PathAsks
 from overlayd.loop.streams import Streams
+from overlayd.loop.usage_asks import UsageAsks
 from overlayd.ports.images import ImageError, Images
 from overlayd.realise.fetch import Fetcher
 from overlayd.telemetry.supervisor import Supervisor
@@ -29,6 +30,8 @@ from protocol.node.messages import (
     ImageChunk,
     PathsAsk,
     PathsTold,
+    UsageAsk,
+    UsageTold,
 )
 from protocol.stream.messages import StreamClose, StreamCredit, StreamData, StreamOpen
 from protocol.terms.ids import PeerId
@@ -51,12 +54,13 @@ class Bulk:
         attachments: AttachmentTraffic,
         commits: Commits,
         paths: PathAsks,
+        usage: UsageAsks,
         supervisor: Supervisor,
         say: Callable[[Say], None],
     ) -> None:
         self._images, self._fetcher, self._consoles = images, fetcher, consoles
         self._streams, self._commits, self._paths = streams, commits, paths
-        self._attachments = attachments
+        self._attachments, self._usage = attachments, usage
         self._supervisor, self._say = supervisor, say
         self._turns = asyncio.Semaphore(_AT_ONCE)
         self._asks = 0
@@ -82,7 +86,9 @@ class Bulk:
                 self._consoles.deliver(peer, message)
             case AttachmentOffer() | AttachmentPart():
                 self._attachments.deliver(peer, message)
-            case ImageAsk() | ConsoleAsk() | AttachmentAsk() if self._asks >= _WAITING:
+            case UsageTold():
+                self._usage.deliver(peer, message)
+            case ImageAsk() | ConsoleAsk() | AttachmentAsk() | UsageAsk() if self._asks >= _WAITING:
                 self.counts["asks-dropped"] += 1
             case ImageAsk():
                 self._spawn("image-ask", self._image(peer, message, cause))
@@ -90,6 +96,8 @@ class Bulk:
                 self._spawn("console-ask", self._console(peer, message, cause))
             case AttachmentAsk():
                 self._spawn("attachment-ask", self._attachment(peer, message, cause))
+            case UsageAsk():
+                self._spawn("usage-ask", self._told_usage(peer, message, cause))
 
     def _spawn(self, name: str, work: Coroutine[None, None, None]) -> None:
         self._asks += 1
@@ -130,3 +138,8 @@ class Bulk:
         async with self._turns:
             text = await self._consoles.serve(peer, ask)
         self._say(Say(peer, text, cause))
+
+    async def _told_usage(self, peer: PeerId, ask: UsageAsk, cause: str) -> None:
+        async with self._turns:
+            told = await self._usage.serve(peer, ask)
+        self._say(Say(peer, told, cause))

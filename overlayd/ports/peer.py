@@ -14,7 +14,7 @@ from overlayd.ports.audit import AuditLog
 from overlayd.ports.images import Collected, Images
 from overlayd.ports.usage import Metered
 from protocol.node.events import Event
-from protocol.node.messages import CommitTold, ConsoleText, PathsTold
+from protocol.node.messages import CommitTold, ConsoleText, PathsTold, UsageTold
 from protocol.stream.messages import Why
 from protocol.terms.ids import GridId, PeerId
 from protocol.trust.order import SignedOrder
@@ -144,6 +144,12 @@ class LocalPeer(Protocol):
         """How `peer` reaches the other hosts of a grid that it carries part of.
 
         It is asked, and says what it knows and measured. What went wrong is in the answer's `problem`.
+        """
+
+    async def usage_of(self, peer: PeerId, since_s: float) -> UsageTold:
+        """What leases of `peer`, a host of this site, reserved and used since then.
+
+        It is asked. What went wrong is in the answer's `problem`.
         """
 
     def metrics(self) -> bytes:

@@ -1,6 +1,7 @@
 """What this host's leases reserve and use, looked at once a minute and written down by the hour."""
 
 import asyncio
+import contextlib
 from collections import Counter
 from collections.abc import Callable
 
@@ -19,6 +20,8 @@ from protocol.trust.signing import Signer
 
 LOOK_EVERY_S = 60.0
 """What a lease had after its last look is not known: at most so many seconds at its end."""
+APART_S = 2.0
+"""Between two looks, at least."""
 
 
 class Metering:
@@ -37,18 +40,26 @@ class Metering:
         self._compute, self._store, self._meter, self._signer = compute, store, meter, signer
         self._leases, self._now = leases, now
         self._counts: Counts | None = None
-        self._looking = asyncio.Lock()
+        self._looking, self._news = asyncio.Lock(), asyncio.Event()
         self.counts: Counter[str] = Counter()
 
+    def soon(self) -> None:
+        """A machine began or ended: what its lease had until then is worth a look."""
+        self._news.set()
+
     async def run(self) -> None:
-        """Looks, once a minute."""
+        """Looks, once a minute, and when something happened."""
         while True:
             try:
                 await self.look()
             except (ComputeError, UsageFault) as error:
                 self.counts["usage-not-counted"] += 1
                 logger().warning("usage.not-counted", why=str(error))
-            await asyncio.sleep(LOOK_EVERY_S)
+            await asyncio.sleep(APART_S)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_EVERY_S - APART_S):
+                    await self._news.wait()
+            self._news.clear()
 
     async def look(self) -> None:
         """Counts what came since the last look; nothing counts before it is on the disk.

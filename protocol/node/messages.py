@@ -11,12 +11,13 @@ from protocol.contract.messages import NegotiationMessage
 from protocol.image.commit import CommitView
 from protocol.image.fetching import ImagePiece
 from protocol.membership.messages import Hello, MembershipMessage, Unwelcome
+from protocol.policy.receipts import LEASES_TOLD, LeaseUsage
 from protocol.register.messages import ToAsker, ToSteward
 from protocol.relay.messages import RelayMessage
 from protocol.stream.messages import StreamMessage
 from protocol.terms.ids import Digest, GridId
 from protocol.terms.paths import PATHS_MOST, PathTold
-from protocol.terms.ranges import Amount, Name, Said, cut
+from protocol.terms.ranges import Amount, Count, Moment, Name, Said, cut
 from protocol.trust.order import SignedOrder
 from protocol.tunnel_keys.messages import TunnelKeysMessage
 from protocol.tunnel_paths.messages import TunnelPathsMessage
@@ -129,6 +130,26 @@ class PathsTold(msgspec.Struct, frozen=True, tag="paths-told"):
         msgspec.structs.force_setattr(self, "problem", cut(self.problem))
 
 
+class UsageAsk(msgspec.Struct, frozen=True, tag="usage-ask"):
+    """What did your leases reserve and use since then? Only hosts of the same site are told."""
+
+    session: Name
+    since_s: Moment
+
+
+class UsageTold(msgspec.Struct, frozen=True, tag="usage-told"):
+    """That is what they did; `problem` is empty if the sender says."""
+
+    session: Name
+    leases: Annotated[tuple[LeaseUsage, ...], Meta(max_length=LEASES_TOLD)]
+    left_out: Count
+    """How many leases there were besides, before these."""
+    problem: Said
+
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "problem", cut(self.problem))
+
+
 BulkMessage = (
     ImageAsk
     | ImageChunk
@@ -142,6 +163,8 @@ BulkMessage = (
     | CommitTold
     | PathsAsk
     | PathsTold
+    | UsageAsk
+    | UsageTold
 )
 RegisterMessage = ToSteward | ToAsker
 Agreeing = NegotiationMessage | TunnelKeysMessage | TunnelPathsMessage | AttachMessage

@@ -27,6 +27,8 @@ DOMAIN = "receipt"
 HOUR_S = 3600
 RECEIPT_BYTES = 4096
 """The longest receipt that is read: some names, five keys, a dozen numbers."""
+LEASES_TOLD = 512
+"""How many leases one host tells another of at most: 400 KiB with the longest names."""
 AWAY_MOST_S = 31 * 24 * HOUR_S
 """What a daemon that did not run for longer than that counts of it: nobody knows what it was reserved for."""
 
@@ -257,8 +259,8 @@ class Total(msgspec.Struct, frozen=True):
 
     reserved: Reserved = Reserved()
     used: Used = Used()
-    from_s: int = 0
-    until_s: int = 0
+    from_s: WholeSeconds = 0
+    until_s: WholeSeconds = 0
     """From the first of them until the last one ends, Unix seconds; 0 if there is none."""
 
     @staticmethod
@@ -285,3 +287,23 @@ def _values(amounts: msgspec.Struct) -> tuple[int, ...]:
 
 def _sum(one: int, other: int) -> int:
     return min(one + other, AMOUNT_MOST)
+
+
+class LeaseUsage(msgspec.Struct, frozen=True):
+    """What one lease had on one host, as far as one member made it what it was."""
+
+    grid: GridId
+    name: Name
+    payer: Payer
+    total: Total
+
+
+def by_lease(receipts: Iterable[Receipt]) -> list[LeaseUsage]:
+    """The receipts of one host added up, those that came last at the end."""
+    rows: dict[tuple[str, Payer], LeaseUsage] = {}
+    for receipt in receipts:
+        key = (receipt.grid, receipt.payer)
+        row = rows.pop(key, None)
+        total = (row.total if row is not None else Total()) + Total.of(receipt)
+        rows[key] = LeaseUsage(receipt.grid, receipt.name, receipt.payer, total)
+    return list(rows.values())

@@ -22,6 +22,7 @@ from overlayd.adapters.credentials import add_site, create_federation, enrol_hos
 from overlayd.adapters.nacl_keys import NaclSealer, NaclVerifier
 from overlayd.config.values import Name
 from overlayd.fakes.images import FakeImages
+from overlayd.loop.usage_asks import UsageAsks
 from overlayd.ports.images import Collected, labels_of
 from overlayd.ports.peer import Busy, EventLine, Pipe, StreamOver
 from overlayd.ports.usage import UsageFault
@@ -31,8 +32,8 @@ from protocol.capacity.quantum import Quantum
 from protocol.grid.lifecycle import Phase, Power, Wanted
 from protocol.hosting.events import Cleared, Progressed
 from protocol.image.commit import CommitStage, CommitView
-from protocol.node.events import Arrived, Event, ImagesChanged, Started, Ticked
-from protocol.node.messages import CommitTold, ConsoleText, PathsTold
+from protocol.node.events import Arrived, Event, ImagesChanged, Say, Started, Ticked
+from protocol.node.messages import CommitTold, ConsoleText, PathsTold, UsageTold
 from protocol.node.node import Node
 from protocol.node.snapshot import PeerView
 from protocol.policy.receipts import Receipt, SignedReceipt, sign_receipt
@@ -176,6 +177,7 @@ class OneHost:
         self.audit_log = DirectoryAuditLog(folder / "audit", made.identity, NaclVerifier())
         self._audits: list[Audit] = []
         self.usage = Counted(made.identity)
+        self.said: list[Say] = []
         self._inbox: asyncio.Queue[Event] = asyncio.Queue(INBOX)
         self._lines: list[EventLine] = []
         self._news = asyncio.Event()
@@ -247,6 +249,12 @@ class OneHost:
 
     async def paths(self, peer: PeerId, grid: GridId) -> PathsTold:
         return self.paths_told.get(peer) or PathsTold("", self.view.paths(grid) or (), "")
+
+    async def usage_of(self, peer: PeerId, since_s: float) -> UsageTold:
+        assert peer == self.node.me
+        return await UsageAsks(peer, self.usage, lambda _: True, self.said.append, self.now).ask(
+            peer, since_s
+        )
 
     def metrics(self) -> bytes:
         return b"overlayd_peers 1\n"

@@ -6,14 +6,15 @@ from one_host import OneHost
 from used_leases import HOUR, KATE, fill
 
 from overlayd.adapters.nacl_keys import NaclVerifier
-from overlayd.api.views import UsageRow
+from overlayd.api.views import UsageRow, UsageView
 from protocol.policy.receipts import HOUR_S, SignedReceipt, check_receipt
 
 
 async def rows(api: httpx.AsyncClient, since_s: int = 0) -> dict[str, UsageRow]:
     answer = await api.get("/usage", params={"since": since_s})
-    found = msgspec.json.decode(answer.content, type=list[UsageRow])
-    return {f"{row.name} {row.payer.member or row.payer.line[-1:]}": row for row in found}
+    found = msgspec.json.decode(answer.content, type=UsageView)
+    assert found.missing == ()
+    return {f"{row.name} {row.payer.member or row.payer.line[-1:]}": row for row in found.rows}
 
 
 async def test_a_row_for_each_lease_and_member_with_what_is_in_no_receipt_yet(
@@ -53,7 +54,8 @@ async def test_receipts_are_as_they_were_signed(api: httpx.AsyncClient, host: On
 
 async def test_a_disk_that_does_not_answer_is_said(api: httpx.AsyncClient, host: OneHost) -> None:
     host.usage.full = True
-    for asked in ("/usage", "/usage/receipts"):
-        answer = await api.get(asked)
-        assert answer.status_code == 503
-        assert answer.json()["problem"] == "usage.sqlite: the disk is gone"
+    answer = await api.get("/usage/receipts")
+    assert answer.status_code == 503
+    assert answer.json()["problem"] == "usage.sqlite: the disk is gone"
+    view = msgspec.json.decode((await api.get("/usage")).content, type=UsageView)
+    assert view == UsageView((), (("h1", "usage.sqlite: the disk is gone"),))

@@ -87,6 +87,13 @@ def test_receipts_are_checked_and_each_forged_one_is_named(daemon: Daemon) -> No
     assert third.startswith("line 4 is about the same as line 1: sim on h1, 2015-08-19 16:00")
 
 
+def test_a_host_that_told_nothing_is_named(daemon: Daemon) -> None:
+    daemon.host.usage.full = True
+    said = daemon.ask("usage")
+    assert said.stdout == "nothing was counted\n"
+    assert said.stderr == "error: not all of h1 is in it: usage.sqlite: the disk is gone\n"
+
+
 def test_what_is_typed_wrongly(daemon: Daemon) -> None:
     said = daemon.ask("usage", "--since", "soon", code=2).stderr
     assert said.startswith('error: --since: "soon" is no time: write for example 2h')

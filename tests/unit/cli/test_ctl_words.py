@@ -32,7 +32,11 @@ def test_an_event_and_a_quote_have_it_to_the_second() -> None:
 
 def test_nobody_else_makes_words_of_times() -> None:
     """Except who reads what people write, and who names a file by a time."""
-    readers = {"overlayd/config/moments.py", "overlayd/commands.py"}
+    readers = {
+        "overlayd/config/moments.py",
+        "overlayd/config/since.py",
+        "overlayd/commands.py",
+    }
     found = {
         str(path.relative_to(TOP))
         for room in ("overlayd", "protocol")

@@ -8,7 +8,7 @@ from protocol.contract.audited import audited, before_said
 from protocol.terms.effects import Audit, Note, Persist, Send
 from protocol.trust.order import Action, Order, SignedOrder, order_id, sign_order
 
-ORDER = ADMIN.order(Action.PAUSE, "shop", NOW, workspace="web-1")
+ORDER = ADMIN.order(Action.PAUSE, "some-id", NOW, workspace="web-1")
 VIA = (A, "s1")
 
 
@@ -21,7 +21,7 @@ def test_who_asked_for_what_by_which_order_through_whom() -> None:
         what="act",
         allowed=True,
         action="pause",
-        grid="shop",
+        grid="some-id",
         workspace="web-1",
         order=order_id(ORDER),
         believed=True,
@@ -45,7 +45,7 @@ def test_a_stolen_chain_without_its_key_proves_nothing_and_is_named_as_claimed()
     forged = msgspec.structs.replace(ORDER, signature=RIVAL.signer.sign("order", ORDER.payload))
     said = line(forged, "bad-signature")
     assert (said.believed, said.owner, said.whose) == (False, ADMIN.signer.key, "s1")
-    assert (said.action, said.grid) == ("pause", "shop")
+    assert (said.action, said.grid) == ("pause", "some-id")
 
 
 def test_what_cannot_be_read_at_all_has_a_line_too() -> None:

@@ -29,6 +29,8 @@ from protocol.node.messages import (
     ImageChunk,
     PathsAsk,
     PathsTold,
+    UsageAsk,
+    UsageTold,
 )
 from protocol.stream.messages import StreamCredit, StreamData, StreamOpen
 from protocol.terms.architecture import Architecture
@@ -73,11 +75,24 @@ class CommitEnds:
         return CommitTold(ask.session, CommitView(CommitStage.WAITS), "")
 
 
+class UsageEnds:
+    """The same of usage."""
+
+    def __init__(self) -> None:
+        self.delivered: list[UsageTold] = []
+
+    def deliver(self, peer: PeerId, told: UsageTold) -> None:
+        self.delivered.append(told)
+
+    async def serve(self, peer: PeerId, ask: UsageAsk) -> UsageTold:
+        return UsageTold(ask.session, (), 3, "")
+
+
 class World:
     def __init__(self) -> None:
         self.said: list[Say] = []
         self.images, self.ends, self.supervisor = FakeImages(), Ends(), Supervisor()
-        self.commits = CommitEnds()
+        self.commits, self.usage = CommitEnds(), UsageEnds()
         self.bulk = Bulk(
             self.images,
             self.ends,
@@ -86,6 +101,7 @@ class World:
             self.ends,
             self.commits,  # type: ignore[arg-type]
             PathAsks(PEER, {GRID: PATHS}.get, self.said.append),
+            self.usage,  # type: ignore[arg-type]
             self.supervisor,
             self.said.append,
         )
@@ -203,3 +219,12 @@ async def test_paths_are_told_at_once(world: World) -> None:
     assert world.said == [Say(PEER, PathsTold("s", PATHS, ""), "c")]
     world.bulk.take(PEER, PathsTold("s", PATHS, ""), "c")
     assert len(world.said) == 1, "what nobody waits for is ignored"
+
+
+async def test_usage_is_told_and_an_answer_delivered(world: World) -> None:
+    told = UsageTold("s", (), 3, "")
+    world.bulk.take(PEER, UsageAsk("s", 0.0), "c")
+    world.bulk.take(PEER, told, "c")
+    await until(lambda: world.said, "it is told")
+    assert world.said == [Say(PEER, told, "c")]
+    assert world.usage.delivered == [told]

@@ -126,13 +126,15 @@ async def test_a_host_without_leases_writes_nothing(world: World) -> None:
 async def test_a_fault_is_counted_and_it_goes_on(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(metering, "LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr(metering, "APART_S", 0.0)
     life, world.deaf = world.life(), True
     running = asyncio.create_task(life.run())
     async with asyncio.timeout(5):
-        while life.counts["usage-not-counted"] < 2:  # noqa: ASYNC110 (the loop turns)
+        while life.counts["usage-not-counted"] < 2:
+            life.soon()
             await asyncio.sleep(0)
         world.deaf = False
+        life.soon()
         while not world.writes:  # noqa: ASYNC110
             await asyncio.sleep(0)
     running.cancel()
