@@ -42,10 +42,14 @@ class Sharing:
         until_s = int(now)
         if until_s > self._counted_s:
             for owner, quantum in self.ledger.taken().items():
-                self._fair.charge((owner, owner), quantum, self._counted_s, until_s)
+                self.count(owner, quantum, self._counted_s, until_s)
             self._counted_s = until_s
         self._fair.advance(now)
         self.ledger.advance(now)
+
+    def count(self, owner: KeyId, quantum: Quantum, from_s: int, until_s: int) -> None:
+        """An owner had that quantum from then until then, Unix seconds."""
+        self._fair.charge((owner, owner), quantum, from_s, until_s)
 
     def standing(self, owner: KeyId) -> Standing:
         """How an owner stands here; who has the least comes first."""

@@ -10,7 +10,7 @@ from protocol.contract.authority import Authority, Deployment
 from protocol.contract.outcomes import Answer
 from protocol.requesting.placing import Placing
 from protocol.requesting.policies import Plain
-from protocol.requesting.queueing import TABLE, QueuedRow, Queueing, QueueNotSaved
+from protocol.requesting.queueing import TABLE, QueuedRow, Queueing, QueueNotSaved, behind_s
 from protocol.requesting.requests import Requests, answered
 from protocol.requesting.surroundings import Surroundings
 from protocol.terms.dice import Dice
@@ -20,8 +20,6 @@ from protocol.terms.limits import QUEUED_MOST
 from protocol.trust.order import SignedOrder, read_order
 from protocol.trust.signing import Untrusted
 from protocol.wire.codec import decode, encode
-
-_BEHIND_S = 20.0
 
 
 class Queue:
@@ -74,7 +72,7 @@ class Queue:
     def _take(
         self, request: RequestId, deployment: Deployment, order: SignedOrder, asked_s: float
     ) -> Placing:
-        queueing = Queueing(order, self._dice, lambda: self._behind_s(deployment.owner))
+        queueing = Queueing(order, self._dice, lambda: behind_s(self._priority(deployment.owner)))
         policy = Plain(holds=True, queueing=queueing)
         surroundings, dice = self._surroundings, self._dice
         placing = Placing(request, deployment, order, surroundings, dice, asked_s, policy)
@@ -113,9 +111,6 @@ class Queue:
             self._line_up()
         rows = tuple(Row(TABLE, request, None) for request in left)
         return [Persist(rows, Untidied())] if rows else []
-
-    def _behind_s(self, owner: KeyId) -> float:
-        return _BEHIND_S * (1.0 - self._priority(owner))
 
     def _line_up(self) -> None:
         """The first of each owner is the one that was signed first, as hosts rank orders (hosting/claims.py).

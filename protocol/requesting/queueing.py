@@ -19,6 +19,7 @@ from protocol.terms.quantities import counted, format_moment
 from protocol.trust.order import SignedOrder, read_order
 
 TABLE = "queue"
+_BEHIND_S = 20.0
 
 
 class QueuedRow(msgspec.Struct, frozen=True):
@@ -33,6 +34,11 @@ class QueueNotSaved(msgspec.Struct, frozen=True):
 
     request: RequestId
     why: str = "this host's store has no room to keep it"
+
+
+def behind_s(priority: float) -> float:
+    """How many seconds a request of an owner of that priority (0 to 1) lets others go first."""
+    return _BEHIND_S * (1.0 - priority)
 
 
 class Queueing:
