@@ -37,7 +37,8 @@ class QuoteAsk(msgspec.Struct, frozen=True, tag="quote-ask"):
     ports: Annotated[tuple[Port, ...], Meta(max_length=FIXED_PORTS_MAX)] = ()
     """Ports of the host that the grid names."""
     owner: Name = ""
-    """The key of who is to own the grid, by whose share others go before it; empty if that is not known."""
+    """The key of who is to own the grid: by its share others go before it, or its site may not let it in at
+    all. Nobody proves it before a hold. Empty if it is not known."""
 
 
 class Quote(msgspec.Struct, frozen=True, tag="quote"):

@@ -38,7 +38,7 @@ from protocol.terms.effects import Effect, Note, Send
 from protocol.terms.ids import Digest, GridId, KeyId, PeerId
 from protocol.terms.refusal import Constraint, Refusal
 from protocol.trust.order import Action, CheckedOrder, Order, SignedOrder, read_order
-from protocol.trust.owner import Owner
+from protocol.trust.owner import VO_MARK, Owner
 from protocol.trust.signing import Untrusted
 from protocol.wire.codec import Malformed
 
@@ -96,6 +96,17 @@ class Admitting:
                 return [Send(sender, longer, request)] if no is not None else None
             case _:
                 return None
+
+    def quoted(self, owner: str, label: str) -> Refusal | None:
+        """Why this host would take nothing of an owner, as who asks for a quote says it is; None if it would.
+
+        How much it has here is looked at with a hold, which may take the place of what is here.
+        """
+        vo = label.removeprefix(VO_MARK)
+        key = KeyId(owner)
+        said = Owner(key, vo=vo) if vo != label else Owner(key, site=label)
+        no = self._judged(said, NOTHING, nothing_used) if owner else None
+        return Refusal(no.constraint, self._host, detail=str(no)) if no is not None else None
 
     def committed(self, record: GridRecord, row: HoldRow | None, now: float) -> str:
         """Why what is held does not become a lease; empty if it may. The policy may be newer than the hold.

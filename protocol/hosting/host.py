@@ -450,7 +450,7 @@ class Host:
             free=(free - kept).sayable(ask.ports),
             images=offer.images,
             later=sayable(self.ledger.room.steps(now, LATER_STEPS)),
-            refused=offer.refused,
+            refused=offer.refused or self.admitting.quoted(ask.owner, ask.site),
             coordinate=offer.coordinate,
             clashes=taken.apart_from(ask.site, ask.grid, ask.apart),
             hidden=self._surroundings.hidden(),

@@ -170,7 +170,8 @@ class One:
         return self.keep(self.host.message(B, message, now))  # type: ignore[arg-type]
 
     def quote(self, time: LeaseTime = TIME, now: float = NOW, **more: object) -> Quote:
-        ask = QuoteAsk(REQUEST, "s1", time, **more)  # type: ignore[arg-type]
+        asks = {"site": "s1", **more}
+        ask = QuoteAsk(REQUEST, time=time, **asks)  # type: ignore[arg-type]
         (effect,) = self.hears(ask, now)
         assert isinstance(effect, Send)
         assert isinstance(effect.message, Quote)

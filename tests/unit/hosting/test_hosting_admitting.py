@@ -30,7 +30,7 @@ from protocol.policy.site_policy import Line, PortSpan, SitePolicy, VoTerms
 from protocol.sim.keys import SimVerifier
 from protocol.sim.people import Person
 from protocol.terms.effects import Effect, Send
-from protocol.terms.ids import Digest
+from protocol.terms.ids import Digest, KeyId
 from protocol.terms.limits import HOLD_S
 from protocol.terms.refusal import PORTS, Constraint
 from protocol.trust.ceilings import Ceilings
@@ -94,6 +94,21 @@ def test_a_policy_shuts_out_whom_it_does_not_name_as_soon_as_it_is_heard(one: On
     one.around.said = lending(2, VoTerms("s2", FEDERATION.site("s2").key))
     assert one.holds(rival).held == ("web-1",)
     assert "does not name vo:star" in refused(one.holds(member().up(shop(1), NOW)))
+
+
+def test_a_quote_says_so_to_who_says_whose_the_grid_is_to_be(one: One) -> None:
+    def quoted(owner: str, label: str) -> str:
+        refusal = one.quote(owner=KeyId(owner), site=label).refused
+        return refusal.detail if refusal is not None else ""
+
+    rival, own = FEDERATION.site("s2").key, FEDERATION.site("s1").key
+    assert quoted(rival, "s2") == ""
+    assert "published no policy" in quoted(STAR.signer.key, "vo:star")
+    one.around.said = policy()
+    assert "does not name s2" in quoted(rival, "s2")
+    assert quoted(STAR.signer.key, "vo:star") == ""
+    assert quoted(own, "s1") == ""
+    assert quoted("", "s2") == "", "a plan may be anybody's"
 
 
 def test_the_site_itself_is_always_let_in(one: One) -> None:
