@@ -87,12 +87,22 @@ def load_person(folder: Path, ask: Ask, now_s: float) -> Person:
     """A person's login, or the identity itself if there is none. Raises KeyFileError, WrongPassphraseError."""
     public = read_public(folder)
     login = _login_folder(public.key)
-    if login is not None and (login / _KEY).exists():
-        chains = read_grants(login)
-        if any(read_grant(grants[-1]).not_after_s > now_s for grants in chains):
-            return Person(public, NaclIdentity.load(login / _KEY), chains)
-        shutil.rmtree(login, ignore_errors=True)
+    if login is not None and (chains := logged_in(public.key, now_s)):
+        return Person(public, NaclIdentity.load(login / _KEY), chains)
     return load_itself(folder, ask, now_s)
+
+
+def logged_in(key: KeyId, now_s: float) -> tuple[Grants, ...]:
+    """The chains of an identity's login; none if it has no login. One that is over is deleted. Raises
+    KeyFileError."""
+    login = _login_folder(key)
+    if login is None or not (login / _KEY).exists():
+        return ()
+    chains = read_grants(login)
+    if any(read_grant(grants[-1]).not_after_s > now_s for grants in chains):
+        return chains
+    shutil.rmtree(login, ignore_errors=True)
+    return ()
 
 
 def load_itself(folder: Path, ask: Ask, now_s: float) -> Person:

@@ -190,7 +190,7 @@ def show(context: typer.Context, chain: Chain) -> None:
     Example: overlayctl grant show ./from-star.grant
     """
     with errors():
-        view = _view(_chain(chain))
+        view = view_of(_chain(chain))
     answer(session_of(context), msgspec.json.encode(view), GrantView, _show)
 
 
@@ -204,7 +204,7 @@ def check(context: typer.Context, chain: Chain) -> None:
     """
     session = session_of(context)
     with errors():
-        view = _view(_chain(chain))
+        view = view_of(_chain(chain))
     if session.plain:
         answer(session, msgspec.json.encode(view), GrantView, _show)
     elif not view.problem:
@@ -228,7 +228,7 @@ def listing(context: typer.Context) -> None:
             else map(identities.folder_of, identities.names())
         )
         views = [
-            KeptView(identities.read_public(folder).name, _view(grants))
+            KeptView(identities.read_public(folder).name, view_of(grants))
             for folder in folders
             for grants in people.read_grants(folder)
         ]
@@ -305,7 +305,8 @@ def _list(kept: list[KeptView]) -> None:
     print_table(("identity", "vo", "verbs", "where", "ceilings", "state"), rows, empty)
 
 
-def _view(grants: Grants) -> GrantView:
+def view_of(grants: Grants) -> GrantView:
+    """A chain as it is shown, with why it is not believed now."""
     return GrantView(tuple(map(read_grant, grants)), _problem(grants, time.time()))
 
 

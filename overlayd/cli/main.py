@@ -67,6 +67,7 @@ _COMMANDS = {
     "grant": "grant:grant_app",
     "login": "login:login",
     "logout": "login:logout",
+    "whoami": "whoami:whoami",
     "federation": "federation:federation_app",
     "site": "federation:site_app",
     "host": "federation:host_app",
