@@ -176,6 +176,7 @@ class OneHost:
         self.store: dict[tuple[str, str], bytes | None] = {}
         self.audit_log = DirectoryAuditLog(folder / "audit", made.identity, NaclVerifier())
         self._audits: list[Audit] = []
+        self._writing: list[asyncio.Task[None]] = []
         self.usage = Counted(made.identity)
         self.said: list[Say] = []
         self._inbox: asyncio.Queue[Event] = asyncio.Queue(INBOX)
@@ -274,8 +275,14 @@ class OneHost:
                 event = Ticked()
             self._step(event)
             if self._audits:
-                await self.audit_log.add([(self.now(), audit) for audit in self._audits])
+                self._write([(self.now(), audit) for audit in self._audits])
                 self._audits.clear()
+
+    def _write(self, decisions: list[tuple[float, Audit]]) -> None:
+        """Has them in the log in a moment; the node goes on meanwhile."""
+        writing = asyncio.create_task(self.audit_log.add(decisions))
+        self._writing.append(writing)
+        writing.add_done_callback(self._writing.remove)
 
     def _step(self, event: Event) -> None:
         for effect in self.node.handle(event, self.now()):
