@@ -1,17 +1,18 @@
 """Who is there: this peer, the others, their sites; and whether this peer is well."""
 
 from litestar import Response, Router, get, post
-from litestar.params import FromQuery, JSONBody
+from litestar.params import FromPath, FromQuery, JSONBody
 
 from overlayd.api.problems import ApiProblem
 from overlayd.api.service import Here
 from overlayd.api.views import Health, LeavingBody, RevocationView, Telling
 from protocol.node.events import Leaving, NewsGiven, RecordGiven
-from protocol.node.rows import PeerRow, SelfRow, SiteRow, TimetableRow
+from protocol.node.rows import PeerRow, SelfRow, SiteRow, SpentRow, TimetableRow
 from protocol.node.status_rows import StatusRow
 from protocol.peering import news
 from protocol.policy.site_policy import PolicyRow
 from protocol.requesting.events import GridsAsked
+from protocol.terms.ids import KeyId
 from protocol.trust.record import SignedRecord, read_record
 from protocol.trust.signing import Untrusted
 
@@ -99,6 +100,15 @@ async def policies(service: Here) -> list[PolicyRow]:
     return service.peer.view.policies()
 
 
+@get("/spent/{key:str}", summary="What hosts have by orders of a key")
+async def spent(service: Here, key: FromPath[str]) -> list[SpentRow]:
+    """What hosts hold and lease by orders of a VO, a member or another site, and of those below it, by site.
+
+    It is what each host last told; one tells of those who have most.
+    """
+    return service.peer.view.spent(KeyId(key), service.peer.now())
+
+
 @post("/policies", status_code=202, summary="Publish a site's policy")
 async def publish(service: Here, data: JSONBody[SignedRecord]) -> PolicyRow:
     """Checks a policy, takes it in and spreads it. The site's hosts go by it as soon as they have heard it."""
@@ -129,6 +139,7 @@ router = Router(
         leave,
         revoke,
         policies,
+        spent,
         publish,
         metrics,
     ],

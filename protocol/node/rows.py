@@ -111,6 +111,20 @@ class WorkspaceRow(msgspec.Struct, frozen=True):
     """Where it is reached from outside, as its host says: `198.51.100.7:31443 -> head-1:443`."""
 
 
+class SpentRow(msgspec.Struct, frozen=True):
+    """What a host has by the orders of one key and of those below it."""
+
+    site: str
+    host: str
+    age_s: float
+    """Since the host told it."""
+    cpus_milli: int
+    memory_bytes: int
+    disk_bytes: int
+    workspaces: int
+    devices: int
+
+
 class GridRow(msgspec.Struct, frozen=True):
     """One grid."""
 

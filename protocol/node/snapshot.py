@@ -30,6 +30,7 @@ from protocol.node.rows import (
     PeerRow,
     SelfRow,
     SiteRow,
+    SpentRow,
     StoryRow,
     StreamWay,
     TimetableRow,
@@ -152,6 +153,10 @@ class PeerView:
         """The newest policy of each site, by the site's name."""
         known = self._node.overlay.policies.known()
         return [PolicyRow(key, msgspec.structs.replace(said, chain=())) for key, said in known]
+
+    def spent(self, key: KeyId, now: float) -> list[SpentRow]:
+        """What hosts tell that they have by orders of a key, and of those below it."""
+        return snapshot_usage.spent(self._node, key, now)
 
     # -- grids
 

@@ -87,6 +87,7 @@ async def test_the_schema_describes_the_api_and_needs_nothing_from_elsewhere(
         "/v1/standing/{name}",
         "/v1/standing/{site}/{name}",
         "/v1/policies",
+        "/v1/spent/{key}",
         "/v1/audit",
         "/v1/audit/end",
         "/v1/audit/report",
