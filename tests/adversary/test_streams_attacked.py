@@ -60,7 +60,7 @@ async def test_another_owner_opens_nothing_and_learns_only_whose_it_is(host: Car
     order = host.order(host.mallory, host.other_owner)
     answer = await refused(host, host.mallory, order)
     assert answer.why is Why.REFUSED
-    assert answer.detail == f"shop belongs to site {host.owner}'s admin; use that --identity"
+    assert answer.detail == f"shop belongs to site {host.owner}'s admin; use that identity"
 
 
 async def test_a_recorded_order_is_of_no_use_to_another_peer(host: CarryingHost) -> None:
