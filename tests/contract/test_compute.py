@@ -2,11 +2,9 @@
 # ruff: noqa: ASYNC240 (a test has its loop for itself, so it may block)
 
 import asyncio
-import contextlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -17,6 +15,7 @@ from pathlib import Path
 import libvirt
 import msgspec
 import pytest
+from federation.serial import SerialConsole
 
 from overlayd.adapters.image_format import unpack
 from overlayd.adapters.libvirt import domains, private
@@ -462,31 +461,6 @@ async def test_what_qemu_refuses_is_said_and_leaves_nothing(
     assert "/nowhere" in await compute.try_out(), "a host without its emulator says why"
 
 
-class Console:
-    """What a guest that has booted says when it is asked by its serial console."""
-
-    def __init__(self, path: str) -> None:
-        self._socket = socket.socket(socket.AF_UNIX)
-        self._socket.connect(path)
-        self._socket.settimeout(0.2)
-        self._asked = 0
-
-    def ask(self, command: str) -> str:
-        """Runs a command there, and answers what it writes."""
-        self._asked += 1
-        mark = f"={self._asked}="
-        self._socket.sendall(f"stty -echo; echo '{mark}'; {command}; echo '{mark}'\n".encode())
-        text, give_up = "", time.monotonic() + DEADLINE_S
-        while len(parts := text.split(f"{mark}\r\n")) < 3:
-            assert time.monotonic() < give_up, f"{command}: {text!r}"
-            with contextlib.suppress(TimeoutError):
-                text += self._socket.recv(4096).decode(errors="replace")
-        return parts[1].strip()
-
-    def close(self) -> None:
-        self._socket.close()
-
-
 async def test_a_guest_is_resized_while_a_counter_in_it_runs_on(embed: EmbeddedWorld) -> None:
     """Cap, cpus and memory of one guest, which is booted once; then it is saved, and goes on with them."""
     compute = await embed.opened()
@@ -501,7 +475,7 @@ async def test_a_guest_is_resized_while_a_counter_in_it_runs_on(embed: EmbeddedW
     await compute.start(machine)
     log = Path(machine.console_log)
     await until(lambda: "guest ready" in log.read_text(errors="replace"), "it is ready")
-    console = Console(machine.console_socket)
+    console = SerialConsole(machine.console_socket)
     count = "while :; do n=$((n+1)); echo $n >/run/counted; done"
     console.ask(f"({count}) & until [ -s /run/counted ]; do :; done")
 
@@ -546,7 +520,7 @@ async def test_a_guest_is_resized_while_a_counter_in_it_runs_on(embed: EmbeddedW
     seen = await has(256, grown.sizes)
     assert (seen.boot, seen.cpu_milli, seen.vcpus) == (1, 1000, 2)
     console.close()
-    console = Console(machine.console_socket)
+    console = SerialConsole(machine.console_socket)
     assert counted() > before
     console.close()
 
@@ -570,7 +544,7 @@ async def test_a_guest_that_writes_is_held_to_a_rate_of_all_its_disks(
     assert seen.disk_rate == rate
     log = Path(machine.console_log)
     await until(lambda: "guest ready" in log.read_text(errors="replace"), "it is ready")
-    console = Console(machine.console_socket)
+    console = SerialConsole(machine.console_socket)
     for disk in ("vda", "vdb"):
         write = f"dd if=/dev/zero of=/dev/{disk} bs=256k oflag=direct conv=notrunc"
         console.ask(f"(while :; do {write}; done) >/dev/null 2>&1 & echo")
