@@ -194,7 +194,7 @@ class MachineSeen(msgspec.Struct, frozen=True):
     cpu_time_s: float
     """Seconds of cpu time used since this start, by the host's own accounting."""
     cpu_milli: int
-    """The cap in force; 0 if none."""
+    """The cap in force; 0 if there is none, or it does not weigh as much as that among others."""
     memory_bytes: int
     """What its guest has now. That follows what it is given, as its kernel takes it and gives it back."""
     grid: str = ""

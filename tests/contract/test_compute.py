@@ -570,11 +570,13 @@ async def test_a_guest_that_writes_is_held_to_a_rate_of_all_its_disks(
     _, operations_s = await measured(2)
     assert 0 < operations_s < 2 * slower.operations_s
     domain.setBlockIoTune("vda", {"total_iops_sec": 0}, libvirt.VIR_DOMAIN_AFFECT_LIVE)
+    domain.setSchedulerParametersFlags({"cpu_shares": 2}, libvirt.VIR_DOMAIN_AFFECT_LIVE)
     (seen,) = await compute.observe()
     assert seen.disk_rate != slower
+    assert seen.cpu_milli == 0, "it does not weigh what it should"
     await compute.resize(machine.name, Sizes(2000, 1, 96 << 20, slower))
     (seen,) = await compute.observe()
-    assert seen.disk_rate == slower
+    assert (seen.cpu_milli, seen.disk_rate) == (2000, slower)
     console.close()
     await compute.save(machine.name)
     await compute.start(msgspec.structs.replace(machine, disk_rate=rate))

@@ -105,10 +105,11 @@ def resize(domain: libvirt.virDomain, type_: DomainType, wanted: Sizes) -> Resiz
 
 
 def _cap(domain: libvirt.virDomain, type_: DomainType, running: bool) -> int:
-    """The cap in force, as the kernel says it. If no guest runs, it is what the domain says; also if libvirt
-    was just opened and has not found the control group of an earlier life's guest yet.
+    """The cap in force, as the kernel says it; 0 also if the weight is not that of the cap. If no guest runs,
+    it is what the domain says; also if libvirt was just opened and has not found the control group of an
+    earlier life's guest yet.
     """
-    period = quota = 0
+    period = quota = weight = 0
     if type_ is DomainType.TEST:
         with contextlib.suppress(libvirt.libvirtError):
             text = domain.metadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, NAMESPACE)
@@ -118,13 +119,15 @@ def _cap(domain: libvirt.virDomain, type_: DomainType, running: bool) -> int:
         with contextlib.suppress(libvirt.libvirtError):
             now = domain.schedulerParameters()
             period, quota = (now.get(name, 0) for name in _quota_parameters(type_))
+            weight = now.get("cpu_shares", 0)
     if not period:
         tune = ET.fromstring(domain.XMLDesc()).find("cputune")  # noqa: S314, libvirt's own
         period, quota = (
             int((tune.findtext(name) if tune is not None else None) or 0)
             for name in quota_names(type_)
         )
-    return int(quota * 1000 // period) if period > 0 and quota > 0 else 0
+    cap = int(quota * 1000 // period) if period > 0 and quota > 0 else 0
+    return 0 if weight not in (0, cpu_shares(cap)) else cap
 
 
 def _set_cap(domain: libvirt.virDomain, type_: DomainType, cpu_milli: int) -> None:

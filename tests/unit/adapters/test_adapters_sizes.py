@@ -22,7 +22,7 @@ class SomeDomain:
     def __init__(self, has: int, most: int, free: int | None) -> None:
         self.has, self.most, self.free, self.granted = has, most, free, has
         self.limit = sizes._UNLIMITED_KIB
-        self.vcpus = 1
+        self.vcpus, self.weight = 1, 1024
         self.disks: dict[str, str] = {}
         """By target: what is in its `iotune`."""
         self.throttled: list[tuple[str, dict[str, object], int]] = []
@@ -59,7 +59,8 @@ class SomeDomain:
         return {} if self.free is None else {"usable": self.free, "last_update": 1 << 40}
 
     def schedulerParameters(self) -> dict[str, int]:
-        return {"global_period": 100_000, "global_quota": 100_000, "vcpu_period": 100_000}
+        quotas = {"global_period": 100_000, "global_quota": 100_000, "vcpu_period": 100_000}
+        return {"cpu_shares": self.weight, **quotas}
 
     def memoryParameters(self, flags: int = 0) -> dict[str, int]:
         return {"hard_limit": self.limit}
@@ -68,7 +69,7 @@ class SomeDomain:
         self.limit = wanted["hard_limit"]
 
     def setSchedulerParametersFlags(self, wanted: dict[str, int], flags: int) -> None:
-        return
+        self.weight = wanted["cpu_shares"]
 
     def XMLDesc(self, flags: int = 0) -> str:
         disks = (
@@ -124,6 +125,15 @@ def test_a_guest_that_says_nothing_is_left_alone_and_granted_no_more(
     assert "does not say (yet) how much of it is free" in left.waits
     assert (domain.has, domain.granted) == (4 * GIB_KIB, GIB_KIB)
     assert domain.limit < 3 * GIB_KIB, "it does not get it by taking it"
+
+
+def test_a_weight_that_somebody_changed_comes_back() -> None:
+    domain = SomeDomain(GIB_KIB, GIB_KIB, 0)
+    assert sizes.of(domain, DomainType.QEMU, True).cpu_milli == 1000
+    domain.weight = 2
+    assert sizes.of(domain, DomainType.QEMU, True).cpu_milli == 0
+    sizes.resize(domain, DomainType.QEMU, wanted(GIB_KIB))
+    assert domain.weight == 1024
 
 
 def rate_of(domain: SomeDomain) -> DiskRate:
