@@ -36,7 +36,7 @@ TOPOLOGY = Topology(
 )
 GRID = "grows"
 MIB = 1 << 20
-SMALL, LARGE = (1000, 96 * MIB), (1500, 160 * MIB)
+SMALL, LARGE, RATE = (1000, 96 * MIB), (1500, 160 * MIB), 50 * MIB
 COUNTS = "i=0; while sleep 0.1; do i=$((i+1)); echo $i >/run/count; done &"
 EDITION = "grep -c edition=2 /proc/cmdline"
 """How many of its kernel's arguments say that it is of the other image."""
@@ -65,10 +65,13 @@ def second_edition(folder: Path) -> Path:
     return path
 
 
-def sized(spec: GridSpec, cpus_milli: int, memory_bytes: int) -> GridSpec:
+def sized(spec: GridSpec, cpus_milli: int, memory_bytes: int, disk_bytes_s: int = 0) -> GridSpec:
     """The specification with other sizes of its first cluster."""
     cluster = msgspec.structs.replace(
-        spec.clusters[0], cpus_milli=cpus_milli, memory_bytes=memory_bytes
+        spec.clusters[0],
+        cpus_milli=cpus_milli,
+        memory_bytes=memory_bytes,
+        disk_bytes_s=disk_bytes_s,
     )
     return msgspec.structs.replace(spec, clusters=(cluster, *spec.clusters[1:]))
 
@@ -185,9 +188,10 @@ def _others_come_and_go(
 def _resized(federation: Federation, spec: GridSpec, stay: list[Workspace]) -> None:
     """They grow and shrink again, and what runs in them runs on."""
     memory = [counts(one, MEMORY) for one in stay]
-    apply(federation, sized(spec, *LARGE), 5)
+    apply(federation, sized(spec, *LARGE, RATE), 5)
     for one, had in zip(stay, memory, strict=True):
-        one.happened("machine.resized", "160 MiB of memory, without a restart")
+        larger = "160 MiB of memory, 50 MiB/s of its disks, without a restart"
+        one.happened("machine.resized", larger)
         comes_to(one, "nproc", 2)
         assert counts(one, MEMORY) - had == 64 << 10
     apply(federation, spec, 6)
