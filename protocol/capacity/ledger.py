@@ -9,9 +9,12 @@ cluster on this host, which are suspended together. In the whole timetable each 
 moment at which it no longer fits. That moment is the plan. It follows from the firm promises and from the order
 in which groups came, so it needs no memory of its own. Disk never yields. Groups of owners who stand better are
 planned first, however late they came: who had the most of what is its share yields first.
+
+What an owner is *guaranteed* is cpus and memory that no firm promise to another may take. Best-effort work may:
+it makes way when the owner comes. What the owner has already is part of its guarantee.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
@@ -59,6 +62,7 @@ class Ledger:
         self._table = Timetable(capacity)
         self._rank = rank
         self._owners: dict[EntryKey, KeyId] = {}
+        self._guaranteed: Mapping[KeyId, Quantum] = {}
         self._taken: dict[KeyId, Quantum] | None = None
         """What `taken` answered last, while that stays so."""
         self._yielding: dict[EntryKey, tuple[Yields, tuple[Occupancy, ...]]] = {}
@@ -84,10 +88,25 @@ class Ledger:
         """What is not promised, now and later."""
         return self._table.room
 
-    def free_for(self, window: Window, displacing: bool = False) -> Quantum:
-        """What a lease of that window can have. `displacing` counts what yields as free."""
+    def free_for(
+        self,
+        window: Window,
+        displacing: bool = False,
+        owner: KeyId = NOBODY,
+        firm: bool = False,
+    ) -> Quantum:
+        """What a lease of that window can have. `displacing` counts what yields as free.
+
+        A `firm` one has nothing that others are guaranteed, and its owner's own guarantee from what yields.
+        """
         room = self._firm.room if displacing else self._table.room
+        if firm and self._guaranteed:
+            room = self._room_beside(owner, displacing)
         return room.for_lease(window.start_s, window.end_s, window.kept_until_s)
+
+    def guarantee(self, guaranteed: Mapping[KeyId, Quantum]) -> None:
+        """Keeps so much for each of these owners from now on: from all firm promises to others."""
+        self._guaranteed = guaranteed
 
     def taken(self) -> dict[KeyId, Quantum]:
         """What is promised to each owner, now or for later. What is suspended for want of room has nothing."""
@@ -174,8 +193,23 @@ class Ledger:
         return self._yielding[key][0] if key in self._yielding else None
 
     def fits(self, key: EntryKey, spans: tuple[Occupancy, ...]) -> bool:
-        """Whether `spans` could be promised in place of what the entry has."""
-        return self._table.fits(key, spans)
+        """Whether `spans` could be promised in place of what the entry has, without what others are guaranteed.
+
+        Where a guarantee is not met already, because the policy is newer than what was promised, it is no
+        reason.
+        """
+        if not self._table.fits(key, spans):
+            return False
+        if not self._guaranteed or key in self._yielding:
+            return True
+        owner, old, listed = self.owner(key), self._firm.spans(key), key in self._firm
+        met = self._is_met_beside(owner, spans)
+        self._firm.reserve(key, spans)
+        fits = not met or self._is_met_beside(owner, spans)
+        self._firm.release(key)
+        if listed:
+            self._firm.reserve(key, old)
+        return fits
 
     def strike(self, key: EntryKey) -> None:
         """Takes a promise back. It is no error if there is none."""
@@ -247,6 +281,35 @@ class Ledger:
                 )
                 self._table.reserve(key, self._firm.spans(key) + shorter)
 
+    def _is_met_beside(self, owner: KeyId, spans: tuple[Occupancy, ...]) -> bool:
+        """Whether all others still find what they are guaranteed for as long as these spans last."""
+        room = self._room_beside(owner, displacing=True)
+        free = [room.over(span.start_s, span.end_s) for span in spans]
+        return all(each.cpus_milli >= 0 and each.memory_bytes >= 0 for each in free)
+
+    def _room_beside(self, owner: KeyId, displacing: bool) -> Room:
+        """The room for firm promises to an owner beside what others are guaranteed and do not have.
+
+        Of what yields, only what the owner's own guarantee needs makes way, unless it is `displacing`.
+        """
+        taken: dict[KeyId, list[Occupancy]] = {who: [] for who in self._guaranteed}
+        for key, spans in self._firm.entries().items():
+            taken.get(self.owner(key), []).extend(spans)
+        edges = {edge for spans in taken.values() for s in spans for edge in (s.start_s, s.end_s)}
+        at_s = sorted(edges.union(self._firm.room.at_s, self._table.room.at_s) - {FOREVER})
+        free: list[Quantum] = []
+        for moment_s in at_s:
+            room, own = self._firm.room.at(moment_s), Quantum()
+            for who, most in self._guaranteed.items():
+                has = [s.quantum for s in taken[who] if s.start_s <= moment_s < s.end_s]
+                missing = _more_than(most, total(has))
+                if who == owner:
+                    own = missing
+                else:
+                    room -= missing
+            free.append(room if displacing else room.least(self._table.room.at(moment_s) + own))
+        return Room(at_s, free)
+
     def _most(self, key: EntryKey) -> Quantum:
         """The most cpus and memory that an entry has at any time, if it may run at all."""
         yields = self.yields(key)
@@ -269,3 +332,9 @@ class Ledger:
         self._table.check()
         assert len(self._firm) == len(self._table)
         assert all(key in self._firm for key in self._yielding)
+
+
+def _more_than(most: Quantum, has: Quantum) -> Quantum:
+    """The cpus and memory of `most` that `has` is without."""
+    cpus_milli = max(0, most.cpus_milli - has.cpus_milli)
+    return Quantum(cpus_milli, max(0, most.memory_bytes - has.memory_bytes))

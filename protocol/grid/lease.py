@@ -26,6 +26,10 @@ class LeaseTime(msgspec.Struct, frozen=True, array_like=True):
     useful_s: Moment = 0.0
     """For best-effort work: the shortest time worth starting it for, where it can be suspended. Else 0."""
 
+    def firm(self, suspends: bool) -> bool:
+        """Whether it keeps its room to its end, on a host that can suspend work or cannot."""
+        return not (suspends and self.useful_s)
+
 
 def kept_s(terms: LeaseTerms) -> float:
     """How long what is left is kept after the end of the lease."""
@@ -42,7 +46,7 @@ def asked(spec: GridSpec, start_s: float = 0.0) -> LeaseTime:
 def window(of: LeaseTime, now: float, suspends: bool) -> Window:
     """The same by a host's clock. `suspends`: the host can suspend what is asked for."""
     start_s = of.start_s or now
-    busy_s = of.useful_s if suspends and of.useful_s else of.busy_s
+    busy_s = of.busy_s if of.firm(suspends) else of.useful_s
     return Window(start_s, start_s + busy_s, start_s + of.kept_s)
 
 

@@ -301,7 +301,7 @@ class ChangeHolds:
             if needs is not None:
                 own = plan is not None and name in plan.workspaces
                 if why := self._refusal(
-                    asked_for, name, needs, offer, company, new.window, None if own else now
+                    asked_for, name, needs, offer, company, new, None if own else now
                 ):
                     refused.append((name, why))
                     continue
@@ -395,7 +395,7 @@ class ChangeHolds:
         needs: Quantum,
         offer: Offer,
         company: list[Offer],
-        time: Window,
+        row: HoldRow,
         heeds_s: float | None,
     ) -> Refusal | None:
         """Why a workspace is not held; None if it can be.
@@ -405,7 +405,8 @@ class ChangeHolds:
         deployment = asked_for.deployment
         if fault := too_many(len(self._ledger) + 1):
             return Refusal(fault[0], self._host, detail=fault[1])
-        free = self._ledger.free_for(time)
+        owner, firm = deployment.owner, not row.yields
+        free = self._ledger.free_for(row.window, owner=owner, firm=firm)
         kept = Quantum()
         if heeds_s is not None:
             kept = self._claims.kept_from(deployment, free, heeds_s)

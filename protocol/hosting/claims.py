@@ -144,7 +144,9 @@ class Claims:
         """Tells for how much of each claim there is room, where that changed."""
         effects: list[Effect] = []
         for (order, by), claim in self._rows.items():
-            free = self._ledger.free_for(window(claim.time, now, self._offer().facts.suspends))
+            suspends = self._offer().facts.suspends
+            time, firm = window(claim.time, now, suspends), claim.time.firm(suspends)
+            free = self._ledger.free_for(time, owner=claim.owner, firm=firm)
             free -= self.kept(order, 0.0, free, now)
             room: list[str] = []
             for name, size in claim.sizes.items():

@@ -449,7 +449,8 @@ class Holds:
                 refused.append((name, Refusal(Constraint.AUTHORITY, self._host, detail=why)))
                 continue
             if (ask.grid, name) not in self._ledger:
-                free = self._ledger.free_for(time, displacing)
+                owner = deployment.owner
+                free = self._ledger.free_for(time, displacing, owner, firm=not yields)
                 if heeds_s is not None:
                     kept = self._claims.kept_from(deployment, free, heeds_s)
                     offer, free = msgspec.structs.replace(offer, kept=kept), free - kept
@@ -458,8 +459,7 @@ class Holds:
                     refused.append((name, found[-1]))
                     continue
                 how = yields_held(ask.grid, workspace) if yields else None
-                takes, owner = quantum_of(workspace), deployment.owner
-                self._ledger.enter((ask.grid, name), takes, time, how, owner)
+                self._ledger.enter((ask.grid, name), quantum_of(workspace), time, how, owner)
                 fresh.append(name)
                 company = [offer]
             held.append(name)

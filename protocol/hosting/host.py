@@ -77,7 +77,7 @@ from protocol.policy.site_policy import PortSpan
 from protocol.terms.coordinate import Coordinate, known
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, Effect, Note, Persist, Row, Send, Untidied, earliest
-from protocol.terms.ids import GridId, PeerId, StoreId
+from protocol.terms.ids import GridId, KeyId, PeerId, StoreId
 from protocol.terms.limits import LATER_STEPS, MTU_USUAL
 from protocol.trust.identity import Identity
 from protocol.trust.order import SignedOrder
@@ -437,8 +437,9 @@ class Host:
 
     def _quote(self, ask: QuoteAsk, now: float) -> Quote:
         offer = self.offer(ask.time.start_s)
-        time = window(ask.time, now, self._facts.suspends)
-        free = self.ledger.free_for(time, self._displacing(ask.time.start_s, now))
+        suspends, displacing = self._facts.suspends, self._displacing(ask.time.start_s, now)
+        time, firm = window(ask.time, now, suspends), ask.time.firm(suspends)
+        free = self.ledger.free_for(time, displacing, KeyId(ask.owner), firm)
         kept, taken = Quantum(), self._taken()
         if not ask.time.start_s:
             kept = self.claims.kept(ask.order, ask.since_s, free, now, ask.owner)

@@ -1,5 +1,8 @@
 """What owners have of this host counts as used in their fair share (policy/shares.py), and is kept on disk.
 
+What a site's policy guarantees is split among its hosts by how much each has, and each keeps its part. A host
+that hears of no other keeps all of it, which is only too careful.
+
 It is counted from the host's own ledger: leases, reservations from the moment they are promised, and holds.
 What is not on disk yet when the host loses power is less than an hour's, and is forgotten.
 """
@@ -7,6 +10,7 @@ What is not on disk yet when the host loses power is less than an hour's, and is
 from protocol.capacity.ledger import Ledger
 from protocol.capacity.quantum import Quantum
 from protocol.hosting.surroundings import HostSurroundings
+from protocol.policy.guaranteed import part_of
 from protocol.policy.shares import HOUR_S, FairShare, Standing, priority, shares_of
 from protocol.terms.effects import Deadline, Effect, Persist, Row, Untidied
 from protocol.terms.ids import KeyId
@@ -33,6 +37,7 @@ class Sharing:
         self.ledger = Ledger(capacity, now, self._rank)
         self._counted_s = int(now)
         self._write_s = now + HOUR_S
+        self._guarantee()
 
     def advance(self, now: float) -> None:
         """Moves time on, in the ledger too. Shares are those of now from here on."""
@@ -44,6 +49,7 @@ class Sharing:
             for owner, quantum in self.ledger.taken().items():
                 self.count(owner, quantum, self._counted_s, until_s)
             self._counted_s = until_s
+            self._guarantee()
         self._fair.advance(now)
         self.ledger.advance(now)
 
@@ -70,6 +76,15 @@ class Sharing:
     def next_deadline(self) -> Deadline | None:
         """When to write it."""
         return Deadline(self._write_s, "used") if self.ledger.taken() else None
+
+    def _guarantee(self) -> None:
+        """Keeps this host's part of what its site's policy guarantees."""
+        vos = self._policy.vos if self._policy is not None else ()
+        guaranteed = {vo.key: vo.guaranteed for vo in vos if vo.guaranteed.running != Quantum()}
+        if guaranteed:
+            own, beside = self.ledger.capacity, self._around.beside()
+            guaranteed = {key: part_of(all_, own, beside) for key, all_ in guaranteed.items()}
+        self.ledger.guarantee(guaranteed)
 
     def _rank(self, owner: KeyId, offered: Quantum) -> int:
         return self._fair.standing((owner, owner), offered)[0] // _STEPS_OF_RANK

@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from protocol.capacity.allotments import Parts
+from protocol.capacity.quantum import Quantum
 from protocol.grid.tunnel import ToldEnd
 from protocol.membership.clocks import SURE, ClockView
 from protocol.policy.demand import NOTHING, Demand
@@ -31,6 +32,9 @@ class HostSurroundings(Protocol):
 
     def elsewhere(self, key: KeyId) -> Demand:
         """What other hosts of this host's site have by orders of a key, as far as they were heard."""
+
+    def beside(self) -> Quantum:
+        """What the other hosts of this host's site have in all, as far as they were heard."""
 
     def least_policy(self) -> int:
         """The least number of a policy that this host may go by, as its certificate says."""
@@ -86,6 +90,10 @@ class Alone:
     def elsewhere(self, key: KeyId) -> Demand:
         """Nothing."""
         return NOTHING
+
+    def beside(self) -> Quantum:
+        """There are none."""
+        return Quantum()
 
     def least_policy(self) -> int:
         """Any will do."""

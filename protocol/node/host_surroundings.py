@@ -69,6 +69,15 @@ class PeerSurroundings:
                 workspaces += there.workspaces
         return Demand(total(quanta), workspaces)
 
+    def beside(self) -> Quantum:
+        """What the other hosts of this host's site have in all, as far as they were heard."""
+        own, adverts = self._certificates.identity, self._directory.adverts.items()
+        return total(
+            heard.advert.facts.capacity
+            for peer, heard in adverts
+            if peer != own.peer and self.site(peer) == own.site
+        )
+
     def least_policy(self) -> int:
         """The least number of a policy that this host may go by, as its certificate says."""
         return read_certificate(self._certificates.identity.chain[0]).policy

@@ -97,6 +97,9 @@ class Around:
     def elsewhere(self, key: KeyId) -> Demand:
         return self.others.get(key, NOTHING)
 
+    def beside(self) -> Quantum:
+        return Quantum()
+
     def least_policy(self) -> int:
         return self.least
 

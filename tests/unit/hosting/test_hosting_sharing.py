@@ -1,11 +1,14 @@
 """What a host has promised counts as used, and who had most of its share yields first."""
 
 from hosting_world import EACH, FACTS, ROOM, One
-from negotiating import ADMIN, NOW, RIVAL
+from msgspec import structs
+from negotiating import ADMIN, NOW, RIVAL, shop
 
 from protocol.capacity.ledger import Yields
 from protocol.capacity.quantum import Quantum
 from protocol.capacity.timetable import ALWAYS, Window
+from protocol.grid.model import LeaseTerms
+from protocol.grid.record import grid_id
 from protocol.hosting.sharing import TABLE, Sharing
 from protocol.hosting.surroundings import Alone
 from protocol.policy.shares import HOUR_S
@@ -108,3 +111,38 @@ def test_a_host_counts_what_it_leases_and_what_it_holds_for_its_owner() -> None:
     assert (
         one.host.sharing.priority(owner) < one.host.sharing.priority(KeyId(RIVAL.signer.key)) == 1.0
     )
+
+
+def test_a_host_keeps_its_part_of_what_its_sites_policy_guarantees() -> None:
+    one = One(FACTS)
+    terms = VoTerms("atlas", ATLAS, guaranteed=Quantum(3000, 1 << 20, 99))
+    one.around.said = SitePolicy("s1", 1, NOW, (), vos=(terms,))
+    one.host.tick(NOW + 1)
+    free = one.host.ledger.free_for
+    assert free(ALWAYS, owner=CMS, firm=True).cpus_milli == ROOM.cpus_milli - 3000
+    assert free(ALWAYS, owner=CMS) == free(ALWAYS, owner=ATLAS, firm=True) == ROOM
+    one.around.said = None
+    one.host.tick(NOW + 2)
+    assert free(ALWAYS, owner=CMS, firm=True) == ROOM
+
+
+def test_what_is_guaranteed_is_not_held_for_another_and_best_effort_work_makes_way_for_it() -> None:
+    one, owner = One(FACTS), KeyId(RIVAL.signer.key)
+    terms = (VoTerms("atlas", ATLAS, guaranteed=Quantum(3800)), VoTerms("s2", owner))
+    one.around.said = SitePolicy("s1", 1, NOW, (), vos=terms)
+    one.host.tick(NOW + 1)
+    assert one.quote(owner=owner).free.cpus_milli == 200
+    assert one.holds(RIVAL.up(shop(1), NOW)).held == ()
+
+
+def test_best_effort_work_makes_way_for_who_is_guaranteed_the_room() -> None:
+    one, owner = One(structs.replace(FACTS, capacity=EACH + Quantum(disk_bytes=1 << 40))), RIVAL
+    key = KeyId(owner.signer.key)
+    terms = VoTerms("s2", key, guaranteed=EACH)
+    one.around.said = SitePolicy("s1", 1, NOW, (), vos=(terms,))
+    one.host.tick(NOW + 1)
+    lent = ADMIN.up(shop(1, lease=LeaseTerms(best_effort=True)), NOW)
+    assert one.holds(lent).held == ("web-1",)
+    assert one.quote(owner=key).free.cpus_milli == EACH.cpus_milli
+    assert one.holds(owner.up(shop(1), NOW)).held == ("web-1",)
+    assert one.host.leases.preemption.turn(NOW + 2) == [grid_id(lent)], "it is suspended now"
