@@ -59,8 +59,8 @@ KINDS: dict[str, KindLimit] = {
     # a site or the federation. A site can take back twice as many certificates as it may have hosts.
     "revocation": KindLimit(8 * _K, 3660 * _DAY_S, 8192, 16 * _M, 16 * _M),
     # 300 bytes for each VO that it names, 128 at most, and the site's certificate. Its owner is a site and no
-    # host, so all sites share the last bound: 1,000 of them.
-    "policy": KindLimit(32 * _K, 3660 * _DAY_S, 1, 33 * _K, 33 * _M),
+    # host, so all sites share the last bound: 500 of the largest.
+    "policy": KindLimit(32 * _K, 3660 * _DAY_S, 1, 33 * _K, 16 * _M),
 }
 
 NEWS_BURST, NEWS_PER_S = 128.0, 0.1
