@@ -5,9 +5,7 @@ from msgspec.structs import replace
 from protocol.contract.authority import Authority
 from protocol.terms.effects import Audit, Effect, Send
 from protocol.terms.ids import PeerId
-from protocol.trust.certificate import read_certificate
-from protocol.trust.grants import GRANTS_MOST, owner_of, read_grant
-from protocol.trust.order import SignedOrder, order_id, read_order
+from protocol.trust.order import SignedOrder, claimed, order_id, read_order
 from protocol.trust.owner import Owner
 from protocol.trust.signing import Untrusted
 
@@ -47,14 +45,9 @@ def _of_whom(authority: Authority, signed: SignedOrder, said: Audit, now: float)
 def _claimed(signed: SignedOrder, said: Audit) -> Audit:
     """Who an order that is not believed says that it is of."""
     try:
-        if grants := signed.grants[:GRANTS_MOST]:
-            owner = owner_of(grants, [read_grant(grant) for grant in grants])
-            return _given_by(owner, said, believed=False)
-        certificate = read_certificate(signed.chain[0])
-    except (IndexError, Untrusted):
+        return _given_by(claimed(signed), said, believed=False)
+    except Untrusted:
         return said
-    owner = Owner(key=certificate.subject, site=certificate.site)
-    return _given_by(owner, said, believed=False)
 
 
 def _given_by(owner: Owner, said: Audit, *, believed: bool) -> Audit:

@@ -16,7 +16,7 @@ from protocol.terms.ids import GridId, KeyId, PeerId
 from protocol.terms.limits import STORY_CHARACTERS
 from protocol.terms.login import Login
 from protocol.terms.ranges import Amount, Count, Moment, Name, Number, Place, WholeSeconds, shown
-from protocol.trust.order import member_of
+from protocol.trust.order import claimed
 from protocol.wire.codec import Malformed, MalformedReason, decode
 
 NOTICE = "grid"
@@ -137,7 +137,7 @@ def notice_of(record: GridRecord, spec: GridSpec) -> Notice:
         mine=(),
         made_s=0.0,
         lease_s=spec.lease_s,
-        member=member_of(record.order),
+        member=claimed(record.order).member,
     )
 
 

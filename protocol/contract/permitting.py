@@ -14,7 +14,7 @@ one of that name. The id follows from the order that made the grid, so nobody ca
 
 from protocol.grid.record import GridRecord, is_about
 from protocol.trust.certificate import CLOCK_TOLERANCE_S
-from protocol.trust.order import Action, CheckedOrder, Order, line_of, read_order
+from protocol.trust.order import Action, CheckedOrder, Order, claimed, read_order
 from protocol.trust.owner import admin
 from protocol.trust.signing import Reason, Untrusted
 
@@ -31,7 +31,7 @@ def permit(checked: CheckedOrder, record: GridRecord) -> None:
             Reason.WRONG_ROLE,
             f"{record.name} belongs to {admin(record.owner_site)}, not to {admin(owner.label)}",
         )
-    if owner.key == record.owner and not owner.may_change(line_of(record.order)):
+    if owner.key == record.owner and not owner.may_change(claimed(record.order).line):
         raise Untrusted(
             Reason.NOT_GRANTED,
             f"{record.name} was ordered by another member of {admin(record.owner_site)}; who ordered it, "

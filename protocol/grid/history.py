@@ -11,8 +11,8 @@ from protocol.grid.volumes import deletes
 from protocol.terms.limits import PAST_CHARACTERS, PAST_MOST
 from protocol.terms.quantities import format_duration
 from protocol.terms.ranges import shown
-from protocol.trust.certificate import read_certificate
-from protocol.trust.order import Action, SignedOrder, read_order
+from protocol.trust.order import Action, SignedOrder, claimed, read_order
+from protocol.trust.owner import plain
 
 
 def history(record: GridRecord) -> tuple[Past, ...]:
@@ -40,7 +40,8 @@ def lines_since(record: GridRecord) -> tuple[Past, ...]:
 def line_of(signed: SignedOrder, epoch: int, said: str) -> Past:
     """The line of an order that was carried out in that epoch."""
     order = read_order(signed)
-    by = read_certificate(signed.chain[0]).name if signed.chain else ""
+    owner = claimed(signed)
+    by = owner.member or plain(owner.label)
     return Past(epoch, order.action, order.issued_at_s, by, said)
 
 

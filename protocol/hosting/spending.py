@@ -27,7 +27,7 @@ from protocol.placement.fit import quantum_of
 from protocol.policy.demand import Demand
 from protocol.terms.ids import GridId, KeyId
 from protocol.terms.refusal import PORTS
-from protocol.trust.order import SignedOrder, line_of
+from protocol.trust.order import SignedOrder, claimed
 
 _LINES_KEPT = 4096
 
@@ -108,7 +108,7 @@ class Spending:
         if order not in self._lines:
             if len(self._lines) >= _LINES_KEPT:
                 self._lines.clear()
-            self._lines[order] = line_of(order)
+            self._lines[order] = claimed(order).line
         return self._lines[order]
 
 

@@ -30,7 +30,7 @@ from protocol.trust.order import (
     Action,
     CheckedOrder,
     SignedOrder,
-    line_of,
+    claimed,
     order_key,
     read_order,
 )
@@ -353,7 +353,11 @@ class Admission:
         """The request that places the grid which an order of the same owner names."""
         for placing in self._requests.placing(order_part(GridId(checked.order.grid))):
             order = placing.order
-            if order is not None and placing.running and checked.owner.may_change(line_of(order)):
+            if (
+                order is not None
+                and placing.running
+                and checked.owner.may_change(claimed(order).line)
+            ):
                 return placing
         return None
 

@@ -31,7 +31,7 @@ from protocol.trust.certificate import (
     is_key,
     read_certificate,
 )
-from protocol.trust.grants import Grants, check_grants, owner_of, read_grant
+from protocol.trust.grants import GRANTS_MOST, Grants, check_grants, owner_of, read_grant
 from protocol.trust.owner import Owner
 from protocol.trust.signing import Reason, Signer, Untrusted, Verifier, require_signature
 from protocol.trust.verbs import Verb
@@ -222,19 +222,17 @@ def check_order(
     return CheckedOrder(order=order, owner=owner, id=order_id(signed))
 
 
-def line_of(signed: SignedOrder) -> tuple[KeyId, ...]:
-    """The line of keys by which an order was given that was believed once (`Owner.line`). Raises Untrusted if
-    nobody can have."""
-    if not signed.grants:
-        return tuple(read_certificate(link).subject for link in signed.chain[:1])
-    return owner_of(signed.grants, [read_grant(grant) for grant in signed.grants]).line
+def claimed(signed: SignedOrder) -> Owner:
+    """Whose an order says it is: that of one which was believed once. Nobody's if it shows neither chain.
 
-
-def member_of(signed: SignedOrder) -> str:
-    """What who gave an order that was believed once is called within its VO; empty for a site's."""
-    if not signed.grants:
-        return ""
-    return owner_of(signed.grants, [read_grant(grant) for grant in signed.grants]).member
+    Raises Untrusted if what it shows cannot be read.
+    """
+    if grants := signed.grants[:GRANTS_MOST]:
+        return owner_of(grants, [read_grant(grant) for grant in grants])
+    if not signed.chain:
+        return Owner(key=KeyId(""))
+    certificate = read_certificate(signed.chain[0])
+    return Owner(key=certificate.subject, site=certificate.site)
 
 
 def _certified(

@@ -1,11 +1,15 @@
 """What was decided of a grid so far: a line for its making, and for each change since."""
 
+from random import Random
+
 from applying_world import RECORD, grown, spec_of, to_apply
 from negotiating import ADMIN, NOW, C
+from organisation import Organisation
 
-from protocol.grid.history import history
+from protocol.grid.history import history, line_of
 from protocol.grid.record import GridRecord, LeaseChange, Register
 from protocol.grid.steps import Extend, Remove, apply
+from protocol.sim.people import Person
 from protocol.terms.limits import PAST_MOST
 from protocol.trust.order import Action
 from protocol.wire.codec import encode
@@ -50,3 +54,14 @@ def test_no_more_is_told_than_there_is_room_for() -> None:
     told = history(record)
     assert len(told) == PAST_MOST
     assert (told[0].epoch, told[-1].epoch) == (5, PAST_MOST + 4)
+
+
+def test_a_members_order_is_by_the_member_and_a_vos_by_the_vo() -> None:
+    star = Organisation("star", from_s=NOW - 1000, until_s=NOW + 1_000_000)
+    own = star.grant("", audience=star.signer.key)
+    for signer, grants, by in (
+        (star.key_of("kate"), star.grant("kate"), "kate"),
+        (star.signer, own, "star"),
+    ):
+        order = Person(signer, (), grants, Random(1), lambda: (C,)).up(spec_of(1), NOW)
+        assert line_of(order, 1, "").by == by

@@ -17,7 +17,7 @@ from protocol.trust.order import (
     Order,
     SignedOrder,
     check_order,
-    line_of,
+    claimed,
     order_id,
     sign_order,
 )
@@ -214,14 +214,14 @@ def given(order: Order = UP, signer: SimSigner = KATE, grants: Grants = KATES) -
 def test_what_a_member_asks_is_the_vos() -> None:
     owner = check(given()).owner
     assert (owner.key, owner.label, owner.member) == (STAR.signer.key, "vo:star", "kate")
-    assert owner.line == line_of(given()) == (STAR.signer.key, KATE.key)
-    assert line_of(signed()) == check(signed()).owner.line == (SITE.key,)
+    assert owner.line == claimed(given()).line == (STAR.signer.key, KATE.key)
+    assert claimed(signed()).line == check(signed()).owner.line == (SITE.key,)
 
 
 def test_a_login_signs_for_who_logged_in() -> None:
     grants = STAR.grant("laptop", under=KATES, by="kate", login=True)
     order = given(signer=STAR.key_of("laptop"), grants=grants)
-    assert check(order).owner.by == line_of(order)[-1] == KATE.key
+    assert check(order).owner.by == claimed(order).line[-1] == KATE.key
 
 
 @pytest.mark.parametrize(
