@@ -34,12 +34,16 @@ def require_resize(owner: Owner, new: GridSpec, old: GridSpec) -> None:
     """Raises Untrusted unless the member may make one grid of the other: who may only resize changes sizes."""
     if Verb.DEPLOY in owner.verbs:
         return
-    other = [
-        found.path for found in differences(new, old) if found.path.split(".")[-1] not in SIZES
-    ]
+    other = [found.path for found in differences(new, old) if not _is_size(found.path)]
     if other:
         why = f"to change {listed(other)} a grant with {Verb.DEPLOY} is needed; this one allows to resize"
         raise Untrusted(Reason.NOT_GRANTED, why)
+
+
+def _is_size(path: str) -> bool:
+    """Whether it is a size of a cluster. A cluster, or a network, may be called like one."""
+    parts = path.split(".")
+    return len(parts) == 3 and parts[0] == "clusters" and parts[2] in SIZES
 
 
 def _needed(spec: GridSpec) -> Iterator[tuple[Verb, str]]:

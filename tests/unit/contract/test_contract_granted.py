@@ -73,3 +73,11 @@ def test_and_nothing_else(new: GridSpec) -> None:
         return
     with pytest.raises(Untrusted, match="a grant with deploy is needed"):
         require_resize(member(Verb.RESIZE), new, GRID)
+
+
+@pytest.mark.parametrize("name", ["cpus", "memory", "sizes"])
+def test_nor_brings_up_a_cluster_that_is_called_like_a_size(name: str) -> None:
+    new = replace(GRID, clusters=(*GRID.clusters, replace(GRID.clusters[0], name=name)))
+    for wanted, standing in ((new, GRID), (GRID, new)):
+        with pytest.raises(Untrusted, match="a grant with deploy is needed"):
+            require_resize(member(Verb.RESIZE), wanted, standing)
