@@ -83,8 +83,8 @@ class Admitting:
             case HoldAsk():
                 constraint, why = self._hold(message, now)
                 return refuse(self._host, sender, message, constraint, why) if why else None
-            case RoomClaim(order=order):
-                no = self._asked(order, now)
+            case RoomClaim():
+                no = self._claimed(message, now)
                 return [Note("claim.refused", "", str(no))] if no is not None else None
             case Act(request=request, order=order) if self._leased(message.grid) is not None:
                 no = self._asked(order, now)
@@ -131,11 +131,12 @@ class Admitting:
     def lasts(self, row: Lease) -> bool:
         """Whether a lease may last as long as its record says, which its owner may have had decided without a
         promise of this host."""
-        checked = self._checked(row.record.order, self._ledger.now_s)
-        if checked is None:
-            return True
-        demand = Demand(lease_s=self._lasts_s(row))
-        return self._judged(checked.owner, demand, nothing_used) is None
+        try:
+            # As it was signed: a grant that has ended since lets its owner have no more than one that has not.
+            owner = self._authority.signed(row.record.order).owner
+        except Untrusted:
+            return False
+        return self._judged(owner, Demand(lease_s=self._lasts_s(row)), nothing_used) is None
 
     def spans(self, ask: HoldAsk, now: float) -> tuple[PortSpan, ...]:
         """Ports that may be chosen for whoever asks for a hold; none for any that this host gives."""
@@ -174,6 +175,17 @@ class Admitting:
         except Malformed:
             return None
         return self._judged(checked.owner, demand, nothing_used)
+
+    def _claimed(self, claim: RoomClaim, now: float) -> Forbidden | None:
+        """What would stop the hold for which room is claimed."""
+        try:
+            checked = self._authority.order(claim.order, now, fresh=False)
+            deployment = self._authority.to_hold(claim.order, now, fresh=False)
+        except Untrusted:
+            return self._asked(claim.order, now)
+        wanted = [each for each in deployment.workspaces if each.name in claim.workspaces]
+        demand = demand_of(wanted, deployment.spec.lease_s)
+        return self._judged(checked.owner, demand, self._used)
 
     def _of(self, signed: SignedOrder, order: Order, row: Lease | None) -> Demand:
         """What an operation asks for that a policy says something of. Raises Malformed."""

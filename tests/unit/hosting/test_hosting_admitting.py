@@ -270,6 +270,28 @@ def test_a_lease_that_stewards_alone_made_longer_than_is_lent_is_not_longer_here
         assert one.host.admitting.lasts(msgspec.structs.replace(row, record=record)) is may
 
 
+def test_nor_is_it_once_the_grant_that_it_was_ordered_by_has_ended(one: One) -> None:
+    """A VO can have each grid ordered by a grant of a few minutes, and extended by another."""
+    one.around.said = policy(ceiling=Ceilings(lease_s=HOUR_S))
+    order = member(not_after_s=NOW + 600).up(shop(1, lease_s=1800), NOW)
+    leased(one, order)
+    one.host.tick(NOW + 700)
+    row = one.host.leases.row(grid_id(order))
+    assert row is not None
+    for extra_s, may in ((1800, True), (1801, False)):
+        record = msgspec.structs.replace(row.record, extra_s=extra_s)
+        assert one.host.admitting.lasts(msgspec.structs.replace(row, record=record)) is may
+
+
+def test_no_room_is_claimed_beyond_a_ceiling(one: One) -> None:
+    one.around.said = policy(ceiling=Ceilings(workspaces=1))
+    said = one.hears(RoomClaim(member().up(shop(2), NOW), ("web-1", "web-2")))
+    assert notes(said)[0][0] == "claim.refused"
+    assert len(one.host.claims) == 0
+    one.hears(RoomClaim(member().up(shop(2), NOW), ("web-1",)))
+    assert len(one.host.claims) == 1
+
+
 def test_no_image_comes_by_a_rebuild_that_does_not_come_by_an_up(one: One) -> None:
     one.around.said = policy()
     ann = member()
