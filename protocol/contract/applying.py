@@ -13,6 +13,7 @@ from ipaddress import IPv4Network
 import msgspec
 
 from protocol.contract.changes import Changed, Judged
+from protocol.contract.granted import require_resize, require_staying
 from protocol.contract.granting import checked_grants
 from protocol.contract.permitting import permit
 from protocol.contract.reading import Reading
@@ -35,7 +36,7 @@ from protocol.grid.record import (
 )
 from protocol.grid.volumes import deletes, pinned, volumes_after, volumes_at
 from protocol.terms.ids import GridId, PeerId
-from protocol.trust.order import Action, Order, SignedOrder, order_key
+from protocol.trust.order import Action, Order, SignedOrder, claimed, order_key
 from protocol.trust.signing import Reason, Untrusted
 
 _FIXED = ("id", "order", "name", "owner", "owner_site", "stewards", "start_s")
@@ -76,6 +77,7 @@ def _check(
     assert record.previous is not None
     if wrong := next(network_faults(reading.spec(record.previous), spec), ""):
         raise _wrong(f"a record of a grid that became what it may not: {wrong}")
+    require_resize(claimed(applied.order), spec, reading.spec(record.previous))
     _check_epoch(record, applied, terms)
     gone = frozenset((*ordered.gone, *terms.without))
     there = [name for name in names(spec) if name not in gone]
@@ -236,6 +238,7 @@ def check_applied_step(
     for field in _FIXED:
         if getattr(record, field) != getattr(before, field):
             raise _wrong(f"a record of another {field} than before")
+    require_staying(claimed(applied.order), _gone_by(terms, ordered, before), ordered.gone)
     _nothing_lost(record, applied, before, reading)
     _networks_kept(record, terms.spec, before, reading)
     if terms.epoch == before.epoch and record.scaled is not None:

@@ -3,7 +3,7 @@
 Every peer judges that alike, from the order alone. How much of a site a VO may use, each site says by itself.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from protocol.grid.differences import differences
 from protocol.grid.model import GridSpec
@@ -37,6 +37,15 @@ def require_resize(owner: Owner, new: GridSpec, old: GridSpec) -> None:
     other = [found.path for found in differences(new, old) if not _is_size(found.path)]
     if other:
         why = f"to change {listed(other)} a grant with {Verb.DEPLOY} is needed; this one allows to resize"
+        raise Untrusted(Reason.NOT_GRANTED, why)
+
+
+def require_staying(owner: Owner, gone: Collection[str], ended: Collection[str]) -> None:
+    """Raises Untrusted if a member who may only resize has more workspaces gone than were ended one by one."""
+    if Verb.DEPLOY in owner.verbs:
+        return
+    if left := [name for name in gone if name not in ended]:
+        why = f"to take {listed(left)} out a grant with {Verb.DEPLOY} is needed; this one allows to resize"
         raise Untrusted(Reason.NOT_GRANTED, why)
 
 

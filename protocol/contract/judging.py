@@ -14,7 +14,6 @@ from protocol.capacity.allotments import Allot
 from protocol.contract.applying import check_applied
 from protocol.contract.changes import changed
 from protocol.contract.entitled import require_decliner, require_voter
-from protocol.contract.granted import require_resize
 from protocol.contract.granting import check_granted
 from protocol.contract.permitting import permit, require_later
 from protocol.contract.reading import Reading
@@ -266,7 +265,6 @@ def _appliable(reading: Reading, record: GridRecord, made: GridRecord, now: floa
     checked = reading.order(made.applied.order, now, fresh=False)
     if now > checked.fresh_until_s + ORDER_LATE_S:
         raise Untrusted(Reason.EXPIRED, "the order came too late; sign it again")
-    require_resize(checked.owner, reading.spec(made.standing), reading.spec(record.standing))
     vouch(reading, made, record, now, lapsed=False)
     _small_enough(made)
 

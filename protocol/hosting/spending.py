@@ -27,7 +27,7 @@ from protocol.placement.fit import quantum_of
 from protocol.policy.demand import Demand
 from protocol.terms.ids import GridId, KeyId
 from protocol.terms.refusal import PORTS
-from protocol.trust.order import SignedOrder, claimed
+from protocol.trust.order import SignedOrder, claimed, order_key
 
 _LINES_KEPT = 4096
 
@@ -45,7 +45,8 @@ class Spending:
     ) -> None:
         self._authority, self._ledger = authority, ledger
         self._holds, self._leases, self._foundlings = holds, leases, foundlings
-        self._lines: dict[SignedOrder, tuple[KeyId, ...]] = {}
+        self._lines: dict[str, tuple[KeyId, ...]] = {}
+        """By key of an order: orders may be long, and theirs are kept elsewhere."""
 
     def used(self, key: KeyId) -> Demand:
         """All that is held or leased here by orders in whose line the key is."""
@@ -105,11 +106,12 @@ class Spending:
         return _demand(quanta, workspaces)
 
     def _line(self, order: SignedOrder) -> tuple[KeyId, ...]:
-        if order not in self._lines:
+        key = order_key(order)
+        if key not in self._lines:
             if len(self._lines) >= _LINES_KEPT:
                 self._lines.clear()
-            self._lines[order] = claimed(order).line
-        return self._lines[order]
+            self._lines[key] = claimed(order).line
+        return self._lines[key]
 
 
 def _demand(quanta: list[Quantum], workspaces: int) -> Demand:

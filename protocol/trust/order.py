@@ -124,6 +124,9 @@ class Order(msgspec.Struct, frozen=True):
     stores: tuple[StoreId, ...] = ()
     """The store of each steward that has its seat, in the same order; an empty one is whichever it has. None at
     all if there are fewer than three: then nobody could stand in for a host that lost its disk."""
+    grant: str = ""
+    """Digest of the signer's grant, 64 hexadecimal digits. Nobody carries it out under another one of the
+    same key, of another VO perhaps. Empty for a site's."""
 
     def store_of(self, steward: PeerId) -> StoreId:
         """The store that has that steward's seat; empty if it is whichever the host has."""
@@ -177,10 +180,12 @@ def order_key(signed: SignedOrder) -> str:
 
 
 def sign_order(order: Order, signer: Signer, chain: Chain = (), grants: Grants = ()) -> SignedOrder:
-    """`order`, signed, with one of the two chains.
+    """`order`, signed, with one of the two chains. It names its grant.
 
     Raises ValueError if it breaks a rule for which every peer would refuse it.
     """
+    if grants:
+        order = msgspec.structs.replace(order, grant=digest_of(grants[-1].payload))
     payload = encode(order)
     if fault := _fault(order, payload):
         raise ValueError(fault)
@@ -203,7 +208,7 @@ def check_order(
     looked at.
     """
     order = read_order(signed)
-    if signed.grants:
+    if signed.grants or order.grant:
         owner = _granted(order, signed, now_s, verifier, revoked)
     else:
         owner = _certified(signed.chain, federation, now_s, verifier, revoked)
@@ -260,6 +265,10 @@ def _granted(
 ) -> Owner:
     if signed.chain:
         raise Untrusted(Reason.BROKEN_CHAIN, "an order goes by certificates or by grants, not both")
+    if not signed.grants or order.grant != digest_of(signed.grants[-1].payload):
+        raise Untrusted(
+            Reason.BROKEN_CHAIN, "the order was given under another grant than it shows"
+        )
     owner = check_grants(signed.grants, now_s, verifier, revoked=revoked)
     enough = VERBS_FOR[order.action]
     if not enough:

@@ -10,7 +10,7 @@ from protocol.grid.grant import HoldGrant, SignedGrant, read_grant, sign_grant
 from protocol.grid.model import ClusterSpec, GridSpec, Mount, VolumeSpec
 from protocol.grid.next_epoch import Added, applied_to, placed_after, vnis_after
 from protocol.grid.record import ApplyTerms, GridRecord, HostRef, change_terms, grid_id
-from protocol.sim.people import Admin
+from protocol.sim.people import Person
 from protocol.terms.ids import GridId, PeerId
 from protocol.trust.order import Action, SignedOrder, read_order
 from protocol.wire.codec import encode
@@ -42,7 +42,7 @@ def to_apply(
     before: GridRecord = RECORD,
     without: tuple[str, ...] = (),
     epoch: int | None = None,
-    admin: Admin = ADMIN,
+    admin: Person = ADMIN,
     at_s: float = NOW,
 ) -> SignedOrder:
     """The order to make the grid that."""

@@ -8,6 +8,7 @@ import pytest
 from applying_world import GIB, ORDER, RECORD, grant, grown, regranted, spec_of, to_apply
 from deciding import certificate
 from negotiating import ADMIN, AUTHORITY, FEDERATION, NOW, RIVAL, A, B, C, record_of, shop
+from organisation import Organisation
 
 from protocol.contract import judging
 from protocol.contract.authority import Authority
@@ -29,10 +30,11 @@ from protocol.grid.record import (
 from protocol.grid.steps import Apply, Decline, Extend, Lapse, Remove, apply
 from protocol.grid.volumes import TerminateTerms, kept_volumes
 from protocol.sim.keys import SimFederation, SimVerifier
-from protocol.sim.people import Admin
+from protocol.sim.people import Admin, Person
 from protocol.terms.ids import GridId, PeerId
 from protocol.trust.order import Action, SignedOrder, order_key, read_order
-from protocol.trust.signing import Untrusted
+from protocol.trust.signing import Reason, Untrusted
+from protocol.trust.verbs import Verb
 from protocol.wire.codec import encode
 
 BRIEF = SimFederation("fed", from_s=NOW - 1000, until_s=NOW + 60)
@@ -582,3 +584,30 @@ def test_a_host_holds_nothing_for_an_order_that_changes_nothing(what: str) -> No
 def test_a_grid_that_was_never_changed_is_written_as_ever() -> None:
     assert b"became" not in encode(RECORD)
     assert b"became" in encode(GROWN)
+
+
+# -- by a member of a virtual organisation who may resize, and no more
+
+STAR = Organisation("star", from_s=NOW - 1000, until_s=NOW + 1_000_000)
+LENT = Authority(FEDERATION.key, SimVerifier(), admitted=(STAR.signer.key,))
+KATES = STAR.grant("kate")
+KATE = Person(STAR.key_of("kate"), (), KATES, Random(5), lambda: (A, B, C))
+RESIZER = Person(
+    STAR.key_of("kate"),
+    (),
+    STAR.grant("kate", verbs=(Verb.RESIZE,), serial="5" * 16),
+    Random(6),
+    lambda: (A, B, C),
+)
+MADE = record_of(KATE.up(spec_of(db=False), NOW), {"web-1": A, "web-2": B})
+
+
+def test_who_may_only_resize_changes_sizes_whatever_stewards_say() -> None:
+    larger = to_apply(spec_of(db=False, cpus_milli=750), MADE, admin=RESIZER)
+    LENT.vouch(grown(larger, {}, MADE), MADE, NOW)
+    more = to_apply(spec_of(3, db=False), MADE, admin=RESIZER)
+    fewer = to_apply(spec_of(db=False), MADE, without=("web-2",), admin=RESIZER)
+    for order, placed, what in ((more, {"web-3": C}, "clusters.web.count"), (fewer, {}, "web-2")):
+        with pytest.raises(Untrusted, match=what) as refused:
+            LENT.vouch(grown(order, placed, MADE), MADE, NOW)
+        assert refused.value.reason is Reason.NOT_GRANTED

@@ -239,6 +239,16 @@ def test_a_login_signs_for_who_logged_in() -> None:
             id="without-its-grants",
         ),
         pytest.param(
+            msgspec.structs.replace(given(), grants=STAR.grant("kate", serial="0" * 16)),
+            Reason.BROKEN_CHAIN,
+            id="under-another-grant-of-the-key",
+        ),
+        pytest.param(
+            sign_order(but_order(grant="0" * 64), SITE, CHAIN),
+            Reason.BROKEN_CHAIN,
+            id="a-site-under-a-grant",
+        ),
+        pytest.param(
             msgspec.structs.replace(given(), chain=CHAIN), Reason.BROKEN_CHAIN, id="with-both"
         ),
         pytest.param(
