@@ -461,8 +461,11 @@ async def test_what_qemu_refuses_is_said_and_leaves_nothing(
     assert "/nowhere" in await compute.try_out(), "a host without its emulator says why"
 
 
-async def test_a_guest_is_resized_while_a_counter_in_it_runs_on(embed: EmbeddedWorld) -> None:
-    """Cap, cpus and memory of one guest, which is booted once; then it is saved, and goes on with them."""
+async def test_a_guest_is_resized_while_a_counter_in_it_runs_on(
+    embed: EmbeddedWorld, tmp_path: Path
+) -> None:
+    """Cap, cpus and memory of one guest, which is booted once; then it is saved, and goes on with them. Rates
+    of disks, of another."""
     compute = await embed.opened()
     machine = embed.machine(
         5, cpu_milli=2000, memory_bytes=160 << 20, vcpus_max=2, memory_max_bytes=320 << 20
@@ -523,14 +526,15 @@ async def test_a_guest_is_resized_while_a_counter_in_it_runs_on(embed: EmbeddedW
     console = SerialConsole(machine.console_socket)
     assert counted() > before
     console.close()
+    await compute.stop(machine.name)
+    await _is_held_to_a_rate_of_all_its_disks(embed, compute, tmp_path)
 
 
-async def test_a_guest_that_writes_is_held_to_a_rate_of_all_its_disks(
-    embed: EmbeddedWorld, tmp_path: Path
+async def _is_held_to_a_rate_of_all_its_disks(
+    embed: EmbeddedWorld, compute: Compute, tmp_path: Path
 ) -> None:
     """By what its hypervisor counts, while it writes to two disks at once: told at its start, changed while it
     runs, mended when somebody takes it away, and there again when it has been saved."""
-    compute = await embed.opened()
     rate = DiskRate(4 << 20, 64)
     disks = []
     for name in ("one", "two"):
@@ -548,8 +552,9 @@ async def test_a_guest_that_writes_is_held_to_a_rate_of_all_its_disks(
     for disk in ("vda", "vdb"):
         write = f"dd if=/dev/zero of=/dev/{disk} bs=256k oflag=direct conv=notrunc"
         console.ask(f"(while :; do {write}; done) >/dev/null 2>&1 & echo")
-    connection = libvirt.open(f"qemu:///embed?root={embed.directory / 'libvirt'}")
-    domain = connection.lookupByName(machine.name)
+    assert isinstance(compute, LibvirtCompute)
+    assert compute._connection is not None
+    domain = compute._connection.lookupByName(machine.name)
 
     def written() -> tuple[int, int]:
         stats = [domain.blockStats(disk) for disk in ("vda", "vdb")]
@@ -585,7 +590,6 @@ async def test_a_guest_that_writes_is_held_to_a_rate_of_all_its_disks(
     await compute.resize(machine.name, Sizes(2000, 1, 96 << 20))
     (seen,) = await compute.observe()
     assert seen.disk_rate == NO_DISK_RATE
-    connection.close()
 
 
 SECOND = """
