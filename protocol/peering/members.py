@@ -17,11 +17,11 @@ from protocol.peering.site_policies import SitePolicies
 from protocol.policy.policy_record import KIND as POLICY
 from protocol.terms.ids import KeyId, PeerId
 from protocol.trust.record import Record, SignedRecord
-from protocol.trust.revocation import KIND as REVOCATION
+from protocol.trust.revocation import KINDS as REVOCATIONS
 from protocol.trust.signing import Reason, Untrusted
 
-_BY_ISSUERS = (REVOCATION, POLICY)
-"""Kinds of records that a site, or the federation, owns and no host: each proves itself."""
+_BY_ISSUERS = (*REVOCATIONS, POLICY)
+"""Kinds of records that a site, a VO or the federation owns, and no host: each proves itself."""
 
 
 class Members:
@@ -57,7 +57,7 @@ class Members:
         if record.kind not in _BY_ISSUERS and PeerId(record.owner) not in self._membership.known:
             return False
         try:
-            if record.kind == REVOCATION:
+            if record.kind in REVOCATIONS:
                 self._certificates.revocation(record)
             elif record.kind == POLICY:
                 self._policies.read(record)

@@ -58,7 +58,7 @@ from protocol.terms.problem import Trouble
 from protocol.trust.certificate import Chain
 from protocol.trust.identity import Identity
 from protocol.trust.record import Record, SignedRecord, newer
-from protocol.trust.revocation import KIND as REVOCATION
+from protocol.trust.revocation import KINDS as REVOCATIONS
 from protocol.trust.signing import Reason, Untrusted
 from protocol.wire.codec import Malformed, MalformedReason, encode
 
@@ -330,8 +330,8 @@ class Overlay:
                     effects += self.blame(peer, "record", now, why)
                 case Refused(owner=owner, why=why):
                     self.quarantines.refuse(owner, why)
-                case Expired(record=record, evicted=True) if record.kind == REVOCATION:
-                    same = self.broadcast.directory.named(REVOCATION, record.name)
+                case Expired(record=record, evicted=True) if record.kind in REVOCATIONS:
+                    same = self.broadcast.directory.named(record.kind, record.name)
                     effects += [] if same else self.certificates.evicted(record)
                 case Stray(record=record) if record.kind in (PRESENCE, SUSPICION, NEWS):
                     effects += self.announcer.stray(record, now) + self._twinned(now)
@@ -350,7 +350,7 @@ class Overlay:
             if record.kind == SUSPICION:
                 owner, suspicion = PeerId(record.owner), read_suspicion(record)
                 return self.follow(self.membership.suspected(owner, suspicion, now), now), []
-            if record.kind == REVOCATION:
+            if record.kind in REVOCATIONS:
                 return self._revoked(record, now)
             if record.kind == POLICY and (held := self.broadcast.directory.get(*record.key)):
                 return self.policies.learnt(record, held.signed), []

@@ -58,6 +58,9 @@ KINDS: dict[str, KindLimit] = {
     # 1.5 kB with the site's certificate, and lives as long as the longest certificate: ten years. Its owner is
     # a site or the federation. A site can take back twice as many certificates as it may have hosts.
     "revocation": KindLimit(8 * _K, 3660 * _DAY_S, 8192, 16 * _M, 16 * _M),
+    # 500 bytes each. Its owner is a VO and no host, so all VOs share the last bound, and none takes from what
+    # sites and the federation revoke.
+    "vo-revocation": KindLimit(4 * _K, 3660 * _DAY_S, 1024, 1 * _M, 3 * _M),
     # 300 bytes for each VO that it names, 128 at most, and the site's certificate. Its owner is a site and no
     # host, so all sites share the last bound: 500 of the largest.
     "policy": KindLimit(32 * _K, 3660 * _DAY_S, 1, 33 * _K, 16 * _M),

@@ -30,7 +30,10 @@ from protocol.trust.record import MAX_TTL_S, Record, SignedRecord, check_record,
 from protocol.trust.signing import Reason, Signer, Untrusted, Verifier
 from protocol.wire.codec import Malformed, decode, encode
 
-KIND = "revocation"
+KIND, VO_KIND = "revocation", "vo-revocation"
+"""Of certificates, and of what VOs granted. These have a budget of their own, so that no VO's key, which
+anybody can make, takes the place of a certificate's revocation."""
+KINDS = (KIND, VO_KIND)
 MAX_REASON_CHARACTERS = 200
 _ISSUER_DIGITS = 16
 """Digits of the issuer's key in a record's name: enough to tell the issuers of one federation apart."""
@@ -214,7 +217,7 @@ def _signed(revocation: Revocation, signer: Signer) -> SignedRecord:
         raise ValueError(f"a reason has at most {MAX_REASON_CHARACTERS} printable characters")
     record = Record(
         owner=signer.key,
-        kind=KIND,
+        kind=_kind(revocation),
         name=name_of(revocation.issuer, revocation.serial),
         incarnation=0,
         sequence=int(revocation.at_s),
@@ -222,6 +225,10 @@ def _signed(revocation: Revocation, signer: Signer) -> SignedRecord:
         ttl_s=min(MAX_TTL_S, revocation.until_s - revocation.at_s),
     )
     return sign_record(record, signer)
+
+
+def _kind(revocation: Revocation) -> str:
+    return VO_KIND if revocation.vo else KIND
 
 
 def read_revocation(
@@ -238,7 +245,9 @@ def read_revocation(
         revocation = decode(record.body, Revocation)
     except Malformed as error:
         raise Untrusted(Reason.MALFORMED, f"revocation: {error}") from None
-    if record.kind != KIND or record.name != name_of(revocation.issuer, revocation.serial):
+    if record.kind != _kind(revocation) or record.name != name_of(
+        revocation.issuer, revocation.serial
+    ):
         raise Untrusted(Reason.MALFORMED, "revocation: its record's name is another")
     if len(revocation.reason + revocation.what) > 2 * MAX_REASON_CHARACTERS:
         raise Untrusted(Reason.MALFORMED, "revocation: its words are too many")

@@ -92,7 +92,7 @@ def test_what_a_vo_revokes_is_refused_at_once_and_after_a_restart(revoked: Signe
     assert give(node, revoked) == [], "said once"
     again = node_of(rows)
     assert refused(again, ANA) is Reason.REVOKED
-    assert len(again.broadcast.directory.of_kind("revocation")) == 1, "and it is handed on"
+    assert len(again.broadcast.directory.of_kind("vo-revocation")) == 1, "and it is handed on"
     node.check()
     again.check()
 
@@ -105,7 +105,7 @@ def test_a_vo_that_nobody_admits_fills_no_directory() -> None:
         stranger = Organisation(f"vo{number}", from_s=0.0, until_s=9e9)
         assert give(node, left(vo=stranger)) == []
     assert give(node, left()) == []
-    assert node.broadcast.directory.of_kind("revocation") == []
+    assert node.broadcast.directory.of_kind("vo-revocation") == []
     assert len(node.certificates.revocations) == 0
 
 

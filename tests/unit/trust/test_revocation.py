@@ -322,7 +322,7 @@ NOT_A_VOS = {
     ),
     "named after another": (altered(of_member(), STAR.signer, subject=BO_KEY), "not named after"),
     "of a VO without a name": (altered(of_grant(), STAR.signer, vo="A b"), "of no VO's grant"),
-    "of a certificate": (altered(of_grant(), STAR.signer, vo=""), "broken-chain"),
+    "of a certificate": (altered(of_grant(), STAR.signer, vo=""), "record.s name is another"),
 }
 
 
