@@ -215,16 +215,6 @@ async def test_started_once_with_its_quantum(world: World) -> None:
     assert (seen.boot, seen.cpu_milli) == (1, 700)
 
 
-async def test_what_runs_is_counted_and_what_does_not_is_not(world: World) -> None:
-    compute = await world.opened()
-    await compute.start(world.machine(workspace="web-1"))
-    ((whose, figures),) = (await compute.figures()).items()
-    assert whose == ("4f2a", "web-1")
-    assert figures.memory_bytes > 0
-    await compute.stop("ovl-0")
-    assert await compute.figures() == {}
-
-
 async def test_its_sizes_change_while_it_runs_and_what_cannot_is_said(
     world: World, tmp_path: Path
 ) -> None:
@@ -278,11 +268,15 @@ async def test_a_larger_boot_replaces_and_a_smaller_is_out_of_date(world: World)
 
 
 async def test_pause_and_resume(world: World) -> None:
+    """What it uses is counted meanwhile, and not once it is stopped."""
     compute = await world.opened()
     for act in (compute.pause, compute.resume):
         with pytest.raises(ComputeError, match="ovl-7"):
             await act("ovl-7")
-    await compute.start(world.machine())
+    await compute.start(world.machine(workspace="web-1"))
+    ((whose, figures),) = (await compute.figures()).items()
+    assert whose == ("4f2a", "web-1")
+    assert figures.memory_bytes > 0
     for _ in range(2):
         await compute.pause("ovl-0")
         assert [seen.state for seen in await compute.observe()] == [MachineState.PAUSED]
@@ -293,6 +287,8 @@ async def test_pause_and_resume(world: World) -> None:
         assert [seen.state for seen in await compute.observe()] == [MachineState.RUNNING]
     await until(lambda: "ovl-0" in world.changes, "told of a change")
     assert await compute.set_clock("ovl-0") is (world.kind == "fake"), "no agent is no error"
+    await compute.stop("ovl-0")
+    assert await compute.figures() == {}
 
 
 async def test_stopped_is_gone_and_stopping_again_succeeds(world: World) -> None:
