@@ -70,7 +70,7 @@ def create(
     typer.echo(f"wrote {place}, {'under the passphrase' if passphrase else 'without a passphrase'}")
     which = place.absolute() if folder else name or vo
     if vo:
-        typer.echo(f"next: overlayctl identity show {which}, for the sites that are to admit it")
+        typer.echo(f"next: overlayctl identity export {which}, for the sites that are to admit it")
     else:
         typer.echo(f"next: overlayctl identity export {which}, for who is to grant it something")
 

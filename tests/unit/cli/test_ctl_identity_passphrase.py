@@ -36,7 +36,7 @@ def ask(*words: str | Path, typed: str = "", code: int = 0) -> Result:
 def test_a_vo_and_a_member_are_made_and_shown(config: Path) -> None:
     made = ask("identity", "create", "--vo", "star", "--no-passphrase").stdout
     assert made.startswith("vo star\n  key: ")
-    assert "next: overlayctl identity show star" in made
+    assert "next: overlayctl identity export star" in made
     ask("identity", "create", "ana", "--no-passphrase")
     shown = ask("identity", "show").stdout
     ana, star = (identities.read_public(identities.folder_of(n)) for n in ("ana", "star"))
