@@ -14,9 +14,9 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from overlayd.api.attaching import FILES_BODY_BYTES, Wanted, attach, files_of, ordered_files
 from overlayd.api.problems import ApiProblem, no_such
 from overlayd.api.service import Here, Service
-from overlayd.api.views import Accepted, ElasticView, GridView, OrderBody, PlanBody
+from overlayd.api.views import Accepted, ElasticView, GridView, OrderBody, PlanBody, SizeView
 from overlayd.ports.peer import Busy
-from protocol.grid.expand import cluster_of
+from protocol.grid.expand import cluster_of, members, names_of
 from protocol.grid.record import is_about
 from protocol.node.rows import GridRow, UnknownRow, WorkspaceRow
 from protocol.node.standing import Standing
@@ -120,13 +120,15 @@ def grid_view(service: Service, name: str, site: str = "") -> GridView:
     (found,) = grids
     row = next(row for row in rows if row.grid == found)
     workspaces, story = tuple(view.workspaces(found, now)), tuple(view.story(found))
+    decided = view.standing(found)
     return GridView(
         row,
         workspaces,
         story,
         files_of(service, found),
-        _elastic(view.standing(found)),
+        _elastic(decided),
         view.carriers(found),
+        _sizes(decided),
     )
 
 
@@ -139,6 +141,27 @@ def _elastic(now: Standing | None) -> tuple[ElasticView, ...]:
         ElasticView(c.name, here[c.name], c.least, now.most_of(c))
         for c in now.spec.clusters
         if c.elastic
+    )
+
+
+def _sizes(now: Standing | None) -> tuple[SizeView, ...]:
+    """What the workspaces of a grid are promised, as far as this peer was shown."""
+    if now is None:
+        return ()
+    here = {row.workspace for row in now.placed}
+    return tuple(
+        SizeView(
+            name,
+            each.cpus_milli,
+            each.memory_bytes,
+            each.disk_bytes + each.scratch_bytes,
+            each.network_bits_s,
+            each.disk_bytes_s,
+            each.disk_operations_s,
+        )
+        for cluster in now.spec.clusters
+        for name, each in zip(names_of(cluster), members(cluster), strict=True)
+        if name in here
     )
 
 

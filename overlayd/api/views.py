@@ -151,6 +151,21 @@ class ElasticView(msgspec.Struct, frozen=True):
     """As many as were asked for, without what was ordered gone."""
 
 
+class SizeView(msgspec.Struct, frozen=True):
+    """What one workspace is promised and held to, as was decided last. A rate of 0: none in particular."""
+
+    workspace: str
+    cpus_milli: int
+    memory_bytes: int
+    disk_bytes: int
+    """Of its own: its root and what is empty at its start, without volumes."""
+    network_bits_s: int
+    """On each of its networks, each way."""
+    disk_bytes_s: int
+    """Of all its disks, what is read and what is written together; likewise the next."""
+    disk_operations_s: int
+
+
 class GridView(msgspec.Struct, frozen=True):
     """One grid with its workspaces, in the record's order."""
 
@@ -164,6 +179,8 @@ class GridView(msgspec.Struct, frozen=True):
     """Its elastic clusters, if the peer that was asked was shown what was decided of it."""
     carriers: tuple[tuple[str, str], ...] = ()
     """(network, `sealed`, `wireguard` or `plain`), if it was shown that."""
+    sizes: tuple[SizeView, ...] = ()
+    """Of its workspaces, in the grid file's order, likewise."""
 
 
 class ImageHost(msgspec.Struct, frozen=True):

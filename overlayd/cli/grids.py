@@ -6,7 +6,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from overlayd.api.views import GridView
+from overlayd.api.views import GridView, SizeView
 from overlayd.cli.asking import CANCEL_WITHIN_S, as_told, follow
 from overlayd.cli.client import Refused, decoded
 from overlayd.cli.completing import complete_grid, complete_request
@@ -19,6 +19,7 @@ from overlayd.cli.story import SHOWN, print_story
 from overlayd.cli.unknown import print_unknown
 from overlayd.cli.words import NAME, age, moment, short, size_of
 from protocol.capacity.quantum import Quantum
+from protocol.grid.expand import cluster_of
 from protocol.grid.lifecycle import SETTLED, Phase
 from protocol.grid.problem import listed, quoted
 from protocol.grid.record import GridState
@@ -34,6 +35,9 @@ Grid = Annotated[
 
 _TOLD_SHOWN = 10
 """Rows of `ps` about grids that are only told of: one member can tell of two thousand."""
+
+_SIZES_NAMED = 4
+"""Workspaces of one size that `show` names, before it says how many more there are."""
 
 request_app = typer.Typer(no_args_is_help=True, help="Requests made of this peer.")
 
@@ -182,7 +186,7 @@ def show(
         bool, typer.Option("--network", help="How its hosts reach each other, in its place.")
     ] = False,
 ) -> None:
-    """One grid: its owner, lease and stewards, and every workspace.
+    """One grid: its owner, lease and stewards, what its workspaces are promised, and where each is.
 
     With --network, which host reaches which on what network: what carries it (`sealed`, by which cipher, by
     the forwarder's `native` loop or the slower one in `python`; or `plain`), `direct` or by which relay, the
@@ -229,6 +233,7 @@ def _grid(view: GridView) -> None:
             f"lease       {_lease(grid)}",
             f"stewards    {', '.join(grid.stewards)}",
             f"workspaces  {grid.workspaces} on {where}: {_phases(grid)}",
+            *_sizes(view),
             *_networks(view),
             *_volumes(grid),
             *_files(view),
@@ -276,6 +281,36 @@ def _elastic(view: GridView) -> list[str]:
     """How large its elastic clusters are, and may be."""
     told = [f"{e.cluster} {e.here}, {e.least} to {e.most} as there is room" for e in view.elastic]
     return [f"elastic     {', '.join(told)}"] if told else []
+
+
+def _sizes(view: GridView) -> list[str]:
+    """What its workspaces are promised: a line for each cluster, or for each size there is in it."""
+    alike: dict[tuple[str, str], list[str]] = {}
+    clusters: dict[str, int] = {}
+    for row in view.sizes:
+        cluster = cluster_of(row.workspace)
+        clusters[cluster] = clusters.get(cluster, 0) + 1
+        alike.setdefault((cluster, size_of(_quantum(row))), []).append(row.workspace)
+    told = [
+        (cluster if len(names) == clusters[cluster] else listed(names, _SIZES_NAMED), size)
+        for (cluster, size), names in alike.items()
+    ]
+    wide = max((len(names) for names, _ in told), default=0)
+    return [
+        f"{'' if number else 'sizes':<12}{names:<{wide}}  {size}"
+        for number, (names, size) in enumerate(told)
+    ]
+
+
+def _quantum(row: SizeView) -> Quantum:
+    return Quantum(
+        row.cpus_milli,
+        row.memory_bytes,
+        row.disk_bytes,
+        network_bits_s=row.network_bits_s,
+        disk_bytes_s=row.disk_bytes_s,
+        disk_operations_s=row.disk_operations_s,
+    )
 
 
 def explain(

@@ -1,6 +1,7 @@
 """`plan` and `up` of a grid that is up, `diff`, `scale`, `resize`, `rollback`, `history`, on a real node."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from asked_daemon import Daemon
 from one_host import FACTS
 
+from overlayd.api.views import GridView
 from overlayd.cli import changing
 from overlayd.cli.changing import Change, make, preview
 from overlayd.cli.failure import INTERRUPTED, Failure
@@ -278,7 +280,10 @@ def test_rates_of_disks_are_changed_while_it_runs_and_refused_beyond_what_is_lef
     daemon: Daemon,
 ) -> None:
     capacity = msgspec.structs.replace(
-        FACTS.capacity, disk_bytes_s=200 << 20, disk_operations_s=1000
+        FACTS.capacity,
+        network_bits_s=200_000_000,
+        disk_bytes_s=200 << 20,
+        disk_operations_s=1000,
     )
     facts = msgspec.structs.replace(FACTS, capacity=capacity)
     daemon.call(lambda: daemon.host.submit(Probed(facts)))
@@ -290,6 +295,20 @@ def test_rates_of_disks_are_changed_while_it_runs_and_refused_beyond_what_is_lef
     assert "disk-operations none > 300 operations/s" in said
     daemon.ask("resize", "demo/worker", *options)
     assert boots(daemon)["worker-1"] == 1
+    shown = daemon.ask("show", "demo").stdout
+    assert re.search(r"worker +\S+ cpus, \S+ MiB, 2 GiB disk, 60 MiB/s, 300 operations/s\n", shown)
+    daemon.ask("resize", "demo/worker-2", "--network-rate", "20M", "-y")
+    shown = daemon.ask("show", "demo").stdout
+    assert re.search(
+        r"worker-1 +\S+ cpus, \S+ MiB, 2 GiB disk, 60 MiB/s, 300 operations/s\n", shown
+    )
+    assert re.search(r"worker-2 .*, 20 Mbit/s, 60 MiB/s, 300 operations/s\n", shown)
+    view = msgspec.json.decode(daemon.ask("show", "demo", "-o", "json").stdout, type=GridView)
+    told = {row.workspace: row for row in view.sizes}
+    assert list(told) == ["head-1", "worker-1", "worker-2"]
+    assert (told["worker-1"].network_bits_s, told["worker-2"].network_bits_s) == (0, 20_000_000)
+    assert (told["head-1"].disk_bytes_s, told["worker-2"].disk_bytes_s) == (0, 60 << 20)
+    assert told["worker-1"].disk_operations_s == 300
     said = daemon.ask("resize", "demo/worker-1", "--disk-rate", "1G", "-y", code=1).stderr
     assert "it needs 964 MiB/s more disk-rate, and 80 MiB/s are free there" in said
     assert "would work: disk-rate 140M for worker-1, now" in said

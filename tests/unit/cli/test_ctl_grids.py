@@ -248,9 +248,11 @@ def test_ps_and_show(daemon: Daemon) -> None:
     shown = daemon.ask("show", "demo").stdout.splitlines()
     assert re.fullmatch(r"demo  up, epoch 1, id [0-9a-f]{20}\.[0-9a-f-]+", shown[0])
     assert shown[1] == "owner       site ams's admin"
-    assert shown[3:6] == [
+    assert shown[3:8] == [
         "stewards    h1",
         "workspaces  3 on 1 host at 1 site: 3 ready",
+        "sizes       head    0.5 cpus, 256 MiB",
+        "            worker  0.25 cpus, 128 MiB, 2 GiB disk",
         "networks    lan (plain, mtu 1450)",
     ]
 
