@@ -16,6 +16,7 @@ from protocol.terms.ids import GridId, KeyId, PeerId
 from protocol.terms.limits import STORY_CHARACTERS
 from protocol.terms.login import Login
 from protocol.terms.ranges import Amount, Count, Moment, Name, Number, Place, WholeSeconds, shown
+from protocol.trust.grants import GRANTS_MOST
 from protocol.trust.order import claimed
 from protocol.wire.codec import Malformed, MalformedReason, decode
 
@@ -115,6 +116,8 @@ class Notice(msgspec.Struct, frozen=True):
     """The address where these are, as this host says."""
     member: Name = ""
     """What who ordered it is called within its VO; empty for a site's, or if it has no name."""
+    line: Annotated[tuple[KeyId, ...], Meta(max_length=GRANTS_MOST)] = ()
+    """The keys behind its owner's, down to that of who ordered it: it counts for them (spends.py)."""
 
     @property
     def placed(self) -> tuple[tuple[str, PeerId], ...]:
@@ -124,6 +127,7 @@ class Notice(msgspec.Struct, frozen=True):
 
 def notice_of(record: GridRecord, spec: GridSpec) -> Notice:
     """What the record of a grid says of it, before any host adds what it has made. `spec` is its order's."""
+    owner = claimed(record.order)
     return Notice(
         grid=record.id,
         name=record.name,
@@ -137,7 +141,8 @@ def notice_of(record: GridRecord, spec: GridSpec) -> Notice:
         mine=(),
         made_s=0.0,
         lease_s=spec.lease_s,
-        member=claimed(record.order).member,
+        member=owner.member,
+        line=owner.line[1:],
     )
 
 

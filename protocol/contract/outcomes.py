@@ -100,6 +100,12 @@ class RoomChanged(msgspec.Struct, frozen=True):
     """What is free on this host changed."""
 
 
-Outcome = Propose | NoticeDue | RoomChanged
+class CheckGrids(msgspec.Struct, frozen=True):
+    """What hosts tell of these grids counts for this one, so it is to be known whether it was decided."""
+
+    grids: tuple[GridId, ...]
+
+
+Outcome = Propose | NoticeDue | RoomChanged | CheckGrids
 Answer = tuple[list[Effect], list[Outcome]]
 """What one side of the work answers: what is to be done to the world, and what it asks of the node."""

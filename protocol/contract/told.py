@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import msgspec
 
 from protocol.contract.notices import Notice, notice_of
+from protocol.contract.spends import Spends, spends_of
 from protocol.grid.decision import Proof, stewards_by, term_by
 from protocol.grid.model import GridSpec
 from protocol.grid.record import GridRecord, GridState, is_about, order_part
@@ -36,6 +37,8 @@ class KnownGrid(msgspec.Struct, frozen=True):
     """Who carries it, or has something left of it."""
     own: bool = False
     """Whether this peer is one of them. Then it is never forgotten to make room."""
+    spends: Spends | None = None
+    """What it may take of its member's ceilings; None if it takes nothing of any."""
 
 
 class Claim(msgspec.Struct, frozen=True):
@@ -63,7 +66,8 @@ def known_of(
         stewards=stewards_by(record, proof),
         term=term_by(proof),
     )
-    return KnownGrid(facts, tuple(host.peer for host in record.hosts), own)
+    hosts = tuple(host.peer for host in record.hosts)
+    return KnownGrid(facts, hosts, own, spends_of(record, spec))
 
 
 class Notices:
@@ -77,12 +81,18 @@ class Notices:
         """Known grids of which a host told something later, and took it back unchecked."""
         self._newest: dict[GridId, Notice | None] = {}
         """What `newest` answered, while nothing has changed."""
+        self._by_key: dict[KeyId, dict[GridId, None]] = {}
+        """By the keys behind its owner's that a host tells."""
 
     # -- what comes in
 
     def put(self, peer: PeerId, notice: Notice, now: float) -> None:
         """Puts a notice in the place of that host's last one about the grid."""
-        self._by_grid.setdefault(notice.grid, {})[peer] = HeardNotice(notice, now)
+        hosts = self._by_grid.setdefault(notice.grid, {})
+        before = hosts.get(peer)
+        hosts[peer] = HeardNotice(notice, now)
+        if before is None or _keys(before.notice) != _keys(notice):
+            self._index(notice.grid, before)
         self._newest.pop(notice.grid, None)
 
     def drop(self, peer: PeerId, grid: GridId) -> None:
@@ -99,6 +109,7 @@ class Notices:
             self._by_grid.pop(grid, None)
         if heard is None:
             return
+        self._index(grid, heard)
         if known is not None and peer in known.hosts and _age(heard.notice) > _age(known.facts):
             self._stale[grid] = None
         if heard.notice.state is GridState.DOWN:
@@ -180,6 +191,15 @@ class Notices:
         )
         return best[1] if best is not None else None
 
+    def of_key(self, key: KeyId) -> list[GridId]:
+        """Every grid that a host tells to be ordered by a key, or by somebody below it. An owner's is none."""
+        return list(self._by_key.get(key, ()))
+
+    def spends(self, grid: GridId) -> Spends | None:
+        """What a grid may take of ceilings, if it is known; else None."""
+        known = self._known.get(grid)
+        return known.spends if known is not None else None
+
     def grids(self) -> list[GridId]:
         """Every grid that a host tells of that counts, in the order in which they were first heard of."""
         return [grid for grid in self._by_grid if next(self._counting(grid), None) is not None]
@@ -230,6 +250,20 @@ class Notices:
 
     # -- parts
 
+    def _index(self, grid: GridId, before: HeardNotice | None) -> None:
+        """Finds a grid by the keys that its hosts tell of it now. `before` is what one told last."""
+        told = [
+            key for heard in self._by_grid.get(grid, {}).values() for key in _keys(heard.notice)
+        ]
+        for key in told:
+            self._by_key.setdefault(key, {})[grid] = None
+        for key in _keys(before.notice) if before is not None else ():
+            if key not in told:
+                grids = self._by_key[key]
+                del grids[grid]
+                if not grids:
+                    del self._by_key[key]
+
     def _counting(self, grid: GridId) -> Iterator[tuple[PeerId, HeardNotice]]:
         known = self._known.get(grid)
         up = known is not None and known.facts.state is GridState.UP
@@ -258,3 +292,8 @@ class Notices:
 def _age(notice: Notice) -> tuple[int, int]:
     """What a later decision has more of: changes of the grid, and then of its stewards."""
     return notice.epoch, notice.term
+
+
+def _keys(notice: Notice) -> tuple[KeyId, ...]:
+    """By which a grid is found; none of one that is a site's, or a VO's own."""
+    return tuple(dict.fromkeys(notice.line))

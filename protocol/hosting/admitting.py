@@ -25,6 +25,7 @@ from protocol.contract.messages import (
 from protocol.contract.permitting import ENDS
 from protocol.grid.record import GridRecord, GridState, lease_change
 from protocol.grid.stopping import rebuild_terms
+from protocol.hosting.across import Across
 from protocol.hosting.allotting import Allotting
 from protocol.hosting.hold_replies import refuse
 from protocol.hosting.hold_row import HoldRow
@@ -57,9 +58,11 @@ class Admitting:
         leased: Callable[[GridId], Lease | None],
         spending: Spending,
         allotting: Allotting,
+        across: Across,
     ) -> None:
-        """`held` and `leased` answer what is here of a grid, `spending` what is used here, and by whom."""
-        self._allotting = allotting
+        """`held` and `leased` answer what is here of a grid, `spending` what is used here, and by whom;
+        `across` knows what is used elsewhere."""
+        self._allotting, self._across = allotting, across
         self._host, self._site, self._ledger, self._authority = host, site, ledger, authority
         self._around, self._held, self._leased, self._spending = around, held, leased, spending
 
@@ -185,7 +188,8 @@ class Admitting:
             return self._asked(claim.order, now)
         wanted = [each for each in deployment.workspaces if each.name in claim.workspaces]
         demand = demand_of(wanted, deployment.spec.lease_s)
-        return self._judged(checked.owner, demand, self._used)
+        no = self._judged(checked.owner, demand, self._used)
+        return no or self._across.forbidden(None, checked.owner, deployment, claim.workspaces, now)
 
     def _of(self, signed: SignedOrder, order: Order, row: Lease | None) -> Demand:
         """What an operation asks for that a policy says something of. Raises Malformed."""
@@ -220,6 +224,10 @@ class Admitting:
             return allowed
         there, key = self._there(ask, deployment, names), checked.owner.key
         no = self._judged(checked.owner, demand, lambda key: _but(self._used(key), there))
+        if no is None and (unsure := self._across.unsure(checked.owner, now)):
+            return Constraint.CONTENDED, unsure
+        if no is None:
+            no = self._across.forbidden(ask, checked.owner, deployment, ask.workspaces, now)
         if no is not None or not self._allotting.counts(key):
             return (no.constraint, str(no)) if no is not None else allowed
         here = _but(self._spending.used(key), there)

@@ -41,6 +41,7 @@ from protocol.grid.lifecycle import Status
 from protocol.grid.record import GridState
 from protocol.grid.tunnel import TunnelEnd, usable
 from protocol.hosting import events
+from protocol.hosting.across import Across
 from protocol.hosting.acting import unsaved
 from protocol.hosting.admitting import Admitting
 from protocol.hosting.allotting import TABLE as ALLOTTED
@@ -49,6 +50,7 @@ from protocol.hosting.change_holds import ChangeHolds
 from protocol.hosting.chronicle import TABLE as STORIES
 from protocol.hosting.chronicle import Chronicle
 from protocol.hosting.claims import Claims
+from protocol.hosting.clock_words import ClockWords
 from protocol.hosting.decisions import Decisions
 from protocol.hosting.exposing import PortsFor, all_shut
 from protocol.hosting.foundlings import Foundlings
@@ -139,7 +141,9 @@ class Host:
         self._spending = Spending(authority, self.ledger, self.holds, self.leases, self.foundlings)
         owns = (surroundings, self._spending, now)
         self.allotting = Allotting(identity.peer, rows.get(ALLOTTED, {}), dice, *owns)
-        here = (self.holds.row, self.leases.row, self._spending, self.allotting)
+        notices = notices or Notices()
+        self.across = Across(identity.peer, notices, self._spending, surroundings)
+        here = (self.holds.row, self.leases.row, self._spending, self.allotting, self.across)
         at_site = (identity.name, identity.site, self.ledger, authority, surroundings)
         self.admitting = Admitting(*at_site, *here)
         self.chronicle = Chronicle(
@@ -147,8 +151,7 @@ class Host:
         )
         # What was promised in an earlier life stays promised, though it may not fit (yet).
         self.ledger.resize(self._facts.capacity)
-        self._was_apart = False
-        """Whether it was told that this host's clock is apart, and not yet that it agrees again."""
+        self._clock_words = ClockWords(identity.name)
 
     @property
     def facts(self) -> HostFacts:
@@ -364,6 +367,7 @@ class Host:
         """A host of a grid tells of it."""
         self.leases.noticed(peer, notice.grid, notice.epoch, now)
         self._names.noticed(notice)
+        self.across.noticed(notice, now)
         return self.leases.hindered(notice.grid, peer, notice) + self.leases.turn(notice.grid)
 
     def unheard(self, peer: PeerId, grid: GridId) -> None:
@@ -383,18 +387,11 @@ class Host:
 
     def clock_changed(self, now: float) -> Answer:
         """Something else is to be thought of this host's clock. What it means for leases follows at once."""
-        clock, name = self._surroundings.clock(), self._identity.name
+        notes, offers = self._clock_words.changed(self._surroundings.clock())
         self.ledger.advance(now)
         effects, outcomes = self.leases.tick(now)
-        if clock.apart and not self._was_apart:
-            what = f"{clock.doubt}; no lease ends here, and nothing new is taken, until they agree"
-            effects = [Note("clock.apart", name, what), *effects]
-        elif self._was_apart and not clock.doubt:
-            effects = [Note("clock.agrees", name, "its clock agrees with most others"), *effects]
-        if clock.apart or self._was_apart:
-            outcomes = [*outcomes, RoomChanged()]
-        self._was_apart = clock.apart or (self._was_apart and bool(clock.doubt))
-        return self._told((effects, outcomes), now)
+        outcomes = [*outcomes, RoomChanged()] if offers else outcomes
+        return self._told((notes + effects, outcomes), now)
 
     def next_deadline(self) -> Deadline | None:
         """When to tick."""
@@ -406,6 +403,7 @@ class Host:
             self.yielding.next_deadline(),
             self.sharing.next_deadline(),
             self.allotting.next_deadline(),
+            self.across.next_deadline(),
         )
 
     def check(self) -> None:
@@ -426,7 +424,8 @@ class Host:
     def _told(self, answer: Answer, now: float) -> Answer:
         """The same answer, with what it means for the peers that claim room here."""
         effects, outcomes = answer
-        return (effects + self.claims.tell(now) if len(self.claims) else effects), outcomes
+        effects = effects + self.claims.tell(now) if len(self.claims) else effects
+        return effects, outcomes + self.across.pop_unknown()
 
     def _choosing(self, grid: GridId, had: tuple[ExposedPort, ...]) -> PortsFor:
         """The choice of ports for a grid that is carried here."""

@@ -48,14 +48,15 @@ class Spending:
         self._lines: dict[str, tuple[KeyId, ...]] = {}
         """By key of an order: orders may be long, and theirs are kept elsewhere."""
 
-    def used(self, key: KeyId) -> Demand:
-        """All that is held or leased here by orders in whose line the key is."""
-        return _sum([demand for order, demand in self._each() if key in self._line(order)])
+    def used(self, key: KeyId, but: GridId | None = None) -> Demand:
+        """All that is held or leased here by orders in whose line the key is, `but` for one grid."""
+        each = ((order, demand) for grid, order, demand in self._each() if grid != but)
+        return _sum([demand for order, demand in each if key in self._line(order)])
 
     def told(self, but: KeyId) -> tuple[Spent, ...]:
         """The same by key, those with most workspaces, for other hosts; not for `but`, whom nothing limits."""
         each: dict[KeyId, list[Demand]] = {}
-        for order, demand in self._each():
+        for _, order, demand in self._each():
             for key in dict.fromkeys(self._line(order)):
                 each.setdefault(key, []).append(demand)
         each.pop(but, None)
@@ -69,17 +70,18 @@ class Spending:
         held = [self._held(row, names)] if row is not None else []
         return _sum([*held, *([self._leased(lease, names)] if lease is not None else [])])
 
-    def _each(self) -> Iterator[tuple[SignedOrder, Demand]]:
-        """Everything, with the order that made its grid, or is to."""
+    def _each(self) -> Iterator[tuple[GridId, SignedOrder, Demand]]:
+        """Everything, with its grid and the order that made it, or is to."""
         for row in self._holds.rows():
-            yield row.order, self._held(row, row.workspaces)
+            yield row.of or row.grid, row.order, self._held(row, row.workspaces)
         for lease in self._leases.rows():
             names = [wanted.workspace for wanted in lease.wanted]
-            yield lease.record.order, self._leased(lease, names)
+            yield lease.record.id, lease.record.order, self._leased(lease, names)
         for found in self._foundlings.rows():
             if found.kept is not None and found.kept.lease is not None:
                 many = len(machines(found.things))
-                yield found.kept.lease.record.order, _demand([found.quantum], many)
+                record = found.kept.lease.record
+                yield record.id, record.order, _demand([found.quantum], many)
 
     def _held(self, row: HoldRow, names: Collection[str]) -> Demand:
         members, takes = self._authority.remembered(row.ordered).members, dict(row.takes)

@@ -14,7 +14,7 @@ from protocol.capacity.advert import Advert, HostFacts, ImageLabel
 from protocol.contract.authority import Authority
 from protocol.contract.messages import HoldAsk, ToHost
 from protocol.contract.notices import NOTICE, Notice, read_notice
-from protocol.contract.outcomes import Answer, NoticeDue, Propose, RoomChanged
+from protocol.contract.outcomes import Answer, CheckGrids, NoticeDue, Propose, RoomChanged
 from protocol.contract.told import Notices
 from protocol.hosting.host import Host, HostEvent
 from protocol.hosting.publishing import Publishing
@@ -406,6 +406,8 @@ class Node:
                 case Propose():
                     more, done = self.registers.propose(outcome, now)
                     effects += more + self._settle(done, now)
+                case CheckGrids(grids=grids):
+                    effects += self._outcomes(self.requester.check(grids, now), now)
                 case _:
                     assert_never(outcome)
         return effects

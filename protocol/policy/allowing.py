@@ -6,7 +6,8 @@ that would refuse; `overlayctl policy why` with a file. All are told the same li
 Rules. A site may do anything on its own hosts. A site that has published no policy admits the other sites of
 its federation, and no virtual organisation. One that has published one admits those that it names, as far as
 it says. What it leaves out is not allowed, but ceilings, and images, of which it then names none. Each ceiling
-in a chain of grants counts what was made under that grant or below it.
+in a chain of grants counts what was made under that grant or below it: at the site, and if the grant is not for
+one site only, at all of them.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,7 +20,7 @@ from protocol.terms.ids import KeyId
 from protocol.terms.quantities import counted, cpus_in_words, format_duration, format_size
 from protocol.terms.refusal import Constraint
 from protocol.trust.ceilings import Ceilings
-from protocol.trust.owner import Owner
+from protocol.trust.owner import Link, Owner
 
 _SHOWN_DIGITS = 16
 
@@ -75,6 +76,27 @@ def forbidden(
     return next(_beyond(policy, terms, demand, used), None)
 
 
+def counted_everywhere(owner: Owner) -> Iterator[tuple[KeyId, Link]]:
+    """The grants behind an order whose ceilings count at several sites, with the keys whose ceilings they are.
+
+    What a VO grants to its own key is no ceiling: it can grant more.
+    """
+    for link in owner.links:
+        key = owner.by if link.login else link.key
+        limits = any(field != "lease_s" for field, _ in link.ceilings.limits())
+        if len(link.sites) != 1 and key != owner.key and limits:
+            yield key, link
+
+
+def beyond_everywhere(owner: Owner, demand: Demand, used: Used) -> Forbidden | None:
+    """What stops an owner from having that at all sites together; None if nothing. `used` counts all sites."""
+    for key, link in counted_everywhere(owner):
+        for what, asked, most in _over(link.ceilings, demand, used(key)):
+            why = f"{_whose(link)} has a ceiling for {what} at all its sites together"
+            return Forbidden(f"{why}, and this asks for {asked}", f"at most {most}")
+    return None
+
+
 def _not_granted(owner: Owner, site: str, demand: Demand, used: Used) -> Forbidden | None:
     """What the grants that are shown do not allow. A site shows none."""
     if owner.sites and site not in owner.sites:
@@ -82,10 +104,13 @@ def _not_granted(owner: Owner, site: str, demand: Demand, used: Used) -> Forbidd
     for link in owner.links:
         has = used(owner.by if link.login else link.key)
         for what, asked, most in _over(link.ceilings, demand, has):
-            whose = f"the grant to {link.member or link.key[:_SHOWN_DIGITS]}"
-            why = f"{whose} has a ceiling for {what}, and this asks for {asked}"
+            why = f"{_whose(link)} has a ceiling for {what}, and this asks for {asked}"
             return Forbidden(why, f"at most {most}")
     return None
+
+
+def _whose(link: Link) -> str:
+    return f"the grant to {link.member or link.key[:_SHOWN_DIGITS]}"
 
 
 def _beyond(policy: SitePolicy, terms: VoTerms, demand: Demand, used: Used) -> Iterator[Forbidden]:

@@ -154,6 +154,10 @@ class Requester:
             case _:
                 assert_never(event)
 
+    def check(self, grids: tuple[GridId, ...], now: float) -> Answer:
+        """The host here has to know what was decided of these."""
+        return [], self.confirming.want(grids, now)
+
     # -- what requests are told
 
     def message(self, sender: PeerId, message: ToRequester, now: float) -> Answer:
