@@ -19,9 +19,11 @@ from protocol.grid.lease import kept_s
 from protocol.grid.lifecycle import Phase
 from protocol.grid.model import GridSpec, Workspace
 from protocol.grid.record import GridRecord, GridState
-from protocol.terms.ids import KeyId, PeerId
+from protocol.policy.allowing import counted_everywhere
+from protocol.terms.ids import GridId, KeyId, PeerId
 from protocol.terms.limits import ORDER_LATE_S
 from protocol.terms.ranges import AMOUNT_MOST
+from protocol.trust.ceilings import Ceilings
 from protocol.trust.order import claimed, read_order
 
 _FOREVER = float("inf")
@@ -39,11 +41,25 @@ class Part(msgspec.Struct, frozen=True, array_like=True):
 class Spends(msgspec.Struct, frozen=True):
     """What a decided grid may take, at most."""
 
+    grid: GridId
     line: tuple[KeyId, ...]
     """The keys of which it takes: from its owner's to that of who ordered it."""
+    ceilings: tuple[tuple[KeyId, Ceilings], ...]
+    """Those of its order that count at several sites."""
+    given_until_s: float
+    """Until when its order could be given, Unix seconds."""
     over_s: float
     """When nothing of it can be left any more, Unix seconds."""
     parts: tuple[Part, ...]
+
+    @property
+    def place(self) -> tuple[float, str]:
+        """What the grids of a key are ordered by (overspending.py)."""
+        return self.given_until_s, self.grid
+
+    def ceiling(self, key: KeyId) -> Ceilings | None:
+        """The ceiling of a key, if its order has one that counts at several sites."""
+        return dict(self.ceilings).get(key)
 
     def on(self, host: PeerId, notice: Notice, now: float) -> Amounts:
         """What one of its hosts has of it, as far as both the decision and that host's notice say so."""
@@ -70,8 +86,12 @@ def spends_of(record: GridRecord, spec: GridSpec) -> Spends | None:
     until_s = read_order(record.standing).fresh_until_s
     lasts_s = spec.lease_s + record.extra_s + kept_s(spec.lease) + ORDER_LATE_S
     over_s = max(record.start_s, until_s) + lasts_s
+    everywhere = counted_everywhere(claimed(record.standing))
     return Spends(
+        grid=record.id,
         line=owner.line,
+        ceilings=tuple((key, link.ceilings) for key, link in everywhere),
+        given_until_s=until_s,
         # The time of best-effort work stands still while it makes room, so nobody knows when it is over.
         over_s=_FOREVER if spec.lease.best_effort else over_s,
         parts=tuple(

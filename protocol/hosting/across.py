@@ -19,7 +19,7 @@ from protocol.contract.messages import HoldAsk
 from protocol.contract.notices import Notice
 from protocol.contract.outcomes import CheckGrids, Outcome
 from protocol.contract.reading import Deployment
-from protocol.contract.spends import amounts_of, total
+from protocol.contract.spends import Spends, amounts_of, total
 from protocol.contract.told import Notices
 from protocol.hosting.allotting import amounts
 from protocol.hosting.spending import Spending
@@ -74,7 +74,7 @@ class Across:
             self._watched[key] = _Watched(looked_s, now)
             if len(self._watched) > _WATCHED_MOST:
                 del self._watched[next(iter(self._watched))]
-            self._look(key, now)
+            self.look(key, now)
         waits = [
             key
             for key, _ in counted_everywhere(owner)
@@ -102,7 +102,9 @@ class Across:
         asked = _least(deployment).most(wanted)
         if ask is not None and ask.shown is not None:
             # Room makes more of it, and no order says how much that is by now.
-            asked = asked.most(wanted + self._elsewhere(grid, now))
+            known = self._notices.spends(grid)
+            there = self.has(known, now, self._me) if known is not None else NONE
+            asked = asked.most(wanted + there)
         return beyond_everywhere(
             owner, _demand(asked), lambda key: _demand(self._used(key, grid, now))
         )
@@ -114,7 +116,13 @@ class Across:
         for key in notice.line:
             watched = self._watched.get(key)
             if watched is not None and now < watched.asked_s + _WATCHED_S:
-                self._look(key, now)
+                self.look(key, now)
+
+    def look(self, key: KeyId, now: float) -> None:
+        """What is told of a member and not known is to be looked at."""
+        untold = self._untold(key)[:_CHECKED_MOST]
+        self._unknown |= dict.fromkeys(untold)
+        self._unknown_s = now
 
     def pop_unknown(self) -> list[Outcome]:
         """What is to be looked at of what was told."""
@@ -125,12 +133,24 @@ class Across:
         """When to tick: at once, if something is to be looked at."""
         return Deadline(self._unknown_s, "what members have") if self._unknown else None
 
-    # -- parts
+    # -- what is known
 
-    def _look(self, key: KeyId, now: float) -> None:
-        untold = self._untold(key)[:_CHECKED_MOST]
-        self._unknown |= dict.fromkeys(untold)
-        self._unknown_s = now
+    def spends(self, grid: GridId) -> Spends | None:
+        """What a grid may take of ceilings; None if that is nothing, or it is not known."""
+        return self._notices.spends(grid)
+
+    def of(self, key: KeyId, now: float) -> list[tuple[Spends, Amounts]]:
+        """The grids that take of a key's ceilings, and what each has on all hosts."""
+        known = (self._notices.spends(grid) for grid in self._notices.of_key(key))
+        mine = (spends for spends in known if spends is not None and key in spends.line)
+        return [(spends, self.has(spends, now)) for spends in mine]
+
+    def has(self, spends: Spends, now: float, but: PeerId | None = None) -> Amounts:
+        """What a grid has on all hosts `but` one, as far as it is proved."""
+        about = self._notices.about(spends.grid).items()
+        return total(spends.on(p, heard.notice, now) for p, heard in about if p != but)
+
+    # -- parts
 
     def _untold(self, key: KeyId) -> list[GridId]:
         """Grids that are told to be a member's of which something is not known, sites taking turns."""
@@ -147,20 +167,13 @@ class Across:
 
     def _used(self, key: KeyId, but: GridId, now: float) -> Amounts:
         """What a member has, here as the ledger has it and elsewhere as it is proved, but for one grid."""
-        there = [
-            self._elsewhere(grid, now)
-            for grid in self._notices.of_key(key)
-            if grid != but and (known := self._notices.spends(grid)) and key in known.line
-        ]
+        known = (self._notices.spends(grid) for grid in self._notices.of_key(key) if grid != but)
+        there = (
+            self.has(spends, now, self._me)
+            for spends in known
+            if spends is not None and key in spends.line
+        )
         return amounts(self._spending.used(key, but)) + total(there)
-
-    def _elsewhere(self, grid: GridId, now: float) -> Amounts:
-        """What a grid has on other hosts, as far as it is proved."""
-        spends = self._notices.spends(grid)
-        if spends is None:
-            return NONE
-        others = ((p, h) for p, h in self._notices.about(grid).items() if p != self._me)
-        return total(spends.on(peer, heard.notice, now) for peer, heard in others)
 
 
 def _of(deployment: Deployment, names: Iterable[str]) -> Amounts:

@@ -177,6 +177,9 @@ class Admitting:
             demand = self._of(order, checked.order, row)
         except Malformed:
             return None
+        if row is not None and row.goes_s and demand != NOTHING:
+            why = "at all sites its owner has more than a grant allows, and this came last"
+            return Forbidden(why, "the same once as much was taken down elsewhere")
         return self._judged(checked.owner, demand, nothing_used)
 
     def _claimed(self, claim: RoomClaim, now: float) -> Forbidden | None:

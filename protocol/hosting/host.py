@@ -41,7 +41,6 @@ from protocol.grid.lifecycle import Status
 from protocol.grid.record import GridState
 from protocol.grid.tunnel import TunnelEnd, usable
 from protocol.hosting import events
-from protocol.hosting.across import Across
 from protocol.hosting.acting import unsaved
 from protocol.hosting.admitting import Admitting
 from protocol.hosting.allotting import TABLE as ALLOTTED
@@ -65,6 +64,7 @@ from protocol.hosting.in_use import taken_by
 from protocol.hosting.lease_book import TABLE as CARRIED
 from protocol.hosting.leases import Leases
 from protocol.hosting.names import Names
+from protocol.hosting.overspent import Overspent
 from protocol.hosting.probing import probed_notes, told
 from protocol.hosting.sharing import TABLE as SHARED
 from protocol.hosting.sharing import Sharing
@@ -141,9 +141,15 @@ class Host:
         self._spending = Spending(authority, self.ledger, self.holds, self.leases, self.foundlings)
         owns = (surroundings, self._spending, now)
         self.allotting = Allotting(identity.peer, rows.get(ALLOTTED, {}), dice, *owns)
-        notices = notices or Notices()
-        self.across = Across(identity.peer, notices, self._spending, surroundings)
-        here = (self.holds.row, self.leases.row, self._spending, self.allotting, self.across)
+        sees_all = (notices or Notices(), self._spending, self.leases, surroundings)
+        self.overspent = Overspent(identity.peer, *sees_all)
+        here = (
+            self.holds.row,
+            self.leases.row,
+            self._spending,
+            self.allotting,
+            self.overspent.across,
+        )
         at_site = (identity.name, identity.site, self.ledger, authority, surroundings)
         self.admitting = Admitting(*at_site, *here)
         self.chronicle = Chronicle(
@@ -367,7 +373,7 @@ class Host:
         """A host of a grid tells of it."""
         self.leases.noticed(peer, notice.grid, notice.epoch, now)
         self._names.noticed(notice)
-        self.across.noticed(notice, now)
+        self.overspent.noticed(notice, now)
         return self.leases.hindered(notice.grid, peer, notice) + self.leases.turn(notice.grid)
 
     def unheard(self, peer: PeerId, grid: GridId) -> None:
@@ -378,7 +384,8 @@ class Host:
         """Moves claims, holds and leases on to this time."""
         self.sharing.advance(now)
         sure = not self._surroundings.clock().doubt
-        effects, outcomes = joined(self.leases.tick(now), self.allotting.tick(now))
+        judged = self.overspent.tick(now)
+        effects, outcomes = joined(judged, joined(self.leases.tick(now), self.allotting.tick(now)))
         effects += self.sharing.tick(now)
         over, proposals = self.holds.tick(now, sure=sure)
         asks = self.foundlings.tick(now) + self.yielding.tick(now, sure=sure)
@@ -403,7 +410,7 @@ class Host:
             self.yielding.next_deadline(),
             self.sharing.next_deadline(),
             self.allotting.next_deadline(),
-            self.across.next_deadline(),
+            self.overspent.next_deadline(),
         )
 
     def check(self) -> None:
@@ -425,7 +432,7 @@ class Host:
         """The same answer, with what it means for the peers that claim room here."""
         effects, outcomes = answer
         effects = effects + self.claims.tell(now) if len(self.claims) else effects
-        return effects, outcomes + self.across.pop_unknown()
+        return effects, outcomes + self.overspent.across.pop_unknown()
 
     def _choosing(self, grid: GridId, had: tuple[ExposedPort, ...]) -> PortsFor:
         """The choice of ports for a grid that is carried here."""

@@ -120,6 +120,9 @@ class Lease(msgspec.Struct, frozen=True):
 
     exposes: tuple[ExposedPort, ...] = ()
     """The ports of this host at which its workspaces are reached."""
+    goes_s: float = 0.0
+    """When it ends, or ended, Unix seconds, because its owner has more than a ceiling at all sites; 0: it does
+    not (overspent.py)."""
 
     @property
     def certificate(self) -> Certificate | None:

@@ -1,5 +1,6 @@
 """A federation whose sites let in members of one VO, each with a ceiling that counts at all of them."""
 
+from collections.abc import Callable
 from random import Random
 
 import msgspec
@@ -20,7 +21,7 @@ from protocol.requesting.request import RequestState
 from protocol.sim.peer import SimPeer
 from protocol.sim.people import Person, grid_spec
 from protocol.sim.world import START_S, World
-from protocol.terms.ids import RequestId
+from protocol.terms.ids import PeerId, RequestId
 from protocol.trust.ceilings import Ceilings
 from protocol.trust.order import SignedOrder
 
@@ -43,11 +44,13 @@ class Federation:
         for site in ("s1", "s2", "s3"):
             self.publish(site)
 
-    def member(self, name: str, workspaces: int, **grant: object) -> Person:
-        ceilings = Ceilings(workspaces=workspaces)
-        grants = STAR.grant(name, ceilings=ceilings, **grant)
-        stewards = self.world.admins["s1"].stewards
-        return Person(STAR.key_of(name), (), grants, Random(3), stewards)
+    def member(
+        self, name: str, workspaces: int, stewards: Callable[[], tuple[PeerId, ...]] | None = None
+    ) -> Person:
+        """One with that ceiling. Its orders name stewards of the first site, unless others are given."""
+        grants = STAR.grant(name, ceilings=Ceilings(workspaces=workspaces))
+        chosen = stewards or self.world.admins["s1"].stewards
+        return Person(STAR.key_of(name), (), grants, Random(f"{name}{workspaces}"), chosen)
 
     def publish(self, site: str) -> None:
         world = self.world
@@ -102,6 +105,17 @@ class Federation:
                 if not is_over(leases.stage(row)) and row.record.state is GridState.UP:
                     names[row.record.name] = names.get(row.record.name, 0) + len(row.wanted)
         return names
+
+    def told(self, name: str, kind: str) -> list[str]:
+        """The sites of the hosts in whose part of a grid's story there is a line of that kind."""
+        sites = [
+            peer.site
+            for peer in self.world.peers
+            for row in node(peer).host.leases.rows()
+            if row.record.name == name
+            and any(line.kind == kind for line in node(peer).host.chronicle.story(row.record.id))
+        ]
+        return list(dict.fromkeys(sites))
 
     def used(self) -> Amounts:
         """What the hosts' own ledgers say of all that the member has."""
