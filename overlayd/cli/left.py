@@ -8,13 +8,22 @@ from overlayd.cli.failure import Failure
 from overlayd.cli.grant_words import ceilings_in_words
 from overlayd.cli.session import Session
 from protocol.node.rows import SiteRow, SpentRow
-from protocol.policy.allowing import forbidden
+from protocol.policy.allowing import counted_everywhere, forbidden
 from protocol.policy.demand import NOTHING
 from protocol.policy.site_policy import PolicyRow
 from protocol.terms.ids import KeyId
 from protocol.terms.quantities import counted, cpus_in_words, format_size
 from protocol.trust.ceilings import NO_CEILINGS, Ceilings
 from protocol.trust.owner import Owner, plain
+
+_WORDS: dict[str, Callable[[int], str]] = {
+    "cpus_milli": cpus_in_words,
+    "memory_bytes": lambda size_bytes: f"{format_size(size_bytes)} of memory",
+    "disk_bytes": lambda size_bytes: f"{format_size(size_bytes)} of disk",
+    "workspaces": lambda count: counted(count, "workspace"),
+    "devices": lambda count: counted(count, "device"),
+}
+"""How amounts are said of which there are ceilings."""
 
 
 class Used(msgspec.Struct, frozen=True):
@@ -49,6 +58,8 @@ class LeftView(msgspec.Struct, frozen=True):
     used: Used
     """What they have, and those to whom they granted, over all sites."""
     sites: tuple[SiteView, ...]
+    over: str = ""
+    """What of it is more than a grant for several sites allows; empty if nothing is."""
 
 
 class Heard(msgspec.Struct):
@@ -68,6 +79,9 @@ def left_of(session: Session, owners: Iterable[Owner]) -> tuple[tuple[LeftView, 
 def left_lines(view: LeftView) -> Iterator[str]:
     """The same for a person."""
     yield f"{plain(view.owner)}: has {_has(view.used)}"
+    if view.over:
+        yield f"  more than was granted, at all sites together: {view.over}"
+        yield "  what was ordered last is asked to go; `overlayctl show GRID` says when"
     for at in view.sites:
         if at.refused:
             yield f"  {at.site}: nothing: {at.refused}"
@@ -96,7 +110,14 @@ def _left_of(owner: Owner, heard: Heard) -> LeftView:
         (link.ceilings, _sum(spent[owner.by if link.login else link.key])) for link in owner.links
     ]
     sites = (_at(site, owner, heard, spent[owner.key], limits) for site in heard.sites)
-    return LeftView(owner.label, _sum(spent[owner.by]), tuple(sites))
+    over = [
+        f"{words(getattr(used, name))} of {words(most)}"
+        for key, link in counted_everywhere(owner)
+        for used in [_sum(spent[key])]
+        for name, most in link.ceilings.limits()
+        if (words := _WORDS.get(name)) and getattr(used, name) > most
+    ]
+    return LeftView(owner.label, _sum(spent[owner.by]), tuple(sites), ", ".join(over))
 
 
 def _at(

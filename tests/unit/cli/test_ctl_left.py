@@ -2,14 +2,21 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from asked_daemon import Daemon
 from typer.testing import CliRunner
 
 from overlayd.adapters import identities
+from overlayd.cli.left import left_lines, left_of
 from overlayd.cli.main import app
+from overlayd.cli.session import Session
+from protocol.node.rows import SpentRow
+from protocol.terms.ids import KeyId
+from protocol.trust.ceilings import Ceilings
+from protocol.trust.owner import Link, Owner
 
 POLICY = """\
 [vo.star]
@@ -103,3 +110,29 @@ def test_a_site_may_do_anything_at_home(daemon: Daemon) -> None:
     (acting,) = view["left"]
     (site,) = acting["sites"]
     assert (view["kind"], acting["owner"], site["refused"]) == ("site", view["name"], "")
+
+
+def left_by(spent: list[SpentRow], *sites: str) -> str:
+    """What is said to ann, who may have two cpus at those sites together."""
+    ann, vo = KeyId("a" * 64), KeyId("b" * 64)
+    link = Link(ann, "ann", "c" * 64, sites, Ceilings(cpus_milli=2000))
+
+    def get(path: str, shape: object) -> list[SpentRow]:
+        return spent if path == f"/spent/{ann}" else []
+
+    session = cast(Session, SimpleNamespace(client=SimpleNamespace(get=get)))
+    (view,), _ = left_of(session, [Owner(vo, vo="star", links=(link,))])
+    return "\n".join(left_lines(view))
+
+
+def test_it_is_said_what_is_more_than_a_grant_for_several_sites() -> None:
+    def at(site: str, cpus_milli: int) -> SpentRow:
+        return SpentRow(site, "h1", 0.0, cpus_milli, 0, 0, 1, 0)
+
+    over = [at("here", 1500), at("there", 1500)]
+    said = left_by(over, "here", "there")
+    assert "more than was granted, at all sites together: 3 cpus of 2 cpus" in said
+    assert "what was ordered last is asked to go" in said
+    assert "3 cpus of 2 cpus" in left_by(over), "a grant that names no site is for all"
+    assert "more than" not in left_by(over[:1], "here", "there")
+    assert "more than" not in left_by(over, "here"), "at one site nothing goes"
