@@ -122,9 +122,8 @@ class ChangeHolds:
             no = offer.refused
             return refuse(self._host, requester, ask, no.constraint, no.detail), []
         spec = believed.deployment.spec
-        apart = taken.apart_from(
-            believed.deployment.owner_site, believed.deployment.name, spec.placement.apart
-        )
+        of = believed.deployment
+        apart = taken.apart_from(of.owner, of.owner_site, of.name, spec.placement.apart)
         return self._held(
             requester, believed, old, msgspec.structs.replace(offer, clashes=apart), taken, now
         )

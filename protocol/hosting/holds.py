@@ -166,7 +166,9 @@ class Holds:
         spec = deployment.spec
         if untimely := late(spec, now) or start_fault(spec, ask.start_s):
             return refuse(self._host, requester, ask, Constraint.TIME, untimely), []
-        apart = taken.apart_from(deployment.owner_site, deployment.name, spec.placement.apart)
+        apart = taken.apart_from(
+            deployment.owner, deployment.owner_site, deployment.name, spec.placement.apart
+        )
         offer = msgspec.structs.replace(offer, clashes=apart)
         if (no := offer.refused) is not None:
             return refuse(self._host, requester, ask, no.constraint, no.detail), []

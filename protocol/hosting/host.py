@@ -445,7 +445,8 @@ class Host:
         offer = self.offer(ask.time.start_s)
         suspends, displacing = self._facts.suspends, self._displacing(ask.time.start_s, now)
         time, firm = window(ask.time, now, suspends), ask.time.firm(suspends)
-        free = self.ledger.free_for(time, displacing, KeyId(ask.owner), firm)
+        owner = KeyId(ask.owner)
+        free = self.ledger.free_for(time, displacing, owner, firm)
         kept, taken = Quantum(), self._taken()
         if not ask.time.start_s:
             kept = self.claims.kept(ask.order, ask.since_s, free, now, ask.owner)
@@ -459,11 +460,13 @@ class Host:
             later=sayable(self.ledger.room.steps(now, LATER_STEPS)),
             refused=offer.refused or self.admitting.quoted(ask.owner, ask.site),
             coordinate=offer.coordinate,
-            clashes=taken.apart_from(ask.site, ask.grid, ask.apart),
+            clashes=taken.apart_from(owner, ask.site, ask.grid, ask.apart),
             hidden=self._surroundings.hidden(),
             held=self.holds.held().sayable(ask.ports),
             kept=kept.sayable(ask.ports),
-            shut=all_shut(self._facts.ports, ask.ports, taken.ports_of_others(ask.site, ask.grid)),
+            shut=all_shut(
+                self._facts.ports, ask.ports, taken.ports_of_others(owner, ask.site, ask.grid)
+            ),
         )
 
     def _shown(self, sender: PeerId, certificate: Certificate, now: float) -> Answer:

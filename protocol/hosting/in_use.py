@@ -25,17 +25,17 @@ def taken_by(holds: Holds, leases: Leases, foundlings: Foundlings, authority: Au
     ports: dict[int, PortUser] = {}
     for row in holds.rows():
         names[row.key] = (row.grid, False)
-        near.append(Cotenant(row.owner_site, row.name, apart(row.ordered)))
+        near.append(Cotenant(row.owner, row.owner_site, row.name, apart(row.ordered)))
         vnis |= {vni: row.grid for _, vni in row.vnis}
-        grid, owner = row.of or row.grid, (row.owner_site, row.name)
+        grid, owner = row.of or row.grid, (row.owner, row.owner_site, row.name)
         ports |= {e.outside: PortUser(grid, e.workspace, *owner) for e in row.exposes}
     for carried in leases.rows():
         record = carried.record
-        near.append(Cotenant(record.owner_site, record.name, apart(record.standing)))
+        near.append(Cotenant(record.owner, record.owner_site, record.name, apart(record.standing)))
         key = name_key(record.owner, record.name)
         names[key] = (record.id, record.state is GridState.UP)
         vnis |= {vni: record.id for _, vni in record.vnis}
-        grid, owner = record.id, (record.owner_site, record.name)
+        grid, owner = record.id, (record.owner, record.owner_site, record.name)
         gone = [s.workspace for s in leases.statuses(record.id) if s.phase is Phase.GONE]
         there = [w.workspace for w in carried.wanted if w.workspace not in gone]
         exposes = ports_of_workspaces(carried.exposes, there)

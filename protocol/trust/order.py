@@ -36,7 +36,7 @@ from protocol.trust.owner import Owner
 from protocol.trust.signing import Reason, Signer, Untrusted, Verifier, require_signature
 from protocol.trust.verbs import Verb
 from protocol.wire.codec import Malformed, decode, encode
-from protocol.wire.limits import MAX_ORDER_BYTES
+from protocol.wire.limits import MAX_ORDER_BESIDE_GRID_BYTES, MAX_ORDER_BYTES
 
 DOMAIN = "order"
 MAX_VALID_S = 600.0
@@ -80,6 +80,9 @@ class Action(StrEnum):
     COUNT = "count"
     """Count at the signer's site what is used of its policy's ceilings; `grid` is the site's name."""
 
+
+WITH_A_GRID = (Action.UP, Action.HOLD, Action.APPLY)
+"""What says a whole grid in its body."""
 
 VERBS_FOR: dict[Action, tuple[Verb, ...]] = {
     Action.UP: (Verb.DEPLOY,),
@@ -297,6 +300,10 @@ def read_order(signed: SignedOrder) -> Order:
 def _fault(order: Order, payload: bytes) -> str:
     if len(payload) > MAX_ORDER_BYTES:
         return f"order: {len(payload)} bytes, at most {MAX_ORDER_BYTES} are accepted"
+    beside = len(payload) - (len(order.body) if order.action in WITH_A_GRID else 0)
+    if beside > MAX_ORDER_BESIDE_GRID_BYTES:
+        most = MAX_ORDER_BESIDE_GRID_BYTES
+        return f"order: {beside} bytes beside a grid, at most {most} are accepted"
     most_s = QUEUE_S if order.action is Action.UP else MAX_VALID_S
     if not 0 < order.valid_s <= most_s:
         return f"order: valid for {order.valid_s:.0f} s, at most {most_s:.0f} s are accepted"

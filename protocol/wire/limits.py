@@ -33,6 +33,10 @@ is a hundredth of it."""
 MAX_ORDER_BYTES = 512 << 10
 """A signed order's payload. It carries a whole grid and must fit in a frame beside its chain."""
 
+MAX_ORDER_BESIDE_GRID_BYTES = 4 << 10
+"""What an order's payload may take beside the grid in it. With seven stewards and the longest names it is
+1.5 kB; a record keeps every order that changed its lease."""
+
 MAX_GRANT_BYTES = 4 << 10
 """A grant's payload: four keys, two names, 32 sites of 63 characters, and a few numbers."""
 

@@ -61,7 +61,7 @@ def test_an_order_that_cannot_be_read_changes_nothing(action: Action) -> None:
 @pytest.mark.parametrize(
     "image",
     [
-        ImageRef("a" * 100_000, "d" * 64),
+        ImageRef("a" * 2_000, "d" * 64),
         ImageRef("debian\x1b[2J", "d" * 64),
         ImageRef("debian", "../../etc"),
         ImageRef("debian"),

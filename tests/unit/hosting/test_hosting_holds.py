@@ -40,6 +40,7 @@ from protocol.hosting.hold_replies import Granting
 from protocol.hosting.hold_row import HoldNotSaved
 from protocol.hosting.holds import TABLE, Holds
 from protocol.hosting.taken import Cotenant, Taken
+from protocol.sim.people import Admin
 from protocol.terms.architecture import Architecture
 from protocol.terms.effects import Effect, Persist, Send
 from protocol.terms.ids import GridId
@@ -300,13 +301,13 @@ def test_a_strict_spread_counts_what_is_held_already() -> None:
 
 
 def test_apart_is_kept_whichever_grid_says_so() -> None:
-    def carrying(name: str, *apart: str, site: str = "s1") -> Taken:
-        return Taken({}, {}, (Cotenant(site, name, apart),))
+    def carrying(name: str, *apart: str, admin: Admin = ADMIN) -> Taken:
+        return Taken({}, {}, (Cotenant(admin.signer.key, "s1", name, apart),))
 
     order = placed_by(apart=("main",))
     assert refusals(order, "web-1", taken=carrying("main")) == [Constraint.APART]
     assert refusals(order, "web-1", taken=carrying("other")) == []
-    assert refusals(order, "web-1", taken=carrying("main", site="s2")) == [], "somebody else's"
+    assert refusals(order, "web-1", taken=carrying("main", admin=RIVAL)) == [], "somebody else's"
     assert refusals(ORDER, "web-1", taken=carrying("main", "shop")) == [Constraint.APART]
 
 

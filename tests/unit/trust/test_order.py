@@ -23,8 +23,8 @@ from protocol.trust.order import (
 )
 from protocol.trust.signing import Reason, Untrusted
 from protocol.trust.verbs import Verb
-from protocol.wire.codec import encode
-from protocol.wire.limits import MAX_ORDER_BYTES
+from protocol.wire.codec import encode, pack_plain, to_plain
+from protocol.wire.limits import MAX_ORDER_BESIDE_GRID_BYTES, MAX_ORDER_BYTES
 
 NOW_S = 2000.0
 OURS = SimFederation("ours", from_s=1000.0, until_s=9000.0)
@@ -185,6 +185,29 @@ def test_the_largest_order_is_signed_and_believed_and_no_larger_one() -> None:
         sign_order(sized(MAX_ORDER_BYTES + 1), SITE, CHAIN)
     with pytest.raises(Untrusted, match="oversized"):
         check(signed(sized(MAX_ORDER_BYTES + 1)))
+
+
+def padded(order: Order, size: int) -> SignedOrder:
+    """The order with a field that nobody knows, of so many bytes."""
+    payload = pack_plain(to_plain(order) | {"padding": b"x" * size})
+    return SignedOrder(payload=payload, signature=SITE.sign(DOMAIN, payload), chain=CHAIN)
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        padded(UP, MAX_ORDER_BESIDE_GRID_BYTES),
+        padded(but_order(action=Action.DOWN), MAX_ORDER_BESIDE_GRID_BYTES),
+        signed(but_order(action=Action.LEASE, body=b"x" * MAX_ORDER_BESIDE_GRID_BYTES)),
+    ],
+)
+def test_an_order_is_not_padded(order: SignedOrder) -> None:
+    with pytest.raises(Untrusted, match=f"at most {MAX_ORDER_BESIDE_GRID_BYTES} are accepted"):
+        check(order)
+
+
+def test_a_later_build_may_add_a_field_to_it() -> None:
+    assert check(padded(UP, 1000)).order == UP
 
 
 def test_an_order_may_come_from_a_clock_that_is_five_minutes_fast() -> None:
