@@ -27,7 +27,7 @@ from protocol.placement.fit import quantum_of
 from protocol.policy.demand import Demand
 from protocol.terms.ids import GridId, KeyId
 from protocol.terms.refusal import PORTS
-from protocol.trust.order import SignedOrder, claimed, order_key
+from protocol.trust.order import SignedOrder, claimed, order_id
 
 _LINES_KEPT = 4096
 
@@ -46,7 +46,7 @@ class Spending:
         self._authority, self._ledger = authority, ledger
         self._holds, self._leases, self._foundlings = holds, leases, foundlings
         self._lines: dict[str, tuple[KeyId, ...]] = {}
-        """By key of an order: orders may be long, and theirs are kept elsewhere."""
+        """By the whole digest of an order: who signs two can have them share the digits of a key."""
 
     def used(self, key: KeyId, but: GridId | None = None) -> Demand:
         """All that is held or leased here by orders in whose line the key is, `but` for one grid."""
@@ -108,7 +108,7 @@ class Spending:
         return _demand(quanta, workspaces)
 
     def _line(self, order: SignedOrder) -> tuple[KeyId, ...]:
-        key = order_key(order)
+        key = order_id(order)
         if key not in self._lines:
             if len(self._lines) >= _LINES_KEPT:
                 self._lines.clear()

@@ -43,7 +43,8 @@ MAX_VALID_S = 600.0
 """Long enough for a slow client and clocks that differ; short enough for hosts to remember what they did."""
 
 ORDER_KEY_DIGITS = 20
-"""80 bits: nobody finds two orders that share them by trying, or has to read out all 64."""
+"""80 bits: nobody finds another that shares them with a given order, or has to read out all 64. Who signs both
+can find two, by trying 2^40 of each."""
 
 _MAX_NAME_CHARACTERS = 63
 _KEY_DIGITS = 64

@@ -22,7 +22,7 @@ from one_requester import ME, Scene
 from organisation import Organisation
 
 from protocol.contract.authority import Authority
-from protocol.contract.messages import Act, Decided, HoldAsk, LeaseAsk
+from protocol.contract.messages import Act, Decided, HoldAsk, HoldRelease, LeaseAsk
 from protocol.grid.record import GridRecord, LeaseChange, grid_id, vni_of
 from protocol.policy.site_policy import SitePolicy, VoTerms
 from protocol.requesting.request import RequestState
@@ -274,3 +274,26 @@ ALTERED: dict[str, Callable[[SignedOrder], SignedOrder]] = {
     "chain": lambda good: msgspec.structs.replace(good, chain=FEDERATION.site_chain("s1")),
     "other grants": lambda good: msgspec.structs.replace(good, grants=STAR.grant("ann")),
 }
+
+
+def test_two_orders_of_one_short_key_are_counted_each_by_its_own_chain(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Who signs both can find two such orders by trying. Here the digits are fewer, so it takes no time."""
+    monkeypatch.setattr(order, "ORDER_KEY_DIGITS", 2)
+    one = Lent()
+    terms = tuple(VoTerms(vo.name, vo.signer.key) for vo in (STAR, CMS))
+    one.around.said = SitePolicy("s1", 2, NOW, (), vos=terms)
+    spec = msgspec.structs.replace(shop(1), name="mine")
+    eve = Mallory(CMS.grant("eve"), CMS.key_of("eve")).up(spec, NOW)
+    ann = Mallory(ANN, STAR.key_of("ann"))
+    twins = (ann.up(spec, NOW) for _ in range(10_000))
+    twin = next(made for made in twins if grid_id(made) == grid_id(eve) != one.made.id)
+    used = one.host._spending.used
+    before = used(STAR.key_of("ann").key).workspaces
+    assert one.holds(eve).held == ("web-1",)
+    assert used(CMS.key_of("eve").key).workspaces == 1
+    one.hears(HoldRelease(grid_id(eve), ("web-1",)))
+    assert one.holds(twin).held == ("web-1",)
+    assert used(STAR.key_of("ann").key).workspaces == before + 1
+    assert used(CMS.key_of("eve").key).workspaces == 0
