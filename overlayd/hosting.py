@@ -385,14 +385,14 @@ class Hosting:
             suspends=not self._containers,
             unfit=self.fitness.unfit,
             confined=self._compute.confined[:CONFINED_MOST],
+            disk_rate_fault=offer.disk_rate_fault,
         )
         return self._with_underlay(facts, self._underlay.now)
 
     def _guest_disk(self) -> DiskRate:
-        """What a guest without a rate of its disks is held to. A container is not: its kernel reads ahead, and
-        writes later what it has written, on nobody's account."""
+        """What a guest without a rate of its disks is held to, where it can be held to one."""
         compute = self._config.compute
-        if self._containers:
+        if self._view.facts.disk_rate_fault:
             return NO_DISK_RATE
         return DiskRate(int(compute.guest_disk_rate or 0), int(compute.guest_disk_operations or 0))
 

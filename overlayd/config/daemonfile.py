@@ -177,7 +177,8 @@ class ComputeTable(Table, frozen=True, kw_only=True):
     """Seconds a guest has to show that it runs under KVM."""
     guest_disk_rate: Annotated[DiskRate | None, Meta(examples=["200M"])] = None
     """What a guest without a `disk-rate` of its own is held to, of all its disks together, read and written
-    together, in bytes a second. If left out, it has what there is. Containers are not held."""
+    together, in bytes a second. If left out, it has what there is. A container may
+    read so much and write so much on each disk, and is not held where control groups are of version 1."""
     guest_disk_operations: Annotated[Operations | None, Meta(examples=[2000])] = None
     """The same for one without `disk-operations`, in reads and writes a second."""
     guest_uids: UserIds = UserIds()

@@ -278,7 +278,8 @@ class ClusterKeys(Keys, frozen=True, kw_only=True):
         Meta(
             description="What each workspace can read and write, together, of all its disks, in bytes a second"
             " (powers of 1024): it is promised so much, and has no more. It can be changed while it runs."
-            " If left out, nothing is promised, and it has what there is. Containers cannot have it.",
+            " If left out, nothing is promised, and it has what there is. A container"
+            " may read so much and write so much on each disk.",
             examples=["50M"],
         ),
     ] = None

@@ -29,6 +29,8 @@ class ComputeOffer(msgspec.Struct, frozen=True):
     architecture: str
     cpus_milli: int
     memory_bytes: int
+    disk_rate_fault: str = ""
+    """Why machines cannot be held to a rate of their disks here, for people; empty if they can."""
 
 
 class Nic(msgspec.Struct, frozen=True):
@@ -81,7 +83,10 @@ Boots = KernelBoot | DiskBoot | ContainerBoot
 
 
 class DiskRate(msgspec.Struct, frozen=True):
-    """What a machine may read and write in a second, together, of all its disks. 0: as much as there is."""
+    """What a machine may read and write in a second, together, of all its disks. 0: as much as there is.
+
+    A container may read so much and write so much on each of its disks: its kernel counts these apart.
+    """
 
     bytes_s: int = 0
     operations_s: int = 0
@@ -216,7 +221,8 @@ class MachineSeen(msgspec.Struct, frozen=True):
     epoch: int = 0
     """The epoch of its grid in which it was started; 0 if it does not say."""
     disk_rate: DiskRate = NO_DISK_RATE
-    """In force for its disks together; -1 in both if it is not the same for all. A container has none."""
+    """In force for its disks together, of a container for each of them, what is read and what is written; -1 in
+    both if it is not the same for all."""
 
 
 class LostMachine(msgspec.Struct, frozen=True):

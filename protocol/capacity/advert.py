@@ -115,6 +115,8 @@ class HostFacts(msgspec.Struct, frozen=True):
     """Why it could not, for people; empty if it could."""
     relay_bytes_s: Amount = 0
     """What it lends for passing on between hosts that do not reach each other."""
+    disk_rate_fault: Line = ""
+    """Why it cannot hold its guests to a rate of their disks, for people; empty if it can."""
 
     def sayable(self) -> "HostFacts":
         """The same as it can be said to others: what a probe found may be of any length or size."""
@@ -128,6 +130,7 @@ class HostFacts(msgspec.Struct, frozen=True):
             ports_fault=shown(self.ports_fault),
             unfit=shown(self.unfit),
             wireguard_why=shown(self.wireguard_why),
+            disk_rate_fault=shown(self.disk_rate_fault),
         )
 
     def without_reasons(self) -> "HostFacts":

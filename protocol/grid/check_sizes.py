@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from protocol.grid import limits
 from protocol.grid.expand import workspace_name
-from protocol.grid.model import ClusterSpec, Driver, OwnSize
+from protocol.grid.model import ClusterSpec, OwnSize
 from protocol.grid.problem import Path, Problem, quoted
 from protocol.terms.quantities import (
     cpus_in_words,
@@ -76,9 +76,6 @@ def rate_problems(cluster: ClusterSpec, of: ClusterSpec | OwnSize, at: Path) -> 
         elif rate and field == _NETWORK and not cluster.networks:
             said = "found a rate, and no networks that it could be of; name them, or leave it out"
             yield Problem(here, said)
-        elif rate and field != _NETWORK and cluster.driver is Driver.LXC:
-            said = "found a rate, and containers cannot be held to one of their disks"
-            yield Problem(here, f"{said}; leave it out, or write driver: qemu")
 
 
 def _number(cpus_milli: int) -> str:

@@ -213,8 +213,11 @@ def unsuitable(workspace: Workspace, offer: Offer, rules: Rules) -> list[Refusal
     if workspace.driver and workspace.driver not in facts.runs_by:
         by = ", ".join(facts.runs_by) or "nothing it names"
         no(Constraint.DRIVER, f"it runs guests by {by}, asked: {workspace.driver}")
-    if (workspace.disk_bytes_s or workspace.disk_operations_s) and "lxc" in facts.runs_by:
-        no(Constraint.DRIVER, "it runs containers, which cannot be held to a rate of their disks")
+    if (workspace.disk_bytes_s or workspace.disk_operations_s) and facts.disk_rate_fault:
+        no(
+            Constraint.DRIVER,
+            f"it cannot hold its guests to a rate of disks: {facts.disk_rate_fault}",
+        )
     if workspace.networks and facts.underlay_fault:
         no(Constraint.UNDERLAY, facts.underlay_fault)
     if workspace.internet and not facts.egress:

@@ -730,3 +730,65 @@ async def test_a_container_is_resized_while_it_runs(boxes: World) -> None:
     assert await compute.resize(machine.name, Sizes(250, 1, 48 << 20)) == Resized()
     assert await sizes() == (1, 250, 48)
     assert Path(f"/proc/{keeper}/task/{keeper}/children").read_text().split() == [init]
+
+
+UNIFIED = Path("/sys/fs/cgroup/cgroup.controllers").exists()
+MIB = 1 << 20
+
+
+def some_disk(folder: Path, name: str) -> Disk:
+    """A disk of a container, empty."""
+    path = folder / name
+    path.touch()
+    os.truncate(path, 64 * MIB)
+    subprocess.run(["mke2fs", "-q", "-F", "-t", "ext4", path], check=True)
+    return Disk(str(path), name, mount=f"/{name}")
+
+
+@pytest.mark.skipif(not UNIFIED, reason="needs control groups of version 2")
+async def test_a_container_is_held_to_the_rate_of_its_disks_and_cannot_lift_it(
+    boxes: World,
+) -> None:
+    compute = await boxes.opened()
+    rate = DiskRate(MIB, 50)
+    disks = tuple(some_disk(boxes.directory, name) for name in ("a", "b"))
+    machine = boxes.machine(memory_bytes=128 * MIB, disks=disks, disk_rate=rate)
+    await compute.start(machine)
+    connection = libvirt.open(private.uri_of(boxes.directory / "lxc"))
+    keeper = connection.lookupByName(machine.name).ID()
+    connection.close()
+    (init,) = Path(f"/proc/{keeper}/task/{keeper}/children").read_text().split()
+    group = Path("/sys/fs/cgroup" + Path(f"/proc/{init}/cgroup").read_text().strip()[3:])
+
+    def inside(said: str) -> subprocess.CompletedProcess[str]:
+        enter = f"nsenter --target {init} --mount --user --setuid 0 --setgid 0 --root sh -c"
+        script = f'echo $$ >{group}/cgroup.procs; exec {enter} "$0"'
+        return subprocess.run(["sh", "-c", script, said], capture_output=True, text=True)
+
+    async def has() -> DiskRate:
+        (seen,) = await compute.observe()
+        return seen.disk_rate
+
+    def write_s(disk: str) -> float:
+        began_s = time.monotonic()
+        done = inside(f"dd if=/dev/zero of={disk}/f bs=256k count=16 conv=fsync")
+        assert done.returncode == 0, done.stderr
+        return time.monotonic() - began_s
+
+    assert await has() == rate
+    for disk in disks:
+        assert write_s(disk.mount) > 3, "4 MiB at one a second"
+    given = {file.name for file in group.iterdir() if file.stat().st_uid}
+    assert given <= {"cgroup.procs", "cgroup.threads", "cgroup.subtree_control"}
+    for file in ("io.max", "cpu.max", "memory.max"):
+        assert "ermission denied" in inside(f"echo max >{group}/{file}").stderr
+    faster = DiskRate(2 * MIB, 0)
+    sizes = msgspec.structs.replace(machine.sizes, disk_rate=faster)
+    assert await compute.resize(machine.name, sizes) == Resized()
+    assert await has() == faster
+    assert write_s("/a") > 1.5
+    assert (
+        await compute.resize(machine.name, msgspec.structs.replace(sizes, disk_rate=NO_DISK_RATE))
+        == Resized()
+    )
+    assert await has() == NO_DISK_RATE

@@ -15,7 +15,7 @@ from xml.etree import ElementTree as ET
 
 import libvirt
 
-from overlayd.adapters.libvirt import confinement, orphans, private
+from overlayd.adapters.libvirt import confinement, io_limits, orphans, private
 from overlayd.adapters.libvirt.confinement import is_mapped, open_state, why_no_users
 from overlayd.adapters.libvirt.consoles import Consoles
 from overlayd.adapters.libvirt.domains import Domains
@@ -413,6 +413,7 @@ class LibvirtCompute:
             architecture=driver.architecture,
             cpus_milli=cpus * 1000,
             memory_bytes=memory_bytes,
+            disk_rate_fault=io_limits.why_not() if type_ is DomainType.LXC else "",
         )
 
     def _emulator(self) -> str:

@@ -47,6 +47,11 @@ _NODE_BYTES, _NODES_LEAST = 4096, 64
 FREE_WITHIN_S = 20.0
 """A container that has just ended may have its disks for a moment more."""
 
+_GROUPS = "/sys/fs/cgroup"
+_DELEGATED = frozenset({"cgroup.procs", "cgroup.threads", "cgroup.subtree_control"})
+"""What a container needs of its control group to make others in it, as the kernel's documentation says."""
+_LIMITS_WITHIN_S = 60.0
+
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -248,12 +253,59 @@ def mount_all(plan: dict[str, Any]) -> None:
             _mount_tree(one, target)
 
 
+def guard_limits(pid: int, first: int, proc: str = "/proc", groups: str = _GROUPS) -> bool:
+    """Takes from a container's root what holds it. False if its control group was not made in time.
+
+    Where control groups are of version 2, libvirt gives all files of a container's to its root, `first`: it
+    could lift its own limits. That is undone before the container's init begins: many mounts are made in
+    between.
+    """
+    end_s = time.monotonic() + _LIMITS_WITHIN_S
+    while time.monotonic() < end_s:
+        try:
+            lines = Path(proc, str(pid), "cgroup").read_text().splitlines()
+        except OSError:
+            return False  # it has ended
+        own = next((line[4:] for line in lines if line.startswith("0::/")), "")
+        with contextlib.suppress(OSError):
+            # The folder is given away last.
+            if own and os.stat(Path(groups, own)).st_uid == first:
+                for file in Path(groups, own).iterdir():
+                    if file.name not in _DELEGATED and not file.is_dir():
+                        os.chown(file, 0, 0)
+                return True
+        time.sleep(0.001)
+    return False
+
+
+def _guard_beside(first: int) -> None:
+    """Does that in a process of its own, which is nobody's child: this one becomes another program."""
+    pid = os.getpid()
+    child = os.fork()
+    if child:
+        os.waitpid(child, 0)
+        return
+    try:
+        os.setsid()
+        if os.fork() == 0:
+            nothing = os.open("/dev/null", os.O_RDWR)
+            for number in (0, 1, 2):
+                os.dup2(nothing, number)
+            os.closerange(3, 1 << 16)  # what libvirt waits to be closed
+            guard_limits(pid, first)
+    finally:
+        os._exit(0)
+
+
 def main(argv: list[str]) -> NoReturn:
     """`controller.py PLANS EMULATOR ... --name NAME ...`: mounts, and becomes the emulator."""
     plans, emulator, *rest = argv
     name = rest[rest.index("--name") + 1]
     try:
-        mount_all(json.loads(Path(plans, f"{name}.json").read_bytes()))
+        plan = json.loads(Path(plans, f"{name}.json").read_bytes())
+        mount_all(plan)
+        if plan["ids"] and os.path.exists(f"{_GROUPS}/cgroup.controllers"):
+            _guard_beside(plan["ids"]["first"])
         os.execv(emulator, [emulator, *rest])  # noqa: S606, a shell would only be in the way
     except OSError as error:
         sys.exit(f"{name}: its file systems cannot be mounted: {error}")

@@ -41,6 +41,7 @@ from overlayd.adapters.libvirt.xml import (
 )
 from overlayd.config.places import SOCKET_PATH_MAX
 from overlayd.ports.compute import (
+    NO_DISK_RATE,
     Cause,
     ComputeError,
     DiskBoot,
@@ -366,6 +367,9 @@ class Domains:
             self._end(domain)
             raise
         sizes.hold(domain, self._driver.type)
+        if self._driver.type is DomainType.LXC and machine.disk_rate != NO_DISK_RATE:
+            # What stops it is told when its sizes are looked at next.
+            sizes.resize(domain, self._driver.type, machine.sizes)
         self._history.watch(domain)
 
     def _end(self, domain: libvirt.virDomain) -> None:

@@ -7,9 +7,7 @@ Memory is its guest's to give back: its kernel fills a balloon with what it does
 with what it does use, and kill its processes for that, so it is asked for no more than it says is free. For a
 container memory is a limit, and what it uses cannot be taken from it either.
 
-A rate of disks is kept by QEMU, and holds at once. A container has none: it reads and writes by its host's page
-cache, which a kernel fills and empties on nobody's account where control groups are of version 1, as LXC's are
-here, and behind a loop device in any case.
+A rate of disks is kept by QEMU, and holds at once; a container's is its control group's (`io_limits.py`).
 """
 
 import contextlib
@@ -21,6 +19,7 @@ from xml.etree import ElementTree as ET
 import libvirt
 import msgspec
 
+from overlayd.adapters.libvirt import io_limits
 from overlayd.adapters.libvirt.driver import DomainType, runs_qemu
 from overlayd.adapters.libvirt.xml import (
     CPU_MILLI,
@@ -47,8 +46,6 @@ _UNLIMITED_KIB: Final = 9007199254740991
 """libvirt's word for no limit."""
 _RATE: Final = ("total_bytes_sec", "total_iops_sec")
 """What libvirt calls a rate of disks."""
-_MIXED: Final = DiskRate(-1, -1)
-"""A rate that nobody asks for."""
 _BOTH: Final = (libvirt.VIR_DOMAIN_AFFECT_CONFIG, libvirt.VIR_DOMAIN_AFFECT_LIVE)
 """Its next start, and this one. Some calls of libvirt, and of its bindings, take one at a time."""
 
@@ -67,7 +64,8 @@ def of(domain: libvirt.virDomain, type_: DomainType, running: bool) -> Sizes:
         return Sizes(_cap(domain, type_, running), vcpus, balloon_kib * 1024, rate)
     # Of a container, the second number is what it uses, not what it may use.
     limit_kib = _limit_kib(domain) or limit_kib
-    return Sizes(_cap(domain, type_, running), 0, limit_kib * 1024)
+    rate = io_limits.seen(domain.ID()) if running else NO_DISK_RATE
+    return Sizes(_cap(domain, type_, running), 0, limit_kib * 1024, rate)
 
 
 def resize(domain: libvirt.virDomain, type_: DomainType, wanted: Sizes) -> Resized:
@@ -76,7 +74,11 @@ def resize(domain: libvirt.virDomain, type_: DomainType, wanted: Sizes) -> Resiz
     if has.cpu_milli != wanted.cpu_milli:
         _set_cap(domain, type_, wanted.cpu_milli)
     if type_ is DomainType.LXC:
-        return Resized(waits=_limit(domain, wanted.memory_bytes // 1024, has.memory_bytes // 1024))
+        kept = _limit(domain, wanted.memory_bytes // 1024, has.memory_bytes // 1024)
+        unheld = ""
+        if has.disk_rate != wanted.disk_rate:
+            unheld = io_limits.hold(domain.ID(), wanted.disk_rate)
+        return Resized(waits="; ".join(filter(None, (kept, unheld))))
     if has.disk_rate != wanted.disk_rate:
         _throttle(domain, type_, wanted.disk_rate)
     restart = [_plug(domain, type_, has.vcpus, wanted.vcpus)]
@@ -182,7 +184,7 @@ def _online(domain: libvirt.virDomain, vcpus: int) -> None:
 def _disk_rate(domain: libvirt.virDomain) -> DiskRate:
     """The rate of its disks, as libvirt has set it; -1 in both if it is not that of all of them together."""
     found = dict.fromkeys(_rates(domain).values())
-    return next(iter(found)) if len(found) == 1 else _MIXED if found else NO_DISK_RATE
+    return next(iter(found)) if len(found) == 1 else io_limits.MIXED if found else NO_DISK_RATE
 
 
 def _rates(domain: libvirt.virDomain) -> dict[str, DiskRate]:
@@ -194,7 +196,7 @@ def _rates(domain: libvirt.virDomain) -> dict[str, DiskRate]:
         alone = rate != NO_DISK_RATE and disk.findtext("iotune/group_name") != DISK_GROUP
         target = disk.find("target")
         assert target is not None
-        rates[target.attrib["dev"]] = _MIXED if alone else rate
+        rates[target.attrib["dev"]] = io_limits.MIXED if alone else rate
     return rates
 
 

@@ -10,7 +10,6 @@ from protocol.grid import limits
 from protocol.grid.check import problems
 from protocol.grid.model import (
     ClusterSpec,
-    Driver,
     GridSpec,
     ImageRef,
     Mount,
@@ -153,11 +152,6 @@ TABLE = {
     "a rate of disks that boots nothing": (
         worker(disk_bytes_s=1000),
         "clusters[1].disk_bytes_s: found 1000 B/s; allowed are 1 MiB/s to 1 TiB/s",
-    ),
-    "operations of a container": (
-        worker(driver=Driver.LXC, disk_operations_s=500),
-        "clusters[1].disk_operations_s: found a rate, and containers cannot be held to one of their disks;"
-        " leave it out, or write driver: qemu",
     ),
     "memory that cannot grow to what it has": (
         worker(memory_bytes=64 << 20, max_memory_bytes=1),

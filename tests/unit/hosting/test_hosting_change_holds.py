@@ -83,20 +83,24 @@ def test_what_grows_beyond_the_room_is_refused_with_what_there_is() -> None:
 
 
 @pytest.mark.parametrize("rate", [{"disk_bytes_s": 50 * MIB}, {"disk_operations_s": 500}])
-def test_a_host_of_containers_holds_none_to_a_rate_of_disks(rate: dict[str, int]) -> None:
-    for driver, held in (("qemu:///embed", ("web-1",)), ("lxc:///", ())):
+def test_a_host_that_cannot_hold_guests_to_a_rate_of_disks_promises_none(
+    rate: dict[str, int],
+) -> None:
+    for fault, held in (("", ("web-1",)), ("its groups count nothing", ())):
         one = Changing()
         whole = msgspec.structs.replace(
             FACTS.capacity, disk_bytes_s=1 << 40, disk_operations_s=1 << 20
         )
-        one.facts = msgspec.structs.replace(FACTS, driver=driver, capacity=whole)
+        one.facts = msgspec.structs.replace(
+            FACTS, driver="lxc:///", capacity=whole, disk_rate_fault=fault
+        )
         one.start()
         record = one.up()
         free = one.host.ledger.free
         reply = one.hold(record, to_apply(sized(shop(1), **rate)), "web-1")
         assert reply.held == held
         assert one.host.ledger.free == free - (Quantum(**rate) if held else Quantum())
-    said = "it runs containers, which cannot be held to a rate of their disks"
+    said = "it cannot hold its guests to a rate of disks: its groups count nothing"
     assert why(reply) == (Constraint.DRIVER, said)
 
 
