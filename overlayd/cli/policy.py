@@ -23,6 +23,7 @@ from protocol.grid.expand import workspaces
 from protocol.grid.problem import quoted
 from protocol.policy.allowing import forbidden
 from protocol.policy.demand import NOTHING, Demand, demand_of
+from protocol.policy.guaranteed import part_of_alike
 from protocol.policy.site_policy import PolicyRow, Priority, SitePolicy, VoTerms
 from protocol.terms.ids import KeyId, is_64_digits
 from protocol.terms.quantities import (
@@ -39,6 +40,8 @@ from protocol.trust.owner import Owner
 policy_app = typer.Typer(no_args_is_help=True, help="What a site lets others use of it.")
 
 _KEY_DIGITS = 16
+_SOME_HOSTS = (2, 4, 8)
+"""A policy does not know how many hosts its site has."""
 _UNSIGNED = KeyId("unsigned")
 """Stands for the key of a site that has not signed a policy: nobody's."""
 
@@ -216,11 +219,25 @@ def _terms(terms: VoTerms) -> Iterator[str]:
     if terms.guaranteed != Quantum():
         kept = terms.guaranteed
         yield f"  guaranteed: {cpus_in_words(kept.cpus_milli)}, {format_size(kept.memory_bytes)} memory"
+        yield from _parts(kept)
     images = counted(len(terms.images), "image") if terms.images else "every image"
     ports = ", ".join(map(str, terms.expose)) or "none"
     devices = ", ".join(terms.devices) or "none"
     out = "yes" if terms.egress else "no"
     yield f"  {images}; ports from outside: {ports}; devices: {devices}; out to the internet: {out}"
+
+
+def _parts(guaranteed: Quantum) -> Iterator[str]:
+    """How large a workspace a guarantee can hold: none is larger than its host's part."""
+    largest = []
+    for hosts in _SOME_HOSTS:
+        part = part_of_alike(guaranteed, hosts)
+        size = f"{cpus_in_words(part.cpus_milli)} and {format_size(part.memory_bytes)}"
+        largest.append(f"{size} of {hosts}")
+    yield (
+        "  note: each host keeps its part of that, and a larger workspace is guaranteed nothing; "
+        f"of hosts that are alike a part is {', '.join(largest)}"
+    )
 
 
 def _ceiling(most: Ceilings) -> Iterator[str]:

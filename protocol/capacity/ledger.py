@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
-from protocol.capacity.quantum import Quantum, total
+from protocol.capacity.quantum import Guaranteed, Quantum, total
 from protocol.capacity.room import FOREVER, Room
 from protocol.capacity.timetable import (
     ALWAYS,
@@ -29,12 +29,15 @@ from protocol.capacity.timetable import (
     lease_spans,
 )
 from protocol.terms.ids import KeyId
+from protocol.terms.quantities import counted
 
 __all__ = ["EntryKey", "Group", "Ledger", "Yields"]
 
 Group = tuple[str, str]
 """(grid id, cluster): workspaces that are suspended together."""
 _WITHOUT_MOST = 256
+_NAMED_MOST = 2
+"""Owners that are named to whom room is guaranteed."""
 NOBODY = KeyId("")
 """The owner of what nobody is known to own."""
 
@@ -63,6 +66,7 @@ class Ledger:
         self._rank = rank
         self._owners: dict[EntryKey, KeyId] = {}
         self._guaranteed: Mapping[KeyId, Quantum] = {}
+        self._guaranteed_by: Mapping[KeyId, str] = {}
         self._taken: dict[KeyId, Quantum] | None = None
         """What `taken` answered last, while that stays so."""
         self._yielding: dict[EntryKey, tuple[Yields, tuple[Occupancy, ...]]] = {}
@@ -104,9 +108,29 @@ class Ledger:
             room = self._room_beside(owner, displacing)
         return room.for_lease(window.start_s, window.end_s, window.kept_until_s)
 
-    def guarantee(self, guaranteed: Mapping[KeyId, Quantum]) -> None:
-        """Keeps so much for each of these owners from now on: from all firm promises to others."""
-        self._guaranteed = guaranteed
+    def guarantee(self, guaranteed: Mapping[KeyId, Quantum], by: Mapping[KeyId, str]) -> None:
+        """Keeps so much for each of these owners from now on: from all firm promises to others.
+
+        `by` says for people who each is, and what guarantees it.
+        """
+        self._guaranteed, self._guaranteed_by = guaranteed, by
+
+    def guaranteed(
+        self, window: Window, displacing: bool = False, owner: KeyId = NOBODY, firm: bool = True
+    ) -> Guaranteed:
+        """What a firm lease of that window cannot have since others are guaranteed it; of others, nothing."""
+        free = self.free_for(window, displacing, owner, firm)
+        kept = _more_than(self.free_for(window, displacing), free)
+        if not firm or kept == Quantum():
+            return Guaranteed()
+        at_s = max(window.start_s, self.now_s)
+        lack = [
+            self._guaranteed_by[who]
+            for who, most in self._guaranteed.items()
+            if who != owner and _more_than(most, self._firm_at(who, at_s)) != Quantum()
+        ]
+        more = [counted(len(lack) - _NAMED_MOST, "other")] if len(lack) > _NAMED_MOST else []
+        return Guaranteed(kept, ", and ".join(lack[:_NAMED_MOST] + more))
 
     def taken(self) -> dict[KeyId, Quantum]:
         """What is promised to each owner, now or for later. What is suspended for want of room has nothing."""
@@ -309,6 +333,16 @@ class Ledger:
                     room -= missing
             free.append(room if displacing else room.least(self._table.room.at(moment_s) + own))
         return Room(at_s, free)
+
+    def _firm_at(self, owner: KeyId, at_s: float) -> Quantum:
+        """What is promised firmly to an owner at that time."""
+        return total(
+            span.quantum
+            for key, spans in self._firm.entries().items()
+            if self.owner(key) == owner
+            for span in spans
+            if span.start_s <= at_s < span.end_s
+        )
 
     def _most(self, key: EntryKey) -> Quantum:
         """The most cpus and memory that an entry has at any time, if it may run at all."""

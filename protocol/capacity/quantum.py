@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from protocol.terms.ranges import AMOUNT_MOST, Amount, Name
+from protocol.terms.ranges import AMOUNT_MOST, Amount, Line, Name
 from protocol.terms.refusal import Constraint
 
 Devices = tuple[tuple[Name, Amount], ...]
@@ -140,6 +140,14 @@ class Quantum(msgspec.Struct, frozen=True):
         ]
         ratios += [room.devices_of(name) // count for name, count in self.devices if count]
         return max(0, min(ratios, default=0))
+
+
+class Guaranteed(msgspec.Struct, frozen=True):
+    """What a host keeps of what is free for others than who asks, since its site's policy guarantees it."""
+
+    quantum: Quantum = Quantum()
+    to: Line = ""
+    """To whom, and by which line, for people."""
 
 
 def _bounded(amount: int) -> int:

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from protocol.capacity.advert import HostFacts
-from protocol.capacity.quantum import Quantum
+from protocol.capacity.quantum import Guaranteed, Quantum
 from protocol.capacity.room import Step
 from protocol.grid.decision import Certificate
 from protocol.grid.grant import SignedGrant
@@ -64,6 +64,8 @@ class Quote(msgspec.Struct, frozen=True, tag="quote"):
     """What it holds for others and is not decided yet. In a few seconds it is leased, or free."""
     kept: Quantum = Quantum()
     """The room that it keeps for older orders; `free` does not include it."""
+    guaranteed: Guaranteed = Guaranteed()
+    """The room that it keeps for others, whom its site's policy guarantees it; likewise."""
     shut: Annotated[tuple[tuple[Port, Line], ...], Meta(max_length=FIXED_PORTS_MAX)] = ()
     """Those of the ports asked about that it does not give, and why, for people."""
 

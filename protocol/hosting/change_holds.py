@@ -406,6 +406,8 @@ class ChangeHolds:
             return Refusal(fault[0], self._host, detail=fault[1])
         owner, firm = deployment.owner, not row.yields
         free = self._ledger.free_for(row.window, owner=owner, firm=firm)
+        others = self._ledger.guaranteed(row.window, owner=owner, firm=firm)
+        offer = msgspec.structs.replace(offer, guaranteed=others)
         kept = Quantum()
         if heeds_s is not None:
             kept = self._claims.kept_from(deployment, free, heeds_s)
@@ -418,7 +420,7 @@ class ChangeHolds:
         else:
             found = [
                 *self._ill_connected(asked_for, name, offer),
-                *lacking(needs, self._host, free),
+                *lacking(needs, offer, free),
             ]
         return found[-1] if found else None
 

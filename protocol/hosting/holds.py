@@ -453,6 +453,8 @@ class Holds:
             if (ask.grid, name) not in self._ledger:
                 owner = deployment.owner
                 free = self._ledger.free_for(time, displacing, owner, firm=not yields)
+                others = self._ledger.guaranteed(time, displacing, owner, firm=not yields)
+                offer = msgspec.structs.replace(offer, guaranteed=others)
                 if heeds_s is not None:
                     kept = self._claims.kept_from(deployment, free, heeds_s)
                     offer, free = msgspec.structs.replace(offer, kept=kept), free - kept

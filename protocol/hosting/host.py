@@ -464,6 +464,7 @@ class Host:
             hidden=self._surroundings.hidden(),
             held=self.holds.held().sayable(ask.ports),
             kept=kept.sayable(ask.ports),
+            guaranteed=self.ledger.guaranteed(time, displacing, KeyId(ask.owner), firm),
             shut=all_shut(
                 self._facts.ports, ask.ports, taken.ports_of_others(owner, ask.site, ask.grid)
             ),

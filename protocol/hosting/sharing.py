@@ -12,12 +12,19 @@ from protocol.capacity.quantum import Quantum
 from protocol.hosting.surroundings import HostSurroundings
 from protocol.policy.guaranteed import part_of
 from protocol.policy.shares import HOUR_S, FairShare, Standing, priority, shares_of
+from protocol.policy.site_policy import VoTerms
 from protocol.terms.effects import Deadline, Effect, Persist, Row, Untidied
 from protocol.terms.ids import KeyId
 
 TABLE = "fair-share"
 _STEPS_OF_RANK = 50
 """Suspending for a smaller difference would have two owners' work take turns every few minutes."""
+
+
+def _by(vo: VoTerms, policy: str) -> str:
+    """`cms by policy 3 of site ams, line 12`."""
+    line = vo.line("guaranteed")
+    return f"{vo.name} by {policy}" + (f", line {line.number}" if line is not None else "")
 
 
 class Sharing:
@@ -84,7 +91,9 @@ class Sharing:
         if guaranteed:
             own, beside = self.ledger.capacity, self._around.beside()
             guaranteed = {key: part_of(all_, own, beside) for key, all_ in guaranteed.items()}
-        self.ledger.guarantee(guaranteed)
+        title = self._policy.title if self._policy is not None else ""
+        by = {vo.key: _by(vo, title) for vo in vos if vo.key in guaranteed}
+        self.ledger.guarantee(guaranteed, by)
 
     def _rank(self, owner: KeyId, offered: Quantum) -> int:
         return self._fair.standing((owner, owner), offered)[0] // _STEPS_OF_RANK

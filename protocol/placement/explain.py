@@ -180,7 +180,9 @@ def reason_lines(found: tuple[Obstacle, ...]) -> list[str]:
         near = reason.nearest
         if reason.constraint in QUANTITIES:
             by = near.amount(near.short_by)
-            lines.append(f"  {hosts} {lack} {near.what}; the nearest, {near.host}, by {by}")
+            lines.append(
+                f"  {hosts} {lack} {near.what}; the nearest, {near.host}, by {by}{near.others}"
+            )
         else:
             lines.append(f"  {hosts}: {reason.constraint}: {near.detail} ({near.host})")
     return lines

@@ -13,7 +13,7 @@ from math import inf
 import msgspec
 
 from protocol.capacity.advert import GivenPorts, HostFacts
-from protocol.capacity.quantum import Quantum, is_port, port_named
+from protocol.capacity.quantum import Guaranteed, Quantum, is_port, port_named
 from protocol.grid.model import (
     Compact,
     Encryption,
@@ -26,6 +26,7 @@ from protocol.grid.model import (
 from protocol.policy.site_policy import PortSpan
 from protocol.terms.coordinate import Coordinate, distance_s, known
 from protocol.terms.ids import PeerId
+from protocol.terms.quantities import cpus_in_words, format_size
 from protocol.terms.refusal import PORTS, Constraint, Refusal
 
 
@@ -48,6 +49,8 @@ class Offer(msgspec.Struct, frozen=True):
     """Not every host can reach it, so tunnels of grid networks do not leave its site."""
     kept: Quantum = Quantum()
     """Room it keeps for older orders; not in `free`."""
+    guaranteed: Guaranteed = Guaranteed()
+    """Room that it keeps for others; not in `free`."""
     shut: tuple[tuple[int, str], ...] = ()
     """Ports that the grid names and the host does not give, and why."""
     spans: tuple[PortSpan, ...] = ()
@@ -180,7 +183,7 @@ def refusals(
         if apart := apart_from(offer, other, rules):
             found.append(apart)
             break
-    short = lacking(quantum_of(workspace), offer.host, free)
+    short = lacking(quantum_of(workspace), offer, free)
     found += short
     if short and offer.kept != Quantum() and quantum_of(workspace).fits(free + offer.kept):
         why = "it keeps what is free for an older request"
@@ -260,19 +263,33 @@ def unconnected(workspace: Workspace, offer: Offer, rules: Rules) -> list[Refusa
     return [r for r in unsuitable(workspace, offer, rules) if r.constraint in about]
 
 
-def lacking(asked: Quantum, host: str, free: Quantum) -> list[Refusal]:
-    """What there is too little of, and by how much."""
-    found = []
+def lacking(asked: Quantum, offer: Offer, free: Quantum) -> list[Refusal]:
+    """What a host has too little of, by how much, and whether that is since others are guaranteed it."""
+    host, found = offer.host, []
     for name, need in asked.devices:
         if need > (have := free.devices_of(name)):
             once = f"the {name} has another workspace there, and a host gives each to one"
             port = Refusal(Constraint.PORT, host, detail=once)
             few = Refusal(Constraint.DEVICE, host, need, max(0, have), name)
             found.append(port if is_port(name) else few)
+    kept = offer.guaranteed.quantum.by_constraint()
     for (name, need), (_, have) in zip(asked.by_constraint(), free.by_constraint(), strict=True):
         if need > have:
-            found.append(Refusal(name, host, asked=need, available=max(0, have)))
+            others = _others(name, offer) if need <= have + dict(kept).get(name, 0) else ""
+            found.append(Refusal(name, host, need, max(0, have), others))
     return found
+
+
+def _others(constraint: Constraint, offer: Offer) -> str:
+    """For whom a host keeps room, in words."""
+    kept = offer.guaranteed.quantum
+    some = {
+        Constraint.CPUS: cpus_in_words(kept.cpus_milli),
+        Constraint.MEMORY: f"{format_size(kept.memory_bytes)} of memory",
+    }
+    if constraint not in some or not offer.guaranteed.to:
+        return ""
+    return f"{some[constraint]} are kept for {offer.guaranteed.to}; best effort may use them"
 
 
 def conflict(offer: Offer, other: Offer, rules: Rules) -> Constraint | None:

@@ -48,4 +48,4 @@ def _room(shape: Quantum, offer: Offer) -> HostRoom:
     fits, left = shape.times_in(offer.free), offer.free
     for _ in range(fits):
         left = left - shape
-    return HostRoom(offer.host, offer.site, fits, lacking(shape, offer.host, left)[-1], left)
+    return HostRoom(offer.host, offer.site, fits, lacking(shape, offer, left)[-1], left)

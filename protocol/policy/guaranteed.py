@@ -17,5 +17,10 @@ def part_of(guaranteed: Quantum, own: Quantum, beside: Quantum) -> Quantum:
     )
 
 
+def part_of_alike(guaranteed: Quantum, hosts: int) -> Quantum:
+    """The part of one of so many hosts that have enough, and all as much."""
+    return Quantum(-(-guaranteed.cpus_milli // hosts), -(-guaranteed.memory_bytes // hosts))
+
+
 def _part(amount: int, own: int, all_: int) -> int:
     return min(own, -(-amount * own // all_)) if all_ > 0 else 0

@@ -65,6 +65,7 @@ class Offers:
             clashes=quote.clashes,
             hidden=quote.hidden,
             kept=quote.kept,
+            guaranteed=quote.guaranteed,
             shut=quote.shut,
         )
         if quote.held + quote.kept != Quantum():

@@ -40,7 +40,7 @@ class Pinned:
                 silent = Refusal(Constraint.SILENT, change.called(peer), detail="no answer in time")
                 self.refused[name] = silent
                 continue
-            short = lacking(change.size(name), offer.host, offer.free)
+            short = lacking(change.size(name), offer, offer.free)
             short += ill_connected(change, name, offer, offers)
             if short or offer.refused is not None:
                 self.refused[name] = offer.refused if offer.refused is not None else short[-1]
@@ -85,7 +85,7 @@ def stuck_lines(refusals: Mapping[str, Refusal], would: Sequence[str] = ()) -> l
         why, *said = said_lines(refusal)
         if refusal.constraint in QUANTITIES:
             asked, free = refusal.amount(refusal.asked), refusal.amount(refusal.available)
-            why = f"it needs {asked} more {refusal.what}, and {free} are free there"
+            why = f"it needs {asked} more {refusal.what}, and {free} are free there{refusal.others}"
         lines.append(f"cannot change {workspace} on {refusal.host}: {why}")
         works += said
     silent = [r.host for r in refusals.values() if r.constraint is Constraint.SILENT]

@@ -132,7 +132,7 @@ def refused_by(refusal: Refusal) -> str:
     if refusal.constraint not in QUANTITIES:
         return f"refuses: {refusal.detail}"
     asked, free = refusal.amount(refusal.asked), refusal.amount(refusal.available)
-    return f"lacks {refusal.what} now: asked {asked}, free {free}"
+    return f"lacks {refusal.what} now: asked {asked}, free {free}{refusal.others}"
 
 
 def moved_lines(proposal: Proposal, found: tuple[Moved, ...], now: float) -> list[str]:

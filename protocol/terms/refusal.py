@@ -132,6 +132,12 @@ class Refusal(msgspec.Struct, frozen=True):
             return PORTS
         return f"device {self.detail}" if named else str(self.constraint)
 
+    @property
+    def others(self) -> str:
+        """For whom the room is kept that is lacking: ends a sentence, for people; empty if for nobody."""
+        amount = self.constraint in (Constraint.CPUS, Constraint.MEMORY)
+        return f"; {self.detail}" if amount and self.detail else ""
+
     def amount(self, value: int) -> str:
         """`value` in words, in this constraint's unit."""
         if self.constraint is Constraint.DEVICE:
@@ -142,6 +148,6 @@ class Refusal(msgspec.Struct, frozen=True):
         if self.constraint in QUANTITIES:
             return (
                 f"{self.host} lacks {self.what}: asked {self.amount(self.asked)}, "
-                f"free {self.amount(self.available)}"
+                f"free {self.amount(self.available)}{self.others}"
             )
         return f"{self.host}: {self.constraint}: {self.detail}"

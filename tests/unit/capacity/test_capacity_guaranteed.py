@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocol.capacity.ledger import Ledger, Yields
-from protocol.capacity.quantum import Quantum
+from protocol.capacity.quantum import Guaranteed, Quantum
 from protocol.capacity.timetable import ALWAYS, Occupancy, Window
 from protocol.terms.ids import KeyId
 
@@ -18,7 +18,8 @@ def window(start_s: float, end_s: float) -> Window:
 
 def ledger(**guaranteed: int) -> Ledger:
     made = Ledger(ROOM)
-    made.guarantee({KeyId(who): Quantum(n, n) for who, n in guaranteed.items()})
+    kept = {KeyId(who): Quantum(n, n) for who, n in guaranteed.items()}
+    made.guarantee(kept, {who: f"{who} by a policy" for who in kept})
     return made
 
 
@@ -53,6 +54,22 @@ def test_what_yields_makes_way_for_its_owner_and_for_no_more_than_it_is_guarante
     assert cpus(one, ATLAS) <= 1, "nothing more makes way for it"
 
 
+def test_what_is_kept_for_others_is_told_and_for_whom() -> None:
+    one = ledger(atlas=4, cms=2, star=1)
+    kept = Quantum(5, 5)
+    assert one.guaranteed(ALWAYS, owner=CMS) == Guaranteed(
+        kept, "atlas by a policy, and star by a policy"
+    )
+    said = "atlas by a policy, and cms by a policy, and 1 other"
+    assert one.guaranteed(ALWAYS, owner=KeyId("who")) == Guaranteed(Quantum(7, 7), said)
+    one.enter(("a", "w"), Quantum(4, 4), window(0.0, 100.0), owner=ATLAS)
+    assert one.guaranteed(window(0.0, 50.0), owner=CMS) == Guaranteed(
+        Quantum(1, 1), "star by a policy"
+    )
+    one.enter(("s", "w"), Quantum(1, 1), window(0.0, 100.0), owner=KeyId("star"))
+    assert one.guaranteed(window(0.0, 50.0), owner=CMS) == Guaranteed(), "they have it"
+
+
 def test_it_counts_at_each_moment() -> None:
     one = ledger(atlas=4)
     one.enter(("a", "w"), Quantum(4, 4), window(0.0, 100.0), owner=ATLAS)
@@ -69,7 +86,7 @@ def test_a_lease_is_not_made_longer_into_it_unless_it_is_there_already() -> None
     assert one.fits(("c", "w"), (Occupancy(0.0, 200.0, Quantum(6, 6)),))
     assert not one.fits(("c", "w"), longer)
     assert one.spans(("c", "w")) == (Occupancy(0.0, 100.0, Quantum(6, 6)),)
-    one.guarantee({ATLAS: Quantum(9, 9)})
+    one.guarantee({ATLAS: Quantum(9, 9)}, {ATLAS: "atlas by a policy"})
     assert one.fits(("c", "w"), (Occupancy(0.0, 90.0, Quantum(6, 6)),)), "the policy is newer"
     one.check()
 

@@ -1,18 +1,18 @@
 """What a host has promised counts as used, and who had most of its share yields first."""
 
-from hosting_world import EACH, FACTS, ROOM, One
+from hosting_world import EACH, FACTS, ROOM, TIME, One
 from msgspec import structs
 from negotiating import ADMIN, NOW, RIVAL, shop
 
 from protocol.capacity.ledger import Yields
-from protocol.capacity.quantum import Quantum
+from protocol.capacity.quantum import Guaranteed, Quantum
 from protocol.capacity.timetable import ALWAYS, Window
 from protocol.grid.model import LeaseTerms
 from protocol.grid.record import grid_id
 from protocol.hosting.sharing import TABLE, Sharing
 from protocol.hosting.surroundings import Alone
 from protocol.policy.shares import HOUR_S
-from protocol.policy.site_policy import Priority, SitePolicy, VoTerms
+from protocol.policy.site_policy import Line, Priority, SitePolicy, VoTerms
 from protocol.terms.effects import Persist
 from protocol.terms.ids import KeyId
 
@@ -128,11 +128,22 @@ def test_a_host_keeps_its_part_of_what_its_sites_policy_guarantees() -> None:
 
 def test_what_is_guaranteed_is_not_held_for_another_and_best_effort_work_makes_way_for_it() -> None:
     one, owner = One(FACTS), KeyId(RIVAL.signer.key)
-    terms = (VoTerms("atlas", ATLAS, guaranteed=Quantum(3800)), VoTerms("s2", owner))
-    one.around.said = SitePolicy("s1", 1, NOW, (), vos=terms)
+    lines = (Line("", 3, "[vo.atlas]"), Line("guaranteed", 9, "guaranteed = {cpus = 3.8}"))
+    atlas = VoTerms("atlas", ATLAS, guaranteed=Quantum(3800), lines=lines)
+    one.around.said = SitePolicy("s1", 1, NOW, (), vos=(atlas, VoTerms("s2", owner)))
     one.host.tick(NOW + 1)
-    assert one.quote(owner=owner).free.cpus_milli == 200
-    assert one.holds(RIVAL.up(shop(1), NOW)).held == ()
+    quote = one.quote(owner=owner)
+    assert (quote.free.cpus_milli, quote.guaranteed.quantum.cpus_milli) == (200, 3800)
+    assert quote.guaranteed.to == "atlas by policy 1 of site s1, line 9"
+    reply = one.holds(RIVAL.up(shop(1), NOW))
+    assert reply.held == ()
+    (_, why), *_ = reply.refused
+    assert str(why).endswith(
+        f"free 0.2; 3.8 cpus are kept for {quote.guaranteed.to}; best effort may use them"
+    )
+    assert one.quote(owner=ATLAS).guaranteed == Guaranteed()
+    best = one.quote(structs.replace(TIME, useful_s=600.0), owner=owner)
+    assert best.guaranteed == Guaranteed()
 
 
 def test_best_effort_work_makes_way_for_who_is_guaranteed_the_room() -> None:
