@@ -31,8 +31,8 @@ from overlayd.adapters.libvirt.xml import (
     CONSOLE_SOCKET,
     DEVICES_MAX,
     KEEPSAKE,
+    LONG_PERIOD_US,
     NAMESPACE,
-    PERIOD_US,
     QUOTA_MIN_US,
     cpu_quota_us,
     domain_xml,
@@ -283,7 +283,7 @@ class Domains:
         if cpu_quota_us(machine.cpu_milli) < QUOTA_MIN_US:
             raise ComputeError(
                 f"{machine.name}: a cap of {machine.cpu_milli} thousandths of a cpu is too small; "
-                f"the least is {QUOTA_MIN_US * 1000 // PERIOD_US}"
+                f"the least is {QUOTA_MIN_US * 1000 // LONG_PERIOD_US}"
             )
         for what, path in (("console", machine.console_socket), ("agent", machine.agent_socket)):
             excess = len(path) - SOCKET_PATH_MAX

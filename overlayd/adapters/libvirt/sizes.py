@@ -25,7 +25,7 @@ from overlayd.adapters.libvirt.xml import (
     CPU_MILLI,
     DISK_GROUP,
     NAMESPACE,
-    PERIOD_US,
+    cpu_period_us,
     cpu_quota_us,
     cpu_shares,
     quota_names,
@@ -145,7 +145,7 @@ def _set_cap(domain: libvirt.virDomain, type_: DomainType, cpu_milli: int) -> No
     period, quota = _quota_parameters(type_)
     wanted = {
         "cpu_shares": cpu_shares(cpu_milli),
-        period: PERIOD_US,
+        period: cpu_period_us(cpu_milli),
         quota: cpu_quota_us(cpu_milli),
     }
     for which in _BOTH:

@@ -40,8 +40,12 @@ CONSOLE_LOG, CONSOLE_SOCKET = "console-log", "console-socket"
 CPU_MILLI = "cpu-milli"
 """The attribute that says what cap a test driver's domain was given while it ran."""
 
-PERIOD_US = 100_000
-"""The cpu cap holds over so many microseconds, the kernel's default."""
+PERIOD_US = 20_000
+"""The cpu cap holds over so many microseconds. A guest that uses its cpus up takes them in one go and is still
+for the rest: over 100 ms, the kernel's default, whoever answers beside it was late by that."""
+
+LONG_PERIOD_US = 100_000
+"""The same for caps of which `PERIOD_US` would have too little."""
 
 QUOTA_MIN_US = 1_000
 """libvirt refuses less: a hundredth of a cpu."""
@@ -111,7 +115,7 @@ def try_out_xml(driver: Driver, user: User | None = None) -> str:
     if driver.type is not DomainType.TEST:
         tune = ET.SubElement(domain, "cputune")
         period, quota = quota_names(driver.type)
-        _text(tune, period, str(PERIOD_US))
+        _text(tune, period, str(LONG_PERIOD_US))
         _text(tune, quota, str(QUOTA_MIN_US))
     _text(ET.SubElement(domain, "os"), "type", "hvm", arch=driver.architecture, machine="q35")
     devices = ET.SubElement(domain, "devices")
@@ -121,9 +125,14 @@ def try_out_xml(driver: Driver, user: User | None = None) -> str:
     return ET.tostring(domain, encoding="unicode")
 
 
+def cpu_period_us(cpu_milli: int) -> int:
+    """Over how many microseconds such a cap holds."""
+    return PERIOD_US if cpu_milli * PERIOD_US // 1000 >= QUOTA_MIN_US else LONG_PERIOD_US
+
+
 def cpu_quota_us(cpu_milli: int) -> int:
-    """Microseconds of cpu time in each `PERIOD_US`."""
-    return cpu_milli * PERIOD_US // 1000
+    """Microseconds of cpu time in each of these periods."""
+    return cpu_milli * cpu_period_us(cpu_milli) // 1000
 
 
 def quota_names(type_: DomainType) -> tuple[str, str]:
@@ -178,7 +187,7 @@ def _quantum(domain: ET.Element, machine: Machine, driver: Driver) -> None:
     tune = ET.SubElement(domain, "cputune")
     _text(tune, "shares", str(cpu_shares(machine.cpu_milli)))
     period, quota = quota_names(driver.type)
-    _text(tune, period, str(PERIOD_US))
+    _text(tune, period, str(cpu_period_us(machine.cpu_milli)))
     _text(tune, quota, str(cpu_quota_us(machine.cpu_milli)))
 
 

@@ -16,6 +16,7 @@ from overlayd.adapters.libvirt.xml import (
     DEVICES_MAX,
     KEEPSAKE,
     NAMESPACE,
+    cpu_period_us,
     cpu_quota_us,
     cpu_shares,
     domain_xml,
@@ -189,9 +190,20 @@ def test_a_container_never_shares_the_hosts_network(machine: Machine) -> None:
     assert xml.find("features/privnet") is not None
 
 
-@pytest.mark.parametrize(("milli", "quota"), [(1500, 150_000), (1000, 100_000), (10, 1_000)])
-def test_quota_is_the_exact_cap(milli: int, quota: int) -> None:
-    assert cpu_quota_us(milli) == quota
+@pytest.mark.parametrize(
+    ("milli", "period", "quota"),
+    [
+        (1500, 20_000, 30_000),
+        (1000, 20_000, 20_000),
+        (50, 20_000, 1_000),
+        (49, 100_000, 4_900),
+        (10, 100_000, 1_000),
+    ],
+)
+def test_quota_is_the_exact_cap_over_a_period_in_which_it_is_enough(
+    milli: int, period: int, quota: int
+) -> None:
+    assert (cpu_period_us(milli), cpu_quota_us(milli)) == (period, quota)
 
 
 def test_shares_stay_within_what_the_kernel_takes() -> None:
