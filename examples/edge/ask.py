@@ -1,6 +1,6 @@
 """Asks a proxy for a page again and again, by some connections at once, and says how many answers came.
 
-python3 ask.py --proxy 203.0.113.1:30000 --at-once 4 --for 10 http://192.0.2.10:8000/page
+python3 ask.py --proxy 203.0.113.1:30000 --at-once 16 --for 10 http://192.0.2.10:8000/page
 """
 
 import argparse
@@ -51,7 +51,7 @@ def main() -> int:
     """The program."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--proxy", required=True, metavar="HOST:PORT")
-    parser.add_argument("--at-once", type=int, default=4, metavar="N", help="connections; 4")
+    parser.add_argument("--at-once", type=int, default=16, metavar="N", help="connections; 16")
     parser.add_argument("--for", type=float, default=10, dest="seconds", metavar="SECONDS")
     parser.add_argument("url")
     given = parser.parse_args()
