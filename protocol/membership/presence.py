@@ -11,8 +11,7 @@ from protocol.terms.reach import VIA_MOST, Reach
 from protocol.trust.certificate import Principal, Role, check_chain
 from protocol.trust.record import Record, SignedRecord, check_record
 from protocol.trust.revocation import Certified
-from protocol.trust.signing import Reason, Untrusted, Verifier
-from protocol.wire.codec import Malformed, decode
+from protocol.trust.signing import Reason, Untrusted, Verifier, read_signed
 
 KIND = "presence"
 
@@ -56,10 +55,7 @@ def read_presence(
     revoked: Container[Certified] = (),
 ) -> Known:
     """What a presence record, its signature checked, says. Raises Untrusted if it is not believed."""
-    try:
-        presence = decode(record.body, Presence)
-    except Malformed as error:
-        raise Untrusted(Reason.MALFORMED, f"presence: {error}") from None
+    presence = read_signed(record.body, Presence, "presence")
     if len(presence.via) > VIA_MOST:
         raise Untrusted(Reason.MALFORMED, f"a presence names {len(presence.via)} relays")
     principal = check_chain(presence.chain, federation, now_s, verifier, revoked=revoked)

@@ -24,7 +24,7 @@ from protocol.terms.limits import EQUIVOCATORS_PER_SITE
 from protocol.trust.certificate import Principal
 from protocol.trust.identity import Identity
 from protocol.trust.record import Record, SignedRecord, check_record, read_record
-from protocol.trust.signing import Reason, Untrusted
+from protocol.trust.signing import Reason, Untrusted, read_signed
 from protocol.wire.codec import Malformed, decode, encode
 
 KIND = TABLE = "equivocation"
@@ -67,10 +67,7 @@ class Equivocators:
 
     def read(self, record: Record, now: float) -> Out:
         """Whom a record, its signature checked, proves to have lied. Raises Untrusted if it proves nothing."""
-        try:
-            accusation = decode(record.body, Accusation)
-        except Malformed as error:
-            raise Untrusted(Reason.MALFORMED, f"a proof of a lie: {error}") from None
+        accusation = read_signed(record.body, Accusation, "a proof of a lie")
         proven, who = check_accusation(accusation, self._federation, now, self._verifier)
         if record.kind != KIND or record.name != name_of(accusation.proof):
             raise Untrusted(Reason.MALFORMED, "a proof of a lie: its record's name is another")

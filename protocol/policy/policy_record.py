@@ -10,8 +10,8 @@ from protocol.terms.kinds import KINDS
 from protocol.trust.certificate import Role, check_chain, is_key, is_label
 from protocol.trust.order import Action, check_order, read_order
 from protocol.trust.record import Record, SignedRecord, check_record, sign_record
-from protocol.trust.signing import Reason, Signer, Untrusted, Verifier
-from protocol.wire.codec import Malformed, decode, encode
+from protocol.trust.signing import Reason, Signer, Untrusted, Verifier, read_signed
+from protocol.wire.codec import encode
 
 KIND = "policy"
 
@@ -43,10 +43,7 @@ def read_policy(record: Record, federation: KeyId, verifier: Verifier) -> SitePo
     The site's certificate is held against the time at which the policy was made: one that has ended since does
     not open the site to those that its policy leaves out.
     """
-    try:
-        policy = decode(record.body, SitePolicy)
-    except Malformed as error:
-        raise Untrusted(Reason.MALFORMED, f"policy: {error}") from None
+    policy = read_signed(record.body, SitePolicy, "policy")
     if (record.kind, record.name, record.incarnation) != (KIND, "", 0):
         raise Untrusted(Reason.MALFORMED, "policy: its record is of another kind or name")
     if record.sequence != policy.number:

@@ -20,8 +20,15 @@ from protocol.capacity.quantum import Quantum
 from protocol.terms.ids import GridId, KeyId
 from protocol.terms.ranges import AMOUNT_MOST, Name, Size, WholeSeconds
 from protocol.trust.grants import GRANTS_MOST
-from protocol.trust.signing import Reason, Signer, Untrusted, Verifier, require_signature
-from protocol.wire.codec import Malformed, decode, encode
+from protocol.trust.signing import (
+    Reason,
+    Signer,
+    Untrusted,
+    Verifier,
+    read_signed,
+    require_signature,
+)
+from protocol.wire.codec import encode
 
 DOMAIN = "receipt"
 HOUR_S = 3600
@@ -238,10 +245,7 @@ def sign_receipt(receipt: Receipt, signer: Signer) -> SignedReceipt:
 
 def read_receipt(signed: SignedReceipt) -> Receipt:
     """What a receipt says, before it is believed. Raises Untrusted(malformed)."""
-    try:
-        receipt = decode(signed.payload, Receipt, limit_bytes=RECEIPT_BYTES)
-    except Malformed as error:
-        raise Untrusted(Reason.MALFORMED, f"receipt: {error}") from None
+    receipt = read_signed(signed.payload, Receipt, "receipt", limit_bytes=RECEIPT_BYTES)
     if not receipt.from_s <= receipt.until_s <= _end_of_hour(receipt.from_s):
         raise Untrusted(Reason.MALFORMED, "receipt: it is not of one hour")
     return receipt

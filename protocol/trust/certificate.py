@@ -16,8 +16,15 @@ import msgspec
 
 from protocol.terms.ids import KeyId, is_64_digits
 from protocol.terms.ranges import Moment, Number
-from protocol.trust.signing import Reason, Signer, Untrusted, Verifier, require_signature
-from protocol.wire.codec import Malformed, decode, encode
+from protocol.trust.signing import (
+    Reason,
+    Signer,
+    Untrusted,
+    Verifier,
+    read_signed,
+    require_signature,
+)
+from protocol.wire.codec import encode
 from protocol.wire.limits import MAX_CERTIFICATE_BYTES
 
 DOMAIN = "certificate"
@@ -115,10 +122,9 @@ def sign_certificate(certificate: Certificate, signer: Signer) -> SignedCertific
 
 def read_certificate(signed: SignedCertificate) -> Certificate:
     """What it says, before anything is believed. Raises Untrusted(malformed)."""
-    try:
-        certificate = decode(signed.payload, Certificate, limit_bytes=MAX_CERTIFICATE_BYTES)
-    except Malformed as error:
-        raise Untrusted(Reason.MALFORMED, f"certificate: {error}") from None
+    certificate = read_signed(
+        signed.payload, Certificate, "certificate", limit_bytes=MAX_CERTIFICATE_BYTES
+    )
     if fault := _fault(certificate):
         raise Untrusted(Reason.MALFORMED, fault)
     return certificate

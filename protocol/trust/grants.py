@@ -23,9 +23,16 @@ from protocol.trust.certificate import (
     name_of_key,
 )
 from protocol.trust.owner import Link, Owner
-from protocol.trust.signing import Reason, Signer, Untrusted, Verifier, require_signature
+from protocol.trust.signing import (
+    Reason,
+    Signer,
+    Untrusted,
+    Verifier,
+    read_signed,
+    require_signature,
+)
 from protocol.trust.verbs import Verb
-from protocol.wire.codec import Malformed, decode, encode
+from protocol.wire.codec import encode
 from protocol.wire.limits import MAX_GRANT_BYTES
 
 DOMAIN = "grant"
@@ -87,10 +94,7 @@ def sign_grant(grant: Grant, signer: Signer) -> SignedVoGrant:
 
 def read_grant(signed: SignedVoGrant) -> Grant:
     """What it says, before anything is believed. Raises Untrusted(malformed)."""
-    try:
-        grant = decode(signed.payload, Grant, limit_bytes=MAX_GRANT_BYTES)
-    except Malformed as error:
-        raise Untrusted(Reason.MALFORMED, f"grant: {error}") from None
+    grant = read_signed(signed.payload, Grant, "grant", limit_bytes=MAX_GRANT_BYTES)
     if fault := _fault(grant):
         raise Untrusted(Reason.MALFORMED, fault)
     return grant

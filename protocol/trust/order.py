@@ -33,9 +33,16 @@ from protocol.trust.certificate import (
 )
 from protocol.trust.grants import GRANTS_MOST, Grants, check_grants, owner_of, read_grant
 from protocol.trust.owner import Owner
-from protocol.trust.signing import Reason, Signer, Untrusted, Verifier, require_signature
+from protocol.trust.signing import (
+    Reason,
+    Signer,
+    Untrusted,
+    Verifier,
+    read_signed,
+    require_signature,
+)
 from protocol.trust.verbs import Verb
-from protocol.wire.codec import Malformed, decode, encode
+from protocol.wire.codec import encode
 from protocol.wire.limits import MAX_ORDER_BESIDE_GRID_BYTES, MAX_ORDER_BYTES
 
 DOMAIN = "order"
@@ -289,10 +296,7 @@ def _granted(
 def read_order(signed: SignedOrder) -> Order:
     """What it says, before anything is believed. Raises Untrusted(malformed)."""
     payload = signed.payload
-    try:
-        order = decode(payload, Order, limit_bytes=MAX_ORDER_BYTES)
-    except Malformed as error:
-        raise Untrusted(Reason.MALFORMED, f"order: {error}") from None
+    order = read_signed(payload, Order, "order", limit_bytes=MAX_ORDER_BYTES)
     if fault := _fault(order, payload):
         raise Untrusted(Reason.MALFORMED, fault)
     return order

@@ -12,8 +12,15 @@ import msgspec
 from protocol.terms.ids import KeyId
 from protocol.terms.ranges import Moment
 from protocol.trust.certificate import is_key, is_label
-from protocol.trust.signing import Reason, Signer, Untrusted, Verifier, require_signature
-from protocol.wire.codec import Malformed, decode, encode
+from protocol.trust.signing import (
+    Reason,
+    Signer,
+    Untrusted,
+    Verifier,
+    read_signed,
+    require_signature,
+)
+from protocol.wire.codec import encode
 from protocol.wire.limits import MAX_RECORD_BYTES
 
 DOMAIN = "record"
@@ -78,10 +85,7 @@ def sign_record(record: Record, signer: Signer) -> SignedRecord:
 
 def read_record(signed: SignedRecord) -> Record:
     """What it says, its signature unchecked: enough to see that it is old. Raises Untrusted(malformed)."""
-    try:
-        record = decode(signed.payload, Record, limit_bytes=MAX_RECORD_BYTES)
-    except Malformed as error:
-        raise Untrusted(Reason.MALFORMED, f"record: {error}") from None
+    record = read_signed(signed.payload, Record, "record", limit_bytes=MAX_RECORD_BYTES)
     if fault := _fault(record, signed.payload):
         raise Untrusted(Reason.MALFORMED, fault)
     return record

@@ -27,8 +27,8 @@ from protocol.terms.ranges import Moment
 from protocol.trust.certificate import Certificate, Chain, Role, check_chain, is_label, name_of_key
 from protocol.trust.grants import Grant
 from protocol.trust.record import MAX_TTL_S, Record, SignedRecord, check_record, sign_record
-from protocol.trust.signing import Reason, Signer, Untrusted, Verifier
-from protocol.wire.codec import Malformed, decode, encode
+from protocol.trust.signing import Reason, Signer, Untrusted, Verifier, read_signed
+from protocol.wire.codec import encode
 
 KIND, VO_KIND = "revocation", "vo-revocation"
 """Of certificates, and of what VOs granted. These have a budget of their own, so that no VO's key, which
@@ -241,10 +241,7 @@ def read_revocation(
     The signer's chain is held against the time the revocation was made. A site whose certificate has ended or
     was revoked since still had the right to revoke its hosts then.
     """
-    try:
-        revocation = decode(record.body, Revocation)
-    except Malformed as error:
-        raise Untrusted(Reason.MALFORMED, f"revocation: {error}") from None
+    revocation = read_signed(record.body, Revocation, "revocation")
     if record.kind != _kind(revocation) or record.name != name_of(
         revocation.issuer, revocation.serial
     ):

@@ -5,11 +5,15 @@ thing that is signed, so that an order can never pass for a certificate, even if
 """
 
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import msgspec
 
 from protocol.terms.ids import KeyId
+from protocol.wire.codec import Malformed, decode
+from protocol.wire.limits import MAX_FRAME_BYTES
+
+T = TypeVar("T")
 
 PREFIX = b"overlayd/1/"
 
@@ -83,3 +87,13 @@ def require_signature(
     """Raises Untrusted(bad-signature) unless `key` signed it."""
     if not verifier.verify(key, domain, payload, signature):
         raise Untrusted(Reason.BAD_SIGNATURE, f"this {domain} is not signed by {key[:16]}")
+
+
+def read_signed(
+    payload: bytes, kind: type[T], what: str, *, limit_bytes: int = MAX_FRAME_BYTES
+) -> T:
+    """What a payload says, before anything is believed. Raises Untrusted(malformed)."""
+    try:
+        return decode(payload, kind, limit_bytes=limit_bytes)
+    except Malformed as error:
+        raise Untrusted(Reason.MALFORMED, f"{what}: {error}") from None

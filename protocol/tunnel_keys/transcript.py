@@ -15,10 +15,17 @@ from protocol.terms.ids import KeyId, PeerId
 from protocol.terms.ranges import Name, Number
 from protocol.terms.sealed import Cipher
 from protocol.trust.exchange import PUBLIC_BYTES
-from protocol.trust.signing import Reason, Signer, Untrusted, Verifier, require_signature
+from protocol.trust.signing import (
+    Reason,
+    Signer,
+    Untrusted,
+    Verifier,
+    read_signed,
+    require_signature,
+)
 from protocol.tunnel_keys.limits import CIPHERS_MOST, PAYLOAD_BYTES
 from protocol.tunnel_keys.messages import SHA256, TunnelAnswer, TunnelOffer
-from protocol.wire.codec import Malformed, decode, encode
+from protocol.wire.codec import encode
 
 OFFER, ANSWER = "tunnel-offer", "tunnel-answer"
 """The domains of the signatures."""
@@ -101,10 +108,7 @@ def check_offer(
     message: TunnelOffer, sender: PeerId, me: PeerId, federation: KeyId, verifier: Verifier
 ) -> CheckedOffer:
     """What `sender` offers this host, `me`. Raises Untrusted."""
-    try:
-        said = decode(message.payload, Offered, limit_bytes=PAYLOAD_BYTES)
-    except Malformed as error:
-        raise Untrusted(Reason.MALFORMED, f"{OFFER}: {error}") from None
+    said = read_signed(message.payload, Offered, OFFER, limit_bytes=PAYLOAD_BYTES)
     if (said.federation, said.by, said.to) != (federation, sender, me):
         raise Untrusted(Reason.MALFORMED, f"this {OFFER} is of or for another")
     require_signature(verifier, KeyId(sender), OFFER, message.payload, message.signature)
@@ -118,10 +122,7 @@ def check_answer(
 
     Raises Untrusted.
     """
-    try:
-        said = decode(message.payload, Answered, limit_bytes=PAYLOAD_BYTES)
-    except Malformed as error:
-        raise Untrusted(Reason.MALFORMED, f"{ANSWER}: {error}") from None
+    said = read_signed(message.payload, Answered, ANSWER, limit_bytes=PAYLOAD_BYTES)
     if (said.by, said.to) != (me, sender):
         raise Untrusted(Reason.MALFORMED, f"this {ANSWER} is of or for another")
     if said.offer != offer:
