@@ -10,6 +10,7 @@ import typer
 
 from overlayd.adapters.policy_files import read_policy_file, sign_policy_file
 from overlayd.cli.failure import FAILED, USAGE, DocumentFailure, failure
+from overlayd.cli.grant_words import ceilings_in_words
 from overlayd.cli.gridfile import read_grid
 from overlayd.cli.session import Session, session_of
 from overlayd.cli.show import print_lines, unchanged
@@ -29,11 +30,9 @@ from protocol.terms.ids import KeyId, is_64_digits
 from protocol.terms.quantities import (
     counted,
     cpus_in_words,
-    format_duration,
     format_moment,
     format_size,
 )
-from protocol.trust.ceilings import Ceilings
 from protocol.trust.fingerprint import words_of
 from protocol.trust.owner import Owner
 
@@ -215,7 +214,7 @@ def _in_words(policy: SitePolicy) -> Iterator[str]:
 
 def _terms(terms: VoTerms) -> Iterator[str]:
     yield f"{terms.name}, share {terms.share}, key {terms.key[:_KEY_DIGITS]}..., {words_of(terms.key)}"
-    yield f"  at most: {', '.join(_ceiling(terms.ceiling)) or 'as much as there is'}"
+    yield f"  {ceilings_in_words(terms.ceiling)}"
     if terms.guaranteed != Quantum():
         kept = terms.guaranteed
         yield f"  guaranteed: {cpus_in_words(kept.cpus_milli)}, {format_size(kept.memory_bytes)} memory"
@@ -238,19 +237,6 @@ def _parts(guaranteed: Quantum) -> Iterator[str]:
         "  note: each host keeps its part of that, and a larger workspace is guaranteed nothing; "
         f"of hosts that are alike a part is {', '.join(largest)}"
     )
-
-
-def _ceiling(most: Ceilings) -> Iterator[str]:
-    for limit, words in (
-        (most.cpus_milli, cpus_in_words),
-        (most.memory_bytes, lambda size: f"{format_size(size)} memory"),
-        (most.disk_bytes, lambda size: f"{format_size(size)} disk"),
-        (most.workspaces, lambda count: counted(count, "workspace")),
-        (most.devices, lambda count: counted(count, "device")),
-        (most.lease_s, lambda seconds: f"leases of {format_duration(seconds)}"),
-    ):
-        if limit is not None:
-            yield words(limit)
 
 
 @contextmanager

@@ -43,8 +43,8 @@ def file(tmp_path: Path) -> Path:
 def test_a_right_file_is_said_in_words(file: Path) -> None:
     said = run("policy", "check", file)
     assert "is right the site's own work comes before" in said
-    assert f"star, share 60, key {KEY[:16]}..., {words_of(KeyId(KEY))} at most: 64 cpus," in said
-    assert "256 GiB memory, leases of 7 d" in said
+    assert f"star, share 60, key {KEY[:16]}..., {words_of(KeyId(KEY))} at most 64 cpus," in said
+    assert "256 GiB of memory, leases of 7 d" in said
     assert "guaranteed: 8 cpus, 32 GiB memory note: each host keeps its part of that" in said
     assert "a part is 4 cpus and 16 GiB of 2, 2 cpus and 8 GiB of 4, 1 cpu and 4 GiB of 8" in said
     assert "every image; ports from outside: none" in said
