@@ -27,10 +27,10 @@ def permit(checked: CheckedOrder, record: GridRecord) -> None:
     owner = checked.owner
     heir = owner.site == record.owner_site and checked.order.action in ENDS
     if owner.key != record.owner and not heir:
-        raise Untrusted(
-            Reason.WRONG_ROLE,
-            f"{record.name} belongs to {admin(record.owner_site)}, not to {admin(owner.label)}",
-        )
+        theirs, mine = admin(record.owner_site), admin(owner.label)
+        if theirs == mine:  # VOs choose their names, and a site may have a new key.
+            theirs, mine = f"{theirs} of key {record.owner[:16]}", f"{mine} of key {owner.key[:16]}"
+        raise Untrusted(Reason.WRONG_ROLE, f"{record.name} belongs to {theirs}, not to {mine}")
     if owner.key == record.owner and not owner.may_change(claimed(record.order).line):
         raise Untrusted(
             Reason.NOT_GRANTED,
