@@ -22,7 +22,7 @@ from overlayd.adapters.identities import Ask, Kind, Public, open_identity, read_
 from overlayd.adapters.nacl_keys import NaclIdentity, NaclVerifier, write_new_file
 from overlayd.ports.keys import KeyFileError
 from protocol.terms.ids import KeyId, digest_of
-from protocol.terms.quantities import format_moment
+from protocol.terms.quantities import counted, format_moment
 from protocol.trust.ceilings import NO_CEILINGS
 from protocol.trust.grants import (
     GRANTS_MOST,
@@ -231,10 +231,10 @@ def log_in(person: Person, now_s: float, until_s: float) -> Person:
         grant = msgspec.structs.replace(grant, verbs=verbs, login=True)
         chains.append(pass_on(parent, grant, person.signer, now_s))
     if not chains:
-        have = f"{len(person.chains)} grants" if person.chains else "no grant"
+        have = counted(len(person.chains), "grant") if person.chains else "no grant"
         raise KeyFileError(
-            f"{person.public.name} has {have}, and none that a login could be given: it has not ended, "
-            f"and is at most the {GRANTS_MOST - 1}rd of its chain, since a chain has at most {GRANTS_MOST}"
+            f"{person.public.name} has {have}, and none to log in with: a login needs one that has not ended, "
+            f"and is a grant itself, where a chain has at most {GRANTS_MOST}"
         )
     log_out(person.public.key)
     draft = folder.with_name(f".{folder.name}.{os.getpid()}")
