@@ -251,7 +251,8 @@ def revoke(
     """Takes back, as the VO, a grant that it gave; or all that a member has, for good, and all they passed on.
 
     It takes effect when `overlayctl revoke FILE` has given it to any peer: every host that hears of it takes no
-    new order under it. What was made under it runs to the end of its lease, or until the VO ends it. A revoked
+    new order under it. What was made under it runs to the end of its lease, or until the VO ends it; at sites
+    whose policy says `revoked = "at-once"` it ends a minute later. A revoked
     member comes back with a new key. What a member passed on is taken back by the VO, too.
 
     Example: overlayctl grant revoke --as star ./ana.grant --reason "left"

@@ -25,7 +25,7 @@ from protocol.grid.problem import quoted
 from protocol.policy.allowing import forbidden
 from protocol.policy.demand import NOTHING, Demand, demand_of
 from protocol.policy.guaranteed import part_of_alike
-from protocol.policy.site_policy import PolicyRow, Priority, SitePolicy, VoTerms
+from protocol.policy.site_policy import PolicyRow, Priority, Revoked, SitePolicy, VoTerms
 from protocol.terms.ids import KeyId, is_64_digits
 from protocol.terms.quantities import (
     counted,
@@ -204,6 +204,8 @@ def _in_words(policy: SitePolicy) -> Iterator[str]:
         yield f"the site's own work has a share of {policy.share}"
     else:
         yield "the site's own work comes before what others are not guaranteed"
+    if policy.revoked is Revoked.AT_ONCE:
+        yield "what was made under a grant that was revoked since ends at once"
     if policy.stewards:
         yield f"{counted(len(policy.stewards), 'host')} of the site count what is used of ceilings"
     if not policy.vos:

@@ -33,6 +33,7 @@ from protocol.policy.site_policy import (
     Line,
     PortSpan,
     Priority,
+    Revoked,
     SitePolicy,
     VoTerms,
 )
@@ -97,6 +98,7 @@ class SiteTable(Table, frozen=True):
 
     priority: Priority = Priority.OWN
     share: Annotated[int, Meta(examples=[100])] = 0
+    revoked: Revoked = Revoked.AT_LEASE_END
     stewards: Annotated[
         tuple[WrittenKey, ...], Meta(examples=[["3d07...", "a91e...", "77c0..."]])
     ] = ()
@@ -155,6 +157,7 @@ def load_policy(path: Path) -> SitePolicy:
         chain=(),
         priority=tables.site.priority,
         share=tables.site.share,
+        revoked=tables.site.revoked,
         stewards=tuple(PeerId(str(key)) for key in tables.site.stewards),
         vos=tuple(_terms(name, vo, source) for name, vo in tables.vo.items()),
     )

@@ -117,6 +117,10 @@ class Authority:
         Untrusted."""
         return self._reading.signed(signed)
 
+    def revoked(self, signed: SignedOrder) -> str:
+        """Which grant that an order from this peer's own store shows was revoked since (reading.py)."""
+        return self._reading.revoked(signed)
+
     def host(self, chain: Chain) -> Principal:
         """The host that a chain is of, whatever has become of it since. Raises Untrusted."""
         return self._reading.host(chain)

@@ -26,6 +26,7 @@ from protocol.grid.record import (
 from protocol.terms.ids import GridId, KeyId, PeerId
 from protocol.terms.limits import HOLD_S
 from protocol.trust.certificate import Chain, Principal, Role, check_chain, read_certificate
+from protocol.trust.grants import read_grant, revoked_grant
 from protocol.trust.order import (
     MAX_VALID_S,
     Action,
@@ -122,6 +123,11 @@ class Reading:
         """
         issued_at_s = read_order(signed).issued_at_s
         return check_order(signed, self._federation, issued_at_s, self.verifier, fresh=False)
+
+    def revoked(self, signed: SignedOrder) -> str:
+        """Which grant that an order shows was revoked since, for people; empty if none, or it shows none."""
+        grants = [read_grant(link) for link in signed.grants]
+        return next((said for grant in grants if (said := revoked_grant(grant, self._revoked))), "")
 
     def grant(self, signed: SignedGrant) -> CheckedGrant:
         """What a host granted. Raises Untrusted."""

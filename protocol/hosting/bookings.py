@@ -46,7 +46,7 @@ class Bookings:
             for name, wanted in after.items():
                 taken = spans(row, members[name], wanted, self._phase(grid, name))
                 if not self._ledger.fits((grid, name), taken):
-                    room = self._ledger.free_for(Window(now, row.lease_until_s, row.kept_until_s))
+                    room = self._ledger.free_for(Window(now, row.ends_s, row.kept_until_s))
                     return lacking(name, wanted, members[name], room)
                 yields = yields_of(row, members[name])
                 self._ledger.enter_spans((grid, name), taken, yields, row.record.owner)

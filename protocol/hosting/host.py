@@ -39,7 +39,7 @@ from protocol.grid.exposed import ExposedPort
 from protocol.grid.lease import window
 from protocol.grid.lifecycle import Status
 from protocol.grid.record import GridState
-from protocol.grid.tunnel import TunnelEnd, usable
+from protocol.grid.tunnel import TunnelEnd
 from protocol.hosting import events
 from protocol.hosting.acting import unsaved
 from protocol.hosting.admitting import Admitting
@@ -65,7 +65,7 @@ from protocol.hosting.lease_book import TABLE as CARRIED
 from protocol.hosting.leases import Leases
 from protocol.hosting.names import Names
 from protocol.hosting.overspent import Overspent
-from protocol.hosting.probing import probed_notes, told
+from protocol.hosting.probing import probed_notes, told, tunnel_end
 from protocol.hosting.sharing import TABLE as SHARED
 from protocol.hosting.sharing import Sharing
 from protocol.hosting.spending import Spending
@@ -73,6 +73,7 @@ from protocol.hosting.surroundings import HostSurroundings
 from protocol.hosting.taken import Taken
 from protocol.hosting.taking_up import promised
 from protocol.hosting.tunnels import Tunnels
+from protocol.hosting.withdrawn import Withdrawn
 from protocol.hosting.yielding import Yielding
 from protocol.placement.fit import Offer
 from protocol.policy.site_policy import PortSpan
@@ -80,7 +81,7 @@ from protocol.terms.coordinate import Coordinate, known
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, Effect, Note, Persist, Row, Send, Untidied, earliest
 from protocol.terms.ids import GridId, KeyId, PeerId, StoreId
-from protocol.terms.limits import LATER_STEPS, MTU_USUAL
+from protocol.terms.limits import LATER_STEPS
 from protocol.trust.identity import Identity
 from protocol.trust.order import SignedOrder
 from protocol.trust.signing import Untrusted
@@ -129,6 +130,7 @@ class Host:
         leased = (dice, rows.get(CARRIED, {}), now, lambda: self.rates, *sees, self._choosing)
         at_host = (identity.peer, self.ledger, authority, *leased)
         self.leases = Leases(*at_host, lasts=lambda row: self.admitting.lasts(row))
+        self._withdrawn = Withdrawn(authority, self.leases, surroundings, now)
         self._decisions = Decisions(authority, self.leases, surroundings.site)
         self._words = GuestWords(self.leases)
         self._giving_back = GivingBack(self.leases)
@@ -167,10 +169,7 @@ class Host:
     @property
     def tunnel(self) -> TunnelEnd | None:
         """Where this host takes the traffic of its networks; None while it does not know, or cannot."""
-        f = self._facts
-        relay = f.relay_bytes_s if f.tunnel_port else 0
-        end = TunnelEnd(f.underlay, f.mtu or MTU_USUAL, f.tunnel_port, f.wireguard, relay)
-        return end if usable(end) and not f.underlay_fault else None
+        return tunnel_end(self._facts)
 
     @property
     def _by_wireguard(self) -> bool:
@@ -384,7 +383,7 @@ class Host:
         """Moves claims, holds and leases on to this time."""
         self.sharing.advance(now)
         sure = not self._surroundings.clock().doubt
-        judged = self.overspent.tick(now)
+        judged = joined(self._withdrawn.tick(now), self.overspent.tick(now))
         effects, outcomes = joined(judged, joined(self.leases.tick(now), self.allotting.tick(now)))
         effects += self.sharing.tick(now)
         over, proposals = self.holds.tick(now, sure=sure)
@@ -402,25 +401,15 @@ class Host:
 
     def next_deadline(self) -> Deadline | None:
         """When to tick."""
-        return earliest(
-            self.holds.next_deadline(),
-            self.leases.next_deadline(),
-            self.claims.next_deadline(),
-            self.foundlings.next_deadline(),
-            self.yielding.next_deadline(),
-            self.sharing.next_deadline(),
-            self.allotting.next_deadline(),
-            self.overspent.next_deadline(),
-        )
+        parts = (self.holds, self.leases, self.claims, self.foundlings, self.yielding)
+        ends = (self._withdrawn, self.overspent, self.sharing, self.allotting)
+        return earliest(*(part.next_deadline() for part in (*parts, *ends)))
 
     def check(self) -> None:
         """Reserved and used are together at most the total, and everything promised is in the ledger once."""
-        self.ledger.check()
-        self.holds.check()
-        self.claims.check()
-        self.leases.check()
-        self.foundlings.check()
-        self.used.check()
+        parts = (self.ledger, self.holds, self.claims, self.leases, self.foundlings, self.used)
+        for part in parts:
+            part.check()
         held = sum(len(row.workspaces) for row in self.holds.rows())
         carried, found = sum(len(row.wanted) for row in self.leases.rows()), len(self.foundlings)
         every = len(self.ledger)

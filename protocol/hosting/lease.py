@@ -72,13 +72,22 @@ class Behind(msgspec.Struct, frozen=True):
     """How it is changed then."""
 
 
+class Cut(msgspec.Struct, frozen=True, array_like=True):
+    """A lease ends here before its time, as the policy of this host's site has it (withdrawn.py)."""
+
+    at_s: float
+    """When, Unix seconds."""
+    why: str
+    """A line for people."""
+
+
 class Lease(msgspec.Struct, frozen=True):
     """What is on disk of a grid this host carries part of."""
 
     record: GridRecord
     wanted: tuple[Wanted, ...]
     lease_until_s: float
-    """When the lease ends by this host's clock."""
+    """When the lease ends by this host's clock, unless it is cut before."""
     made_s: float
     acted: tuple[tuple[str, float], ...] = ()
     """Orders carried out, as a build before `trust/used.py` wrote them here."""
@@ -123,6 +132,8 @@ class Lease(msgspec.Struct, frozen=True):
     goes_s: float = 0.0
     """When it ends, or ended, Unix seconds, because its owner has more than a ceiling at all sites; 0: it does
     not (overspent.py)."""
+    cut: Cut | None = None
+    """Why it ends here before its time; None if it does not."""
 
     @property
     def certificate(self) -> Certificate | None:
@@ -140,6 +151,13 @@ class Lease(msgspec.Struct, frozen=True):
         return self.record.start_s or self.made_s
 
     @property
+    def ends_s(self) -> float:
+        """When it ends here, Unix seconds. What is left is kept as long as that of a lease that is not cut."""
+        return (
+            min(self.lease_until_s, self.cut.at_s) if self.cut is not None else self.lease_until_s
+        )
+
+    @property
     def kept_until_s(self) -> float:
         """When what is left is deleted, Unix seconds."""
         return self.lease_until_s + kept_s(self.terms)
@@ -148,7 +166,8 @@ class Lease(msgspec.Struct, frozen=True):
     def window(self) -> Window:
         """The time that it takes in the host's timetable."""
         more_s = sum(p.by_s for p in self.pending)
-        end_s, kept_until_s = self.lease_until_s + more_s, self.kept_until_s + more_s
+        end_s = self.ends_s if self.cut is not None else self.lease_until_s + more_s
+        kept_until_s = self.kept_until_s + more_s
         return Window(self.starts_s, end_s + CLEAR_S, kept_until_s + CLEAR_S)
 
 
@@ -158,7 +177,7 @@ def stage_of(row: Lease, now: float) -> LeaseStage:
         now = min(now, row.stopped_s)
     if now >= row.kept_until_s:
         return LeaseStage.LAPSED
-    if now >= row.lease_until_s:
+    if now >= row.ends_s:
         return LeaseStage.OVER
     return LeaseStage.CURRENT if now >= row.starts_s else LeaseStage.UPCOMING
 
@@ -177,6 +196,11 @@ def allowed(row: Lease, stage: LeaseStage, action: str, now: float) -> str:
         case LeaseStage.UPCOMING:
             begins = f"its lease begins at {format_moment(row.starts_s)}"
             return f"{begins}\n  would work: the same then; `overlayctl down {name}` works now"
+        case LeaseStage.OVER if row.cut is not None:
+            over = f"{row.cut.why}; {kept_of(row, now)}"
+            return (
+                f"{over}\n  would work: `overlayctl down {name}`, and `up` under a grant that holds"
+            )
         case LeaseStage.OVER:
             over = (
                 f"its lease is over since {format_moment(row.lease_until_s)}; {kept_of(row, now)}"
@@ -202,7 +226,7 @@ def next_change_s(row: Lease, stage: LeaseStage) -> float | None:
             return row.starts_s
         case LeaseStage.CURRENT:
             warning_s = next_warning(row)
-            return row.lease_until_s - warning_s if warning_s else row.lease_until_s
+            return row.ends_s - warning_s if warning_s else row.ends_s
         case LeaseStage.OVER:
             return row.kept_until_s
         case LeaseStage.LAPSED | LeaseStage.UNSURE:

@@ -124,7 +124,7 @@ class LeaseClock:
         self._book.bookings.enter(row)
         match stage:
             case LeaseStage.CURRENT:
-                began = f"began, until {format_moment(row.lease_until_s)}"
+                began = f"began, until {format_moment(row.ends_s)}"
                 note = Note("lease.started", name, began, grid)
             case LeaseStage.OVER:
                 note = Note("lease.ended", name, end_of(row), grid)
@@ -163,7 +163,7 @@ class LeaseClock:
         stage = self._book.stage(row)
         if stage is LeaseStage.UNSURE or row.record.id in self._waits:
             # The clock counts again, so it ends, or goes on, at once.
-            return max(row.lease_until_s, self._found_s.get(row.record.id, 0.0))
+            return max(row.ends_s, self._found_s.get(row.record.id, 0.0))
         return next_change_s(row, stage)
 
     def _next_doubtful_s(self, row: Lease) -> float | None:
@@ -174,7 +174,7 @@ class LeaseClock:
             case LeaseStage.UPCOMING:
                 return row.starts_s
             case LeaseStage.CURRENT | LeaseStage.UNSURE:
-                return row.lease_until_s
+                return row.ends_s
             case LeaseStage.OVER:
                 return row.kept_until_s
             case LeaseStage.LAPSED:
@@ -183,10 +183,10 @@ class LeaseClock:
     def _warn(self, row: Lease, now: float) -> Answer:
         grid, warning_s = row.record.id, next_warning(row)
         runs = self._book.stage(row) is LeaseStage.CURRENT and not row.stopped_s
-        if not runs or not warning_s or now < row.lease_until_s - warning_s:
+        if not runs or not warning_s or now < row.ends_s - warning_s:
             return [], []
         row = msgspec.structs.replace(row, warned_s=warning_s)
-        left = format_duration(round(row.lease_until_s - now))
+        left = format_duration(round(row.ends_s - now))
         text = f"ends in {left}, then {end_of(row)}"
         note = Note("lease.warning", row.record.name, text, grid)
         return [self._book.change(row, books=False), note], [NoticeDue(grid)]

@@ -3,7 +3,9 @@
 import msgspec
 
 from protocol.capacity.advert import UNPROBED, HostFacts
+from protocol.grid.tunnel import TunnelEnd, usable
 from protocol.terms.effects import Effect, Note
+from protocol.terms.limits import MTU_USUAL
 
 LEAVES = "it is to be stopped for good"
 """Why a host takes nothing new of which its person said that it leaves."""
@@ -12,6 +14,13 @@ LEAVES = "it is to be stopped for good"
 def told(facts: HostFacts, *, leaving: bool) -> HostFacts:
     """What others go by. A host that is to be stopped for good takes nothing new; what it has may grow."""
     return msgspec.structs.replace(facts, unfit=LEAVES) if leaving and not facts.unfit else facts
+
+
+def tunnel_end(facts: HostFacts) -> TunnelEnd | None:
+    """Where the host takes the traffic of its networks; None while it does not know, or cannot."""
+    mtu, relay = facts.mtu or MTU_USUAL, facts.relay_bytes_s if facts.tunnel_port else 0
+    end = TunnelEnd(facts.underlay, mtu, facts.tunnel_port, facts.wireguard, relay)
+    return end if usable(end) and not facts.underlay_fault else None
 
 
 def probed_notes(before: HostFacts, now: HostFacts, name: str) -> list[Effect]:

@@ -117,7 +117,7 @@ class Publishing:
             mine=leases.statuses(record.id),
             made_s=row.made_s,
             starts_s=row.starts_s,
-            ends_s=row.lease_until_s,
+            ends_s=row.ends_s,
             kept_until_s=row.kept_until_s,
             hindered=leases.preemption.hindered(record.id),
             mtus=self._host.tunnels.mtus(row),

@@ -17,7 +17,14 @@ from protocol.terms.quantities import counted, format_duration
 
 _TROUBLED = (Phase.FAILED, "no-room", "stalled")
 _WARNING, _YIELDS = "lease.warning", "grid.yields"
-_LEASE = (_WARNING, "lease.changed", "lease.ended", "lease.lapsed")
+_LEASE = (
+    _WARNING,
+    "lease.changed",
+    "lease.withdrawn",
+    "lease.restored",
+    "lease.ended",
+    "lease.lapsed",
+)
 
 
 def story(node: Node, grid: GridId) -> list[StoryRow]:

@@ -39,6 +39,13 @@ class Priority(StrEnum):
     """Whoever has used least of its share; the site's own work has a share as well."""
 
 
+class Revoked(StrEnum):
+    """When what was made under a grant ends that was revoked since, or for whom the policy names no more."""
+
+    AT_LEASE_END = "at-lease-end"
+    AT_ONCE = "at-once"
+
+
 class Line(msgspec.Struct, frozen=True, array_like=True):
     """Where the file says something."""
 
@@ -103,6 +110,8 @@ class SitePolicy(msgspec.Struct, frozen=True):
     share: Annotated[int, msgspec.Meta(ge=0, le=SHARE_MOST)] = 0
     """Of the site's own work, where shares count."""
     vos: Annotated[tuple[VoTerms, ...], msgspec.Meta(max_length=VOS_MOST)] = ()
+    revoked: Revoked = Revoked.AT_LEASE_END
+    """When what was made under a revoked grant ends."""
     stewards: Annotated[tuple[PeerId, ...], msgspec.Meta(max_length=STEWARDS_MOST)] = ()
     """The hosts that keep what of its ceilings each host of the site may use. None: each host counts what the
     others tell, and two may hold at one moment what only one of them should."""

@@ -193,8 +193,14 @@ def _require_now(grant: Grant, now_s: float, revoked: Container[tuple[KeyId, str
         past_s = now_s - grant.not_after_s
         why = f"the grant to {_who(grant)} ended {past_s:.0f} s ago; ask for a new one"
         raise Untrusted(Reason.EXPIRED, why)
-    if any(name in revoked for name in grant_names(grant)):
-        raise Untrusted(Reason.REVOKED, f"the grant to {_who(grant)} was revoked")
+    if said := revoked_grant(grant, revoked):
+        raise Untrusted(Reason.REVOKED, said)
+
+
+def revoked_grant(grant: Grant, revoked: Container[tuple[KeyId, str]]) -> str:
+    """That a grant was revoked, or who it was given to, for people; empty if neither was."""
+    was = any(name in revoked for name in grant_names(grant))
+    return f"the grant to {_who(grant)} was revoked" if was else ""
 
 
 def _who(grant: Grant) -> str:
