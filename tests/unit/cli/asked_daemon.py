@@ -54,12 +54,12 @@ class Daemon:
 
     def __enter__(self) -> "Daemon":
         self._thread.start()
-        assert self._ready.wait(10)
+        assert self._ready.wait(60)
         return self
 
     def __exit__(self, *_: object) -> None:
         self.call(self._stop.set)
-        self._thread.join(10)
+        self._thread.join(60)
         assert not self._thread.is_alive()
 
     def call(self, what: Callable[[], object]) -> None:
