@@ -36,7 +36,7 @@ from protocol.trust.order import (
     order_key,
     read_order,
 )
-from protocol.trust.owner import Owner
+from protocol.trust.owner import NOBODY, Owner
 from protocol.trust.remembering import Remembering
 from protocol.trust.revocation import Certified
 from protocol.trust.signing import Reason, Untrusted, Verifier
@@ -63,6 +63,8 @@ class Deployment(msgspec.Struct, frozen=True):
     """Who keeps the register of the order, as its signer chose."""
     via: str = ""
     """The one peer that may ask hosts, guards and stewards for it; empty if whoever shows it may."""
+    asker: Owner = NOBODY
+    """Who gave the order, and by which grants; nobody if nobody has yet, or room itself asks."""
 
     def is_for(self, peer: PeerId) -> bool:
         """Whether that peer may ask for it."""
@@ -177,6 +179,7 @@ class Reading:
             issued_at_s=checked.order.issued_at_s,
             stewards=checked.order.stewards,
             via=checked.order.via,
+            asker=checked.owner,
         )
 
     def deployment(self, signed: SignedOrder, now: float, fresh: bool) -> Deployment:
@@ -241,6 +244,7 @@ class Reading:
             issued_at_s=checked.order.issued_at_s,
             stewards=up.order.stewards,
             via=checked.order.via,
+            asker=checked.owner,
         )
 
     def to_grow(self, record: GridRecord, by: PeerId, now: float) -> Deployment:

@@ -38,7 +38,7 @@ from protocol.policy.site_policy import PortSpan
 from protocol.terms.effects import Effect, Note, Send
 from protocol.terms.ids import Digest, GridId, KeyId, PeerId
 from protocol.terms.refusal import Constraint, Refusal
-from protocol.trust.order import Action, CheckedOrder, Order, SignedOrder, read_order
+from protocol.trust.order import Action, CheckedOrder, Order, SignedOrder, claimed, read_order
 from protocol.trust.owner import VO_MARK, Owner
 from protocol.trust.signing import Untrusted
 from protocol.wire.codec import Malformed
@@ -141,12 +141,19 @@ class Admitting:
             return False
         return self._judged(owner, Demand(lease_s=self._lasts_s(row)), nothing_used) is None
 
-    def spans(self, ask: HoldAsk, now: float) -> tuple[PortSpan, ...]:
+    def spans(self, ask: HoldAsk) -> tuple[PortSpan, ...]:
         """Ports that may be chosen for whoever asks for a hold; none for any that this host gives."""
-        policy, checked = self._around.policy(), self._checked(ask.change or ask.order, now)
-        if policy is None or checked is None or checked.owner.key == self._around.site_key():
+        policy = self._around.policy()
+        if policy is None:
             return ()
-        terms = policy.terms(checked.owner.key)
+        # Whoever it claims to be of: a hold of an order that is not believed is refused whatever it may choose.
+        try:
+            owner = claimed(ask.change or ask.order)
+        except Untrusted:
+            return ()
+        if owner.key == self._around.site_key():
+            return ()
+        terms = policy.terms(owner.key)
         return terms.expose if terms is not None else ()
 
     # -- parts
@@ -185,14 +192,15 @@ class Admitting:
     def _claimed(self, claim: RoomClaim, now: float) -> Forbidden | None:
         """What would stop the hold for which room is claimed."""
         try:
-            checked = self._authority.order(claim.order, now, fresh=False)
             deployment = self._authority.to_hold(claim.order, now, fresh=False)
         except Untrusted:
             return self._asked(claim.order, now)
         wanted = [each for each in deployment.workspaces if each.name in claim.workspaces]
         demand = demand_of(wanted, deployment.spec.lease_s)
-        no = self._judged(checked.owner, demand, self._used)
-        return no or self._across.forbidden(None, checked.owner, deployment, claim.workspaces, now)
+        no = self._judged(deployment.asker, demand, self._used)
+        return no or self._across.forbidden(
+            None, deployment.asker, deployment, claim.workspaces, now
+        )
 
     def _of(self, signed: SignedOrder, order: Order, row: Lease | None) -> Demand:
         """What an operation asks for that a policy says something of. Raises Malformed."""
@@ -212,7 +220,6 @@ class Admitting:
         allowed = (Constraint.POLICY, "")
         change = ask.change
         try:
-            checked = self._authority.order(change or ask.order, now, fresh=False)
             if change is None or read_order(change).action is Action.UP:
                 deployment = self._authority.to_hold(change or ask.order, now, fresh=False)
             else:
@@ -225,16 +232,16 @@ class Admitting:
         demand = demand_of(wanted, deployment.spec.lease_s)
         if not wanted:
             return allowed
-        there, key = self._there(ask, deployment, names), checked.owner.key
-        no = self._judged(checked.owner, demand, lambda key: _but(self._used(key), there))
-        if no is None and (unsure := self._across.unsure(checked.owner, now)):
+        there, asker = self._there(ask, deployment, names), deployment.asker
+        no = self._judged(asker, demand, lambda key: _but(self._used(key), there))
+        if no is None and (unsure := self._across.unsure(asker, now)):
             return Constraint.CONTENDED, unsure
         if no is None:
-            no = self._across.forbidden(ask, checked.owner, deployment, ask.workspaces, now)
-        if no is not None or not self._allotting.counts(key):
+            no = self._across.forbidden(ask, asker, deployment, ask.workspaces, now)
+        if no is not None or not self._allotting.counts(asker.key):
             return (no.constraint, str(no)) if no is not None else allowed
-        here = _but(self._spending.used(key), there)
-        return Constraint.CONTENDED, self._allotting.refusal(key, demand, here, now)
+        here = _but(self._spending.used(asker.key), there)
+        return Constraint.CONTENDED, self._allotting.refusal(asker.key, demand, here, now)
 
     def _used(self, key: KeyId) -> Demand:
         """At this site: here, and as far as its other hosts were heard."""

@@ -258,10 +258,10 @@ class Host:
             case QuoteAsk():
                 return [Send(sender, self._quote(message, now), message.request)], []
             case HoldAsk(change=SignedOrder() as change):
-                offer = self.offer(message.start_s, self.admitting.spans(message, now))
+                offer = self.offer(message.start_s, self.admitting.spans(message))
                 return self.changes.ask(sender, message, change, self._taken(), offer, now)
             case HoldAsk():
-                offer = self.offer(message.start_s, self.admitting.spans(message, now))
+                offer = self.offer(message.start_s, self.admitting.spans(message))
                 displacing = self._displacing(message.start_s, now)
                 return self.holds.ask(sender, message, self._taken(), offer, now, displacing)
             case HoldRelease():

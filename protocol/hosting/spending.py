@@ -27,7 +27,7 @@ from protocol.placement.fit import quantum_of
 from protocol.policy.demand import Demand
 from protocol.terms.ids import GridId, KeyId
 from protocol.terms.refusal import PORTS
-from protocol.trust.order import SignedOrder, claimed, order_id
+from protocol.trust.order import SignedOrder, claimed
 
 _LINES_KEPT = 4096
 
@@ -45,8 +45,10 @@ class Spending:
     ) -> None:
         self._authority, self._ledger = authority, ledger
         self._holds, self._leases, self._foundlings = holds, leases, foundlings
-        self._lines: dict[str, tuple[KeyId, ...]] = {}
-        """By the whole digest of an order: who signs two can have them share the digits of a key."""
+        self._lines: dict[bytes, tuple[KeyId, ...]] = {}
+        """By the signature of an order: by Ed25519 none is of two orders, or of two keys."""
+        self._held_takes: dict[GridId, tuple[HoldRow, list[str], Quantum]] = {}
+        """What was found that holds take: every hold asks it of all of them."""
 
     def used(self, key: KeyId, but: GridId | None = None) -> Demand:
         """All that is held or leased here by orders in whose line the key is, `but` for one grid."""
@@ -84,12 +86,23 @@ class Spending:
                 yield record.id, record.order, _demand([found.quantum], many)
 
     def _held(self, row: HoldRow, names: Collection[str]) -> Demand:
-        members, takes = self._authority.remembered(row.ordered).members, dict(row.takes)
         # What a plan held is not in the ledger while something is to take its place.
         there = [n for n in row.workspaces if n in names and (row.grid, n) in self._ledger]
-        quanta = [takes[n] if n in takes else quantum_of(members[n]) for n in there]
         new = [name for name in there if not row.of or (row.of, name) not in self._ledger]
-        return _demand(quanta, len(new))
+        return Demand(self._takes(row, there), len(new))
+
+    def _takes(self, row: HoldRow, there: list[str]) -> Quantum:
+        """What those workspaces take by a hold, which does not change."""
+        kept = self._held_takes.get(row.grid)
+        if kept is None or kept[0] is not row or kept[1] != there:
+            members, takes = self._authority.remembered(row.ordered).members, dict(row.takes)
+            whole = _demand(
+                [takes[n] if n in takes else quantum_of(members[n]) for n in there], 0
+            ).quantum
+            if len(self._held_takes) >= _LINES_KEPT:
+                self._held_takes.clear()
+            kept = self._held_takes[row.grid] = row, there, whole
+        return kept[2]
 
     def _leased(self, lease: Lease, names: Collection[str]) -> Demand:
         grid, members = lease.record.id, booked_of(self._authority, lease)
@@ -108,12 +121,12 @@ class Spending:
         return _demand(quanta, workspaces)
 
     def _line(self, order: SignedOrder) -> tuple[KeyId, ...]:
-        key = order_id(order)
-        if key not in self._lines:
+        line = self._lines.get(order.signature)
+        if line is None:
             if len(self._lines) >= _LINES_KEPT:
                 self._lines.clear()
-            self._lines[key] = claimed(order).line
-        return self._lines[key]
+            line = self._lines[order.signature] = claimed(order).line
+        return line
 
 
 def _demand(quanta: list[Quantum], workspaces: int) -> Demand:

@@ -32,7 +32,7 @@ from protocol.trust.certificate import (
     read_certificate,
 )
 from protocol.trust.grants import GRANTS_MOST, Grants, check_grants, owner_of, read_grant
-from protocol.trust.owner import Owner
+from protocol.trust.owner import NOBODY, Owner
 from protocol.trust.signing import (
     Reason,
     Signer,
@@ -246,7 +246,7 @@ def claimed(signed: SignedOrder) -> Owner:
     if grants := signed.grants[:GRANTS_MOST]:
         return owner_of(grants, [read_grant(grant) for grant in grants])
     if not signed.chain:
-        return Owner(key=KeyId(""))
+        return NOBODY
     certificate = read_certificate(signed.chain[0])
     return Owner(key=certificate.subject, site=certificate.site)
 

@@ -113,3 +113,6 @@ class Owner(msgspec.Struct, frozen=True):
     def ceilings(self) -> Ceilings:
         """How much the signer may have."""
         return self.links[-1].ceilings if self.links else NO_CEILINGS
+
+
+NOBODY = Owner(KeyId(""))
