@@ -139,9 +139,10 @@ class Placing(Request):
         if self._waiting.expired(now):
             return self._fail([f"{self.grid} found no room while its order was valid"], now)
         self._waiting.tried(now)
+        # First, so that a host that answers at once, as this one does, ends nothing that is not begun.
+        named = self._naming.ask(self._surroundings.guards(self.deployment.key), now)
         effects, _ = self._take(self._gathering.start(self._waiting.claimed, now), now)
-        guards = self._surroundings.guards(self.deployment.key)
-        return effects + self._naming.ask(guards, now)
+        return named + effects
 
     def resume(self, now: float) -> list[Effect]:
         """The same for a request that waited already before this peer was started."""

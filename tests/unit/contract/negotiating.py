@@ -101,6 +101,8 @@ class Around:
         """Policies of sites that were heard of."""
         self.namesake: Notice | None = None
         """What hosts tell of a grid that is up with the same name."""
+        self.guarding: tuple[PeerId, ...] = ()
+        """Who guards the name."""
 
     def asked(self, attempt: GridId, host: PeerId) -> bytes:
         return sign_asked(FEDERATION.host("s1", "a"), attempt, host)
@@ -109,7 +111,7 @@ class Around:
         return self.published
 
     def guards(self, key: str) -> tuple[PeerId, ...]:
-        return ()
+        return self.guarding
 
     def named(self, name: str, owner: KeyId) -> Notice | None:
         return self.namesake
@@ -140,13 +142,15 @@ class Around:
         return []
 
 
-def placing(order: SignedOrder | None, spec: GridSpec | None = None) -> Placing:
+def placing(
+    order: SignedOrder | None, spec: GridSpec | None = None, around: Around | None = None
+) -> Placing:
     """A request at A that knows A, B and C, all of them stewards."""
     if order is not None:
         deployment = AUTHORITY.deployment(order, NOW, fresh=True)
     else:
         deployment = AUTHORITY.draft(spec or shop(), "s1")
-    return Placing(REQUEST, deployment, order, Around(), Random(3), NOW)
+    return Placing(REQUEST, deployment, order, around or Around(), Random(3), NOW)
 
 
 def facts(peer: PeerId) -> HostFacts:

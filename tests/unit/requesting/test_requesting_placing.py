@@ -148,6 +148,17 @@ def test_what_fits_nowhere_is_said_at_once() -> None:
     )
 
 
+def test_a_name_is_asked_for_before_quotes_that_may_end_the_request_at_once() -> None:
+    """Then it is let go after that, also where the only host is this one, which guards the name, too."""
+    around = Around()
+    around.guarding = (A,)
+    request = placing(ADMIN.up(shop(2, 2000), NOW), around=around)
+    assert said(request.start(NOW))[0] == (NAMES[A], "NameAsk")
+    for peer in NAMES:
+        effects, _ = request.quote(peer, quote(peer), NOW)
+    assert said(effects) == [(NAMES[A], "NameAsk")], "let go"
+
+
 def test_what_was_refused_is_asked_for_elsewhere_and_the_rest_is_kept() -> None:
     request = up()
     holds = quoted(request)
