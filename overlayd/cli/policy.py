@@ -208,6 +208,11 @@ def _in_words(policy: SitePolicy) -> Iterator[str]:
         yield "what was made under a grant that was revoked since ends at once"
     if policy.stewards:
         yield f"{counted(len(policy.stewards), 'host')} of the site count what is used of ceilings"
+    elif policy.counted:
+        yield (
+            "note: without `stewards`, hosts count ceilings by what they tell each other: two that are asked "
+            "at one moment may hold what only one of them should"
+        )
     if not policy.vos:
         yield "nobody but the site itself may use its hosts"
     for terms in policy.vos:

@@ -48,6 +48,7 @@ def test_a_right_file_is_said_in_words(file: Path) -> None:
     assert "guaranteed: 8 cpus, 32 GiB memory note: each host keeps its part of that" in said
     assert "a part is 4 cpus and 16 GiB of 2, 2 cpus and 8 GiB of 4, 1 cpu and 4 GiB of 8" in said
     assert "every image; ports from outside: none" in said
+    assert "note: without `stewards`, hosts count ceilings by what they tell each other" in said
 
 
 def test_a_typo_is_shown_with_line_and_column(file: Path) -> None:
