@@ -46,7 +46,6 @@ class Carrying(One):
         (row,) = self.host.leases.rows()
         return row
 
-    @property
     def stage(self) -> LeaseStage:
         return self.host.leases.stage(self.row)
 
@@ -86,9 +85,9 @@ def test_what_came_last_is_asked_to_go_and_ends_when_its_owner_has_had_time(one:
     one.start(NOW + 400)
     assert one.row.goes_s == goes_s, "a restart gives no more time"
     assert one.ticks(goes_s - 1) == []
-    assert one.stage is LeaseStage.CURRENT
+    assert one.stage() is LeaseStage.CURRENT
     assert one.ticks(goes_s + 31) == ["grid.overspent-ended"]
-    assert one.stage is LeaseStage.OVER
+    assert one.stage() is LeaseStage.OVER
     assert one.ticks(goes_s + 120) == []
 
 
@@ -96,14 +95,14 @@ def test_what_came_first_stays(one: Carrying) -> None:
     one.hears_of(LATER)
     assert one.ticks(NOW + 1) == []
     assert one.ticks(NOW + 2 * GOES_AFTER_S) == []
-    assert one.stage is LeaseStage.CURRENT
+    assert one.stage() is LeaseStage.CURRENT
 
 
 def test_nothing_goes_for_what_is_told_and_not_proved(one: Carrying) -> None:
     one.hears_of(EARLIER, proved=False)
     assert one.ticks(NOW + 1) == []
     assert one.ticks(NOW + 2 * GOES_AFTER_S) == []
-    assert one.stage is LeaseStage.CURRENT
+    assert one.stage() is LeaseStage.CURRENT
 
 
 def test_nothing_goes_that_fits_beside_what_came_first(one: Carrying) -> None:
@@ -121,7 +120,7 @@ def test_it_stays_when_as_much_is_taken_down_before(one: Carrying) -> None:
     assert one.ticks(NOW + 60) == ["grid.within"]
     assert one.row.goes_s == 0.0
     assert one.ticks(NOW + 2 * GOES_AFTER_S) == []
-    assert one.stage is LeaseStage.CURRENT
+    assert one.stage() is LeaseStage.CURRENT
 
 
 def test_by_a_clock_that_does_not_count_nothing_ends(one: Carrying) -> None:
@@ -129,7 +128,7 @@ def test_by_a_clock_that_does_not_count_nothing_ends(one: Carrying) -> None:
     assert one.ticks(NOW + 1) == ["grid.overspent"]
     one.around.view = ClockView(doubt="nobody was heard yet")
     assert one.ticks(NOW + 2 * GOES_AFTER_S) == []
-    assert one.stage is LeaseStage.CURRENT
+    assert one.stage() is LeaseStage.CURRENT
     one.around.view = SURE
     assert one.ticks(NOW + 2 * GOES_AFTER_S + 60) == ["grid.overspent-ended"]
 
