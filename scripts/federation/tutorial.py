@@ -62,7 +62,8 @@ class Shell:
             made.mkdir(mode=0o700)
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("OVERLAYD_", "XDG_"))}
         self.bash = subprocess.Popen(
-            ["bash", "--norc"],  # noqa: S607
+            # Whoever is killed cannot end it, and a tutorial waits for things with loops.
+            ["setpriv", "--pdeathsig", "TERM", "bash", "--norc"],  # noqa: S607
             cwd=folder,
             env={**kept, "PATH": path, "HOME": str(home), "XDG_RUNTIME_DIR": str(runtime)},
             stdin=subprocess.PIPE,
