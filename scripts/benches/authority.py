@@ -2,7 +2,8 @@
 
     cold        a chain of that many grants that this host has not seen, by Ed25519
     again       the same chain with another order, as hosts meet it: what was right once is not checked again
-    hold        one hold at a host whose site has a policy, from the message to the answer, written to disk
+    hold        one hold at a host whose site has a policy, from the message to the answer, written to disk. All
+                of a row are by one chain, and each counts what those before it took
     authority   of that: order, chain and policy, in all; and its share
 
 The row `site` is the peer: an order by a site's certificate, without any VO. Signatures are real; one process.
@@ -151,7 +152,8 @@ def hold_s(
     wrapped: dict[tuple[type, str], Any] = {
         (Authority, name): getattr(Authority, name) for name in ("order", "to_hold")
     }
-    wrapped[Admitting, "refusal"] = Admitting.refusal
+    for name in ("refusal", "spans"):
+        wrapped[Admitting, name] = getattr(Admitting, name)
     for (of, name), call in wrapped.items():
         setattr(of, name, spent.timed(call))
     try:
