@@ -52,8 +52,12 @@ class Withdrawn:
         return effects, due
 
     def next_deadline(self) -> Deadline | None:
-        """When to tick; None if nothing is carried."""
-        return Deadline(self._look_s, "grants") if self._leases.rows() else None
+        """When to tick; None if nothing is carried, or it all goes on to the end of its lease."""
+        policy, rows = self._around.policy(), self._leases.rows()
+        at_once = policy is not None and policy.revoked is Revoked.AT_ONCE
+        if not rows or not (at_once or any(row.cut for row in rows)):
+            return None
+        return Deadline(self._look_s, "grants")
 
     def _judged(self, row: Lease, policy: SitePolicy | None, now: float) -> list[Effect]:
         """What follows for a lease. Nothing if that is as it was, or if it is over."""
