@@ -37,7 +37,7 @@ TOPOLOGY = Topology(
 GRID = "grows"
 MIB = 1 << 20
 SMALL, LARGE, RATE = (1000, 96 * MIB), (1500, 160 * MIB), 50 * MIB
-COUNTS = "i=0; while sleep 0.1; do i=$((i+1)); echo $i >/run/count; done &"
+COUNTS = "i=0; while sleep 0.1; do i=$((i+1)); echo $i >/run/next; mv /run/next /run/count; done &"
 EDITION = "grep -c edition=2 /proc/cmdline"
 """How many of its kernel's arguments say that it is of the other image."""
 COUNTED = "cat /run/count"
