@@ -205,7 +205,7 @@ def _in_words(policy: SitePolicy) -> Iterator[str]:
     else:
         yield "the site's own work comes before what others are not guaranteed"
     if policy.revoked is Revoked.AT_ONCE:
-        yield "what was made under a grant that was revoked since ends at once"
+        yield "what was made under a revoked grant, or by a VO that is named no more, ends a minute later"
     if policy.stewards:
         yield f"{counted(len(policy.stewards), 'host')} of the site count what is used of ceilings"
     elif policy.counted:

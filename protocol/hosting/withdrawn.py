@@ -5,9 +5,10 @@ after it was noticed, in which its owner is told. Then its lease is over here, a
 to shut down, and disks are kept as long as if it had gone on. Others decide nothing of it, so a host that was
 cut off, or down, does the same as soon as it hears of the revocation.
 
-A grid is by the order that was applied to it last. So an organisation keeps the grid of a member whose grant it
-revoked by applying its file. What is judged is what is believed now, again and again: if a site takes back a
-policy within that minute, nothing has happened.
+A grid is by the order that was applied to it last. What is judged is what is believed now, again and again. So
+within that minute an organisation keeps the grid of a member whose grant it revoked by applying its file, and
+if a site takes back a policy, nothing has happened. Other sites' own grids go on: their keys are no
+organisation's.
 """
 
 import msgspec
@@ -73,7 +74,8 @@ class Withdrawn:
         cut = Cut(now + NOTICE_S, f"{why}, and this site ends what was made under it")
         text = f"{cut.why}: it ends here at {format_moment(cut.at_s)}"
         row = msgspec.structs.replace(row, cut=cut)
-        return [self._leases.put(row, books=True), Note("lease.withdrawn", name, text, grid)]
+        # It keeps its room in the ledger until it ends: the policy may be taken back before.
+        return [self._leases.put(row), Note("lease.withdrawn", name, text, grid)]
 
     def _why(self, standing: SignedOrder, policy: SitePolicy | None) -> str:
         """Why a grid that is by that order is to end before its lease does; empty if it is not."""
@@ -82,6 +84,6 @@ class Withdrawn:
         if policy.number < self._around.least_policy():
             return ""
         owner = claimed(standing)
-        if owner.key != self._around.site_key() and policy.terms(owner.key) is None:
+        if owner.vo and policy.terms(owner.key) is None:
             return f"{policy.title} names {owner.label} no more"
         return self._authority.revoked(standing)

@@ -6,7 +6,7 @@ import hosting_world
 import pytest
 from deciding import decided
 from hosting_world import FEDERATION, One, notes
-from negotiating import ADMIN, NOW, A, B, C, shop
+from negotiating import ADMIN, NOW, RIVAL, A, B, C, shop
 from organisation import Organisation
 
 from protocol.contract.authority import Authority
@@ -142,6 +142,25 @@ def test_nothing_happens_if_the_policy_is_taken_back_in_that_minute(scene: Scene
 def test_an_older_policy_than_the_certificate_names_ends_nothing(scene: Scene) -> None:
     scene.leased(up(ANN, "ann"))
     scene.one.around.said, scene.one.around.least = policy(1, names=False), 2
+    assert scene.after(600) == []
+
+
+def test_it_keeps_its_room_until_it_ends(scene: Scene) -> None:
+    scene.leased(up(ANN, "ann"))
+    key = (scene.row.record.id, "web-1")
+    before = scene.one.host.ledger.spans(key)
+    scene.one.around.said = policy(2, names=False)
+    assert scene.after(10) == ["lease.withdrawn"]
+    assert scene.one.host.ledger.spans(key) == before
+    scene.after(10 + NOTICE_S)
+    assert scene.one.host.ledger.spans(key) != before
+
+
+def test_the_grids_of_sites_go_on(scene: Scene) -> None:
+    """A site's next key, or another site, is no organisation's."""
+    scene.one.around.said = None
+    scene.leased(RIVAL.up(shop(1, lease_s=LEASE_S), NOW))
+    scene.one.around.said = policy(names=False)
     assert scene.after(600) == []
 
 
