@@ -28,8 +28,9 @@ from protocol.node.messages import Message
 from protocol.peering.news import News
 from protocol.stream.messages import ConnectBody
 from protocol.terms.ids import RequestId
-from protocol.trust.order import Action, Order, sign_order
+from protocol.trust.order import DOMAIN, Action, Order, SignedOrder
 from protocol.trust.record import Record, SignedRecord, sign_record
+from protocol.wire.codec import encode
 from protocol.wire.envelope import pack
 
 LIST = Path(__file__).parents[1] / "tidy" / "unattacked.txt"
@@ -97,7 +98,9 @@ def test_nothing_another_site_orders_changes_it(action: Action, attacked: Attack
         hostile_bytes(ORDERED.get(action, News), attacked.truth, Random(7))
     ):
         order = Order(action, "shop", world.now_s, 600.0, f"{number:016x}", names[0], body)
-        signed = sign_order(order, admin.signer, admin.chain)
+        # Who is honest signs no order that breaks a rule.
+        payload = encode(order)
+        signed = SignedOrder(payload, admin.signer.sign(DOMAIN, payload), admin.chain)
         match action:
             case Action.UP | Action.HOLD:
                 message: Message = HoldAsk(grid, signed, names, (), 8.0)
