@@ -184,6 +184,8 @@ class Admitting:
             demand = self._of(order, checked.order, row)
         except Malformed:
             return None
+        if row is not None and row.cut is not None and demand != NOTHING:
+            return Forbidden(row.cut.why, "`up` of its file under a grant that holds")
         if row is not None and row.goes_s and demand != NOTHING:
             why = "at all sites its owner has more than a grant allows, and this came last"
             return Forbidden(why, "the same once as much was taken down elsewhere")

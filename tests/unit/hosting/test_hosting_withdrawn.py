@@ -5,23 +5,25 @@ from random import Random
 import hosting_world
 import pytest
 from deciding import decided
-from hosting_world import FEDERATION, One, notes
+from hosting_world import FEDERATION, REQUEST, One, notes
 from negotiating import ADMIN, NOW, RIVAL, A, B, C, shop
 from organisation import Organisation
 
 from protocol.contract.authority import Authority
-from protocol.contract.messages import Decided
+from protocol.contract.messages import Decided, LeaseAsk, LeaseReply
 from protocol.grid.lifecycle import Power
-from protocol.grid.record import grid_id
+from protocol.grid.record import LeaseChange, grid_id
 from protocol.hosting.lease import Lease, LeaseStage, allowed
 from protocol.hosting.withdrawn import NOTICE_S
 from protocol.policy.site_policy import Revoked, SitePolicy, VoTerms
 from protocol.sim.keys import SimVerifier
 from protocol.sim.people import Person
+from protocol.terms.effects import Send
 from protocol.terms.ids import KeyId
 from protocol.trust.certificate import name_of_key
 from protocol.trust.grants import Grants, read_grant
-from protocol.trust.order import SignedOrder
+from protocol.trust.order import Action, SignedOrder
+from protocol.wire.codec import encode
 
 STAR = Organisation("star", from_s=NOW - 1000, until_s=NOW + 1_000_000)
 ANN = STAR.grant("ann")
@@ -143,6 +145,19 @@ def test_an_older_policy_than_the_certificate_names_ends_nothing(scene: Scene) -
     scene.leased(up(ANN, "ann"))
     scene.one.around.said, scene.one.around.least = policy(1, names=False), 2
     assert scene.after(600) == []
+
+
+def test_nobody_extends_what_is_to_end(scene: Scene) -> None:
+    scene.leased(up(ANN, "ann"))
+    scene.revoke(ANN)
+    assert scene.after(10) == ["lease.withdrawn"]
+    vo = Person(STAR.signer, (), STAR.grant("", audience=STAR.signer.key), Random(8))
+    grid, body = scene.row.record.id, encode(LeaseChange(60))
+    more = vo.order(Action.LEASE, grid, NOW, body=body)
+    effects = scene.one.hears(LeaseAsk(REQUEST, grid, more), NOW + 11)
+    (reply,) = [effect.message for effect in effects if isinstance(effect, Send)]
+    assert isinstance(reply, LeaseReply)
+    assert "the grant to ann was revoked" in reply.problem
 
 
 def test_it_keeps_its_room_until_it_ends(scene: Scene) -> None:
