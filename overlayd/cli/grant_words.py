@@ -53,11 +53,11 @@ def until(grant: Grant) -> str:
 
 def ceilings_in_words(ceilings: Ceilings) -> str:
     """`at most 4 cpus, 8 GiB of memory, leases of 1 d`."""
-    limits = [_SAID[field](most) for field, most in ceilings.limits()]
+    limits = [SAID[field](most) for field, most in ceilings.limits()]
     return f"at most {', '.join(limits)}" if limits else "as much as there is"
 
 
-_SAID: dict[str, Callable[[int], str]] = {
+SAID: dict[str, Callable[[int], str]] = {
     "cpus_milli": cpus_in_words,
     "memory_bytes": lambda value: f"{format_size(value)} of memory",
     "disk_bytes": lambda value: f"{format_size(value)} of disk",

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 import msgspec
 
 from overlayd.cli.failure import Failure
-from overlayd.cli.grant_words import ceilings_in_words
+from overlayd.cli.grant_words import SAID, ceilings_in_words
 from overlayd.cli.session import Session
 from protocol.node.rows import SiteRow, SpentRow
 from protocol.policy.allowing import counted_everywhere, forbidden
@@ -15,15 +15,6 @@ from protocol.terms.ids import KeyId
 from protocol.terms.quantities import counted, cpus_in_words, format_size
 from protocol.trust.ceilings import NO_CEILINGS, Ceilings
 from protocol.trust.owner import Owner, plain
-
-_WORDS: dict[str, Callable[[int], str]] = {
-    "cpus_milli": cpus_in_words,
-    "memory_bytes": lambda size_bytes: f"{format_size(size_bytes)} of memory",
-    "disk_bytes": lambda size_bytes: f"{format_size(size_bytes)} of disk",
-    "workspaces": lambda count: counted(count, "workspace"),
-    "devices": lambda count: counted(count, "device"),
-}
-"""How amounts are said of which there are ceilings."""
 
 
 class Used(msgspec.Struct, frozen=True):
@@ -106,16 +97,14 @@ def _heard(session: Session) -> tuple[Heard, str]:
 
 def _left_of(owner: Owner, heard: Heard) -> LeftView:
     spent = {key: heard.spent(key) for key in owner.line}
-    limits = [
-        (link.ceilings, _sum(spent[owner.by if link.login else link.key])) for link in owner.links
-    ]
+    limits = [(link.ceilings, _sum(spent[owner.counted(link)])) for link in owner.links]
     sites = (_at(site, owner, heard, spent[owner.key], limits) for site in heard.sites)
     over = [
-        f"{words(getattr(used, name))} of {words(most)}"
+        f"{SAID[name](has)} of {SAID[name](most)}"
         for key, link in counted_everywhere(owner)
         for used in [_sum(spent[key])]
         for name, most in link.ceilings.limits()
-        if (words := _WORDS.get(name)) and getattr(used, name) > most
+        if (has := getattr(used, name, 0)) > most
     ]
     return LeftView(owner.label, _sum(spent[owner.by]), tuple(sites), ", ".join(over))
 

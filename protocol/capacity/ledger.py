@@ -119,9 +119,11 @@ class Ledger:
         self, window: Window, displacing: bool = False, owner: KeyId = NOBODY, firm: bool = True
     ) -> Guaranteed:
         """What a firm lease of that window cannot have since others are guaranteed it; of others, nothing."""
+        if not firm or not self._guaranteed:
+            return Guaranteed()
         free = self.free_for(window, displacing, owner, firm)
         kept = _more_than(self.free_for(window, displacing), free)
-        if not firm or kept == Quantum():
+        if kept == Quantum():
             return Guaranteed()
         at_s = max(window.start_s, self.now_s)
         lack = [

@@ -6,16 +6,15 @@ that, so nobody gets before others by a date. Each that does not fit beside thos
 
 from collections.abc import Iterable
 
-from protocol.capacity.allotments import Amounts
-from protocol.contract.spends import Spends, total
+from protocol.capacity.allotments import NONE, Amounts
+from protocol.contract.spends import Spends
 from protocol.terms.ids import GridId, KeyId
 from protocol.trust.ceilings import Ceilings
 
 
 def over(ceiling: Ceilings, amounts: Amounts) -> bool:
     """Whether that is more than a ceiling allows."""
-    fields = zip(Amounts.__struct_fields__, amounts.each, strict=True)
-    return any((most := getattr(ceiling, f)) is not None and has > most for f, has in fields)
+    return any(getattr(amounts, field, 0) > most for field, most in ceiling.limits())
 
 
 def kept(key: KeyId, grids: Iterable[tuple[Spends, Amounts]]) -> dict[GridId, Amounts]:
@@ -24,8 +23,10 @@ def kept(key: KeyId, grids: Iterable[tuple[Spends, Amounts]]) -> dict[GridId, Am
     Each is judged by the ceiling that its own order shows. One that shows none is within in any case.
     """
     within: dict[GridId, Amounts] = {}
+    all_within = NONE
     for spends, has in sorted(grids, key=lambda each: each[0].place):
         ceiling = spends.ceiling(key)
-        if ceiling is None or not over(ceiling, total((*within.values(), has))):
+        if ceiling is None or not over(ceiling, all_within + has):
             within[spends.grid] = has
+            all_within += has
     return within

@@ -139,11 +139,11 @@ class Across:
         """What a grid may take of ceilings; None if that is nothing, or it is not known."""
         return self._notices.spends(grid)
 
-    def of(self, key: KeyId, now: float) -> list[tuple[Spends, Amounts]]:
-        """The grids that take of a key's ceilings, and what each has on all hosts."""
+    def of(self, key: KeyId, now: float, but: PeerId | None = None) -> list[tuple[Spends, Amounts]]:
+        """The grids that take of a key's ceilings, and what each has on all hosts `but` one."""
         known = (self._notices.spends(grid) for grid in self._notices.of_key(key))
         mine = (spends for spends in known if spends is not None and key in spends.line)
-        return [(spends, self.has(spends, now)) for spends in mine]
+        return [(spends, self.has(spends, now, but)) for spends in mine]
 
     def has(self, spends: Spends, now: float, but: PeerId | None = None) -> Amounts:
         """What a grid has on all hosts `but` one, as far as it is proved."""
@@ -167,12 +167,8 @@ class Across:
 
     def _used(self, key: KeyId, but: GridId, now: float) -> Amounts:
         """What a member has, here as the ledger has it and elsewhere as it is proved, but for one grid."""
-        known = (self._notices.spends(grid) for grid in self._notices.of_key(key) if grid != but)
-        there = (
-            self.has(spends, now, self._me)
-            for spends in known
-            if spends is not None and key in spends.line
-        )
+        grids = self.of(key, now, self._me)
+        there = (has for spends, has in grids if spends.grid != but)
         return amounts(self._spending.used(key, but)) + total(there)
 
 

@@ -172,12 +172,14 @@ class Lease(msgspec.Struct, frozen=True):
 
 
 def stage_of(row: Lease, now: float) -> LeaseStage:
-    """The stage that a lease is in. The time in which best-effort work made room for others does not count."""
+    """The stage that a lease is in. The time in which best-effort work made room for others does not count, but
+    for what cuts it."""
+    is_cut = row.cut is not None and now >= row.cut.at_s
     if row.stopped_s:
         now = min(now, row.stopped_s)
     if now >= row.kept_until_s:
         return LeaseStage.LAPSED
-    if now >= row.ends_s:
+    if is_cut or now >= row.ends_s:
         return LeaseStage.OVER
     return LeaseStage.CURRENT if now >= row.starts_s else LeaseStage.UPCOMING
 
@@ -220,7 +222,8 @@ def kept_of(row: Lease, now: float) -> str:
 def next_change_s(row: Lease, stage: LeaseStage) -> float | None:
     """When the next stage begins, or the next warning is due; None while its time stands still."""
     if row.stopped_s:
-        return None
+        cut = row.cut if stage is LeaseStage.CURRENT else None
+        return cut.at_s if cut is not None else None
     match stage:
         case LeaseStage.UPCOMING:
             return row.starts_s
@@ -347,10 +350,14 @@ def is_past(kept_until_s: float, now: float) -> bool:
 def yielded(row: Lease, off: tuple[str, ...], now: float, restore_s: float) -> Lease:
     """A best-effort lease whose clusters `off` make room.
 
-    Its time stands still while any of them does, and for the `restore_s` seconds that restoring takes.
+    Its time stands still while any of them does, and for the `restore_s` seconds that restoring takes. What is
+    over is not restored, and does not begin again.
     """
-    # The clock may have been set back since. That takes no time away.
-    stood_s = max(0.0, now - row.stopped_s) + restore_s if row.stopped_s and not off else 0.0
+    stood_s = 0.0
+    if row.stopped_s and not off:
+        # The clock may have been set back since. That takes no time away.
+        goes_on = row.stopped_s < row.lease_until_s
+        stood_s = max(0.0, now - row.stopped_s) + (restore_s if goes_on else 0.0)
     return msgspec.structs.replace(
         row,
         off=off,

@@ -10,6 +10,7 @@ and a host that was away does the same when it is back. Nothing goes for what is
 
 import msgspec
 
+from protocol.capacity.allotments import Amounts
 from protocol.contract.notices import Notice
 from protocol.contract.outcomes import Answer, NoticeDue, Outcome, RoomChanged
 from protocol.contract.overspending import kept
@@ -63,18 +64,20 @@ class Overspent:
         """Judges what is carried here."""
         if self._look_s is None or now < self._look_s:
             return [], []
-        self._keys = {}
+        grids: dict[KeyId, list[tuple[Spends, Amounts]]] = {}
         effects: list[Effect] = []
         due: list[Outcome] = []
         for row in self._leases.rows():
             spends = self.across.spends(row.record.id)
             if spends is None or row.record.state is not GridState.UP or row.halted is not None:
                 continue
-            self._keys |= dict.fromkeys(key for key, _ in spends.ceilings)
-            over = any(not self._fits(row, spends, key, now) for key, _ in spends.ceilings)
+            keys = [key for key, _ in spends.ceilings]
+            grids |= {key: self.across.of(key, now) for key in keys if key not in grids}
+            over = any(not self._fits(row, spends, key, grids[key], now) for key in keys)
             if more := self._judged(row, now, over=over):
                 effects += more
                 due += [NoticeDue(row.record.id), RoomChanged()]
+        self._keys = dict.fromkeys(grids)
         for key in self._keys:
             self.across.look(key, now)
         self._look_s = now + _EVERY_S if self._keys else None
@@ -88,9 +91,16 @@ class Overspent:
 
     # -- parts
 
-    def _fits(self, row: Lease, spends: Spends, key: KeyId, now: float) -> bool:
-        """Whether a grid that is carried here is within a ceiling, beside those before it."""
-        before = [each for each in self.across.of(key, now) if each[0].place < spends.place]
+    def _fits(
+        self,
+        row: Lease,
+        spends: Spends,
+        key: KeyId,
+        grids: list[tuple[Spends, Amounts]],
+        now: float,
+    ) -> bool:
+        """Whether a grid that is carried here is within a ceiling, beside those of the key before it."""
+        before = [each for each in grids if each[0].place < spends.place]
         if is_over(self._leases.stage(row)):
             # Nothing of it runs. Whether it could again is what is asked then.
             has = total(part.amounts for part in spends.parts)

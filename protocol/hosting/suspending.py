@@ -61,11 +61,13 @@ class Suspending:
         """The reservation here that needs the room, for people; empty if it is needed elsewhere."""
         soon_s = now + self._preemption.lead_s() + SLACK_S
         firm = [r for r in self._book.rows() if r.record.start_s and not r.yields]
-        there = [r for r in firm if r.starts_s <= soon_s and r.lease_until_s > now]
+        there = [r for r in firm if r.starts_s <= soon_s and r.ends_s > now]
         newest = max(there, key=lambda r: r.starts_s, default=None)
         if newest is None:
             return ""
-        return f"; suspended for reservation {newest.record.name} until {format_moment(newest.lease_until_s)}"
+        return (
+            f"; suspended for reservation {newest.record.name} until {format_moment(newest.ends_s)}"
+        )
 
     def next_s(self) -> float:
         """When to look again; infinite if nothing yields."""

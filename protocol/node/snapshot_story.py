@@ -20,6 +20,8 @@ _WARNING, _YIELDS = "lease.warning", "grid.yields"
 _LEASE = (
     _WARNING,
     "lease.changed",
+    "grid.overspent",
+    "grid.within",
     "lease.withdrawn",
     "lease.restored",
     "lease.ended",

@@ -82,7 +82,7 @@ def counted_everywhere(owner: Owner) -> Iterator[tuple[KeyId, Link]]:
     What a VO grants to its own key is no ceiling: it can grant more.
     """
     for link in owner.links:
-        key = owner.by if link.login else link.key
+        key = owner.counted(link)
         limits = any(field != "lease_s" for field, _ in link.ceilings.limits())
         if len(link.sites) != 1 and key != owner.key and limits:
             yield key, link
@@ -102,7 +102,7 @@ def _not_granted(owner: Owner, site: str, demand: Demand, used: Used) -> Forbidd
     if owner.sites and site not in owner.sites:
         return Forbidden(f"the grant is not for site {site}", ", ".join(owner.sites))
     for link in owner.links:
-        has = used(owner.by if link.login else link.key)
+        has = used(owner.counted(link))
         for what, asked, most in _over(link.ceilings, demand, has):
             why = f"{_whose(link)} has a ceiling for {what}, and this asks for {asked}"
             return Forbidden(why, f"at most {most}")

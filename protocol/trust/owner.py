@@ -95,6 +95,10 @@ class Owner(msgspec.Struct, frozen=True):
         """The key that signs for it: that of who acts, or of its login."""
         return self.links[-1].key if self.links else self.key
 
+    def counted(self, link: Link) -> KeyId:
+        """By which key the ceiling of one of its grants counts: a login's is that of who gave it."""
+        return self.by if link.login else link.key
+
     def may_change(self, line: tuple[KeyId, ...]) -> bool:
         """Whether it may act on what was made by the last of a line of keys: it is the last, or above it."""
         return self.by in line and line[0] == self.key

@@ -3,6 +3,7 @@
 from random import Random
 
 import hosting_world
+import msgspec
 import pytest
 from deciding import decided
 from hosting_world import FEDERATION, REQUEST, One, notes
@@ -13,7 +14,15 @@ from protocol.contract.authority import Authority
 from protocol.contract.messages import Decided, LeaseAsk, LeaseReply
 from protocol.grid.lifecycle import Power
 from protocol.grid.record import LeaseChange, grid_id
-from protocol.hosting.lease import Lease, LeaseStage, allowed
+from protocol.hosting.lease import (
+    Cut,
+    Lease,
+    LeaseStage,
+    allowed,
+    next_change_s,
+    stage_of,
+    yielded,
+)
 from protocol.hosting.withdrawn import NOTICE_S
 from protocol.policy.site_policy import Revoked, SitePolicy, VoTerms
 from protocol.sim.keys import SimVerifier
@@ -145,6 +154,24 @@ def test_an_older_policy_than_the_certificate_names_ends_nothing(scene: Scene) -
     scene.leased(up(ANN, "ann"))
     scene.one.around.said, scene.one.around.least = policy(1, names=False), 2
     assert scene.after(600) == []
+
+
+def test_work_that_made_room_ends_in_time_too(scene: Scene) -> None:
+    scene.leased(up(ANN, "ann"))
+    cut = Cut(NOW + 60, "revoked")
+    row = msgspec.structs.replace(scene.row, off=("web",), stopped_s=NOW + 10, cut=cut)
+    assert stage_of(row, NOW + 59) is LeaseStage.CURRENT
+    assert next_change_s(row, LeaseStage.CURRENT) == NOW + 60
+    assert stage_of(row, NOW + 60) is LeaseStage.OVER
+
+
+def test_what_is_over_does_not_go_on_when_there_is_room_again(scene: Scene) -> None:
+    scene.leased(up(ANN, "ann"))
+    over = {"off": ("web",), "stopped_s": NOW + 10, "lease_until_s": NOW + 10}
+    row = msgspec.structs.replace(scene.row, **over)
+    again = yielded(row, (), NOW + 500, restore_s=30)
+    assert stage_of(again, NOW + 500) is LeaseStage.OVER
+    assert again.kept_until_s == NOW + 500 + row.terms.grace_s
 
 
 def test_nobody_extends_what_is_to_end(scene: Scene) -> None:
