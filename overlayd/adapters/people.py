@@ -123,7 +123,8 @@ def read_chain_file(path: Path) -> Grants:
         with path.open("rb") as file:
             content = file.read(TEXT_MOST + 1)
     except OSError as error:
-        raise KeyFileError(f"{path} cannot be read: {error.strerror}") from None
+        works = "write a grant, or the name of a file with one"
+        raise KeyFileError(f"{path} cannot be read: {error.strerror}; {works}") from None
     try:
         return read_chain(content.decode("utf-8", "replace"))
     except ValueError as error:

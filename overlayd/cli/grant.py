@@ -210,6 +210,7 @@ def check(context: typer.Context, chain: Chain) -> None:
     elif not view.problem:
         last = view.grants[-1]
         typer.echo(f"it holds: {holder(last)} may {may(last)} {where(last)}, {until(last)}")
+        typer.echo("whether any of it was revoked since is for hosts to say, and was not asked")
     if view.problem:
         raise failure(f"it does not hold: {view.problem}", _ASK_AGAIN)
 

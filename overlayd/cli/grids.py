@@ -11,7 +11,7 @@ from overlayd.cli.asking import CANCEL_WITHIN_S, as_told, follow
 from overlayd.cli.client import Refused, decoded
 from overlayd.cli.completing import complete_grid, complete_request
 from overlayd.cli.failure import failure
-from overlayd.cli.naming import views_of
+from overlayd.cli.naming import requests_name, views_of
 from overlayd.cli.network_paths import show_paths
 from overlayd.cli.session import Session, session_of
 from overlayd.cli.show import answer, print_lines, print_table, unchanged
@@ -328,7 +328,8 @@ def explain(
     """
     session = session_of(context)
     views = session.client.get("/requests", list[RequestView])
-    found = [view for view in views if what == view.id] or [v for v in views if what == v.grid]
+    grid = requests_name(session, what)
+    found = [view for view in views if what == view.id] or [v for v in views if grid == v.grid]
     if found:
         newest = max(found, key=lambda view: view.started_s)
         raw = session.client.raw("GET", f"/requests/{newest.id}")

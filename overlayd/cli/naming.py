@@ -44,6 +44,12 @@ def views_of(session: Session, name: str) -> list[bytes]:
     return [view for grid in ids if (view := _view_of(session, grid)) is not None]
 
 
+def requests_name(session: Session, name: str) -> str:
+    """By what requests name a grid that is called OWNER/GRID: GRID, unless another owner's is called so."""
+    site, _, grid = name.rpartition("/")
+    return grid if not site or _up(session, site, grid) == _up(session, "", grid) else name
+
+
 def _view_of(session: Session, grid: str) -> bytes | None:
     """The API's view of the grid with that id; None if it has gone meanwhile."""
     try:

@@ -156,6 +156,10 @@ def _plan(
         print_lines(view.answer if view.unchanged else plan_lines(spec, view, images, files))
         if view.until_s:
             print_lines(quote_lines(view))
+        elif session.acting:
+            print_lines(
+                ["whether grants and policies allow it was not asked; `plan --hold 60s` asks"]
+            )
     return not view.unchanged
 
 

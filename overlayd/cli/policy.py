@@ -143,7 +143,8 @@ def why(
 ) -> None:
     """Says what a VO may use at each site, and which line of which policy forbids a grid of it.
 
-    The grid is taken as a whole, as if all of it were to be at that site. With --file no peer is asked, and so
+    The grid is taken as a whole, as if all of it were to be at that site, and beside nothing that the VO has
+    there now (`whoami` says what is left). With --file no peer is asked, and so
     nothing is said of the grid's images.
 
     Exit code 0: it is allowed somewhere. 1: it is not.
@@ -165,6 +166,8 @@ def why(
     if not rows:
         raise failure("no site has published a policy, and without one a site admits no VO")
     owner = _owner(vo, rows)
+    if grid is not None:
+        print_lines([f"all of {grid.name} at each site, beside nothing that {vo} has there now:"])
     allowed = [_judged(row, owner, demand) for row in rows]
     if not any(allowed):
         raise typer.Exit(FAILED)

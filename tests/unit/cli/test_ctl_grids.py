@@ -421,6 +421,13 @@ def test_unknown_names(daemon: Daemon) -> None:
     )
 
 
+def test_explain_of_a_grid_by_its_whole_name(daemon: Daemon) -> None:
+    daemon.up()
+    said = daemon.ask("explain", "ams/demo").stdout
+    assert said == daemon.ask("explain", "demo").stdout
+    assert said.startswith("up demo: done")
+
+
 def test_explain_of_a_grid_asked_for_elsewhere(daemon: Daemon) -> None:
     daemon.up()
     requests = daemon.host.node.requester.requests
